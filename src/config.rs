@@ -1,0 +1,4 @@
+//! (in work)
+
+pub mod period;
+pub mod schedule;

@@ -1,0 +1,3 @@
+//! forgetd, the command.
+
+fn main() {}
