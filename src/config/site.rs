@@ -1,0 +1,281 @@
+//! One website: its settings, the processors it uses, how long it keeps what, and the stores that hold it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use serde::Serialize;
+
+use super::{CategoryId, Class, Contact, Controller, Period, Schedule, Setting, TimeFormat};
+
+/// `sites/*.toml`.
+#[derive(Debug, Clone)]
+pub struct Site {
+    /// The site's name everywhere.
+    pub domain: String,
+    /// Zone of the schedule and of calendar days.
+    pub time_zone: Zone,
+    /// When its rules run.
+    pub schedule: Schedule,
+    /// Instead of the daemon's.
+    pub controller: Option<Controller>,
+    /// Instead of the daemon's.
+    pub dpo: Option<Contact>,
+    /// What is stored at all, as far as the file says so.
+    pub settings: BTreeMap<Setting, bool>,
+    /// Further categories that must not be kept.
+    pub not_stored: BTreeSet<CategoryId>,
+    /// Processors in use.
+    pub processors: Vec<SiteProcessor>,
+    /// How long what may be kept.
+    pub retention: BTreeMap<Tag, Period>,
+    /// Where visitor records lie, by the store's name.
+    pub stores: BTreeMap<String, Store>,
+    /// The file, below the directory.
+    pub file: String,
+}
+
+/// A time zone with the name it was given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Zone {
+    /// IANA name.
+    pub name: String,
+    /// Its rules.
+    pub zone: TimeZone,
+}
+
+/// A processor as one site uses it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SiteProcessor {
+    /// The processor's id.
+    pub id: String,
+    /// Fills `<CHAT_KEY>` in the names of its storage items.
+    pub chat_key: Option<String>,
+    /// Features switched on.
+    pub features: BTreeSet<String>,
+    /// Date of the data processing agreement (GDPR Article 28(3)).
+    pub agreement: Option<Date>,
+}
+
+/// What a table or column holds: a data category or a storage item.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Tag {
+    /// A data category.
+    Category(CategoryId),
+    /// A storage item, by the name it has in the processor's file.
+    Item {
+        /// The processor that sets it.
+        processor: String,
+        /// Name with `<CHAT_KEY>` unfilled.
+        name: String,
+        /// Class, which is part of the identity: one name may stand in two.
+        class: Class,
+    },
+}
+
+impl std::fmt::Display for Tag {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Tag::Category(id) => id.fmt(f),
+            Tag::Item { name, .. } => f.write_str(name),
+        }
+    }
+}
+
+/// A place on the server that holds visitor records.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Store {
+    /// Which kind, with what that kind needs.
+    pub kind: StoreKind,
+    /// Its tables.
+    pub tables: Vec<Table>,
+}
+
+/// Kinds of store.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StoreKind {
+    /// A SQLite database file.
+    Sqlite {
+        /// Absolute path.
+        path: PathBuf,
+    },
+}
+
+impl StoreKind {
+    /// The word used in files and in the register.
+    pub fn key(&self) -> &'static str {
+        match self {
+            StoreKind::Sqlite { .. } => "sqlite",
+        }
+    }
+}
+
+/// A table with visitor records.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Table {
+    /// Its name in the database.
+    pub name: String,
+    /// Unique, not null.
+    pub key: String,
+    /// What a row's age is measured by.
+    pub time: RowTime,
+    /// How long a row lives.
+    pub holds: Tag,
+    /// Where the visitor's consent is recorded.
+    pub consent: Option<Consent>,
+    /// Rows of other tables that are erased with a row of this one.
+    pub children: Vec<Child>,
+    /// Columns that go earlier than their row.
+    pub columns: Vec<Column>,
+    /// Only rows with these values.
+    pub filter: BTreeMap<String, Scalar>,
+    /// Side effects of a deletion that the operator has looked at: `trigger:NAME`, `cascade:TABLE`.
+    pub accepts: BTreeSet<SideEffect>,
+}
+
+/// What a row's age is measured by.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RowTime {
+    /// The column.
+    pub column: String,
+    /// How it is written.
+    pub format: TimeFormat,
+    /// Zone of values that carry none.
+    pub zone: Option<Zone>,
+    /// What the instant means.
+    pub meaning: TimeMeaning,
+}
+
+/// What the instant in a time column means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TimeMeaning {
+    /// The record was last written or seen then: it expires a period later.
+    Recorded,
+    /// The record expires then.
+    Expires,
+}
+
+/// Where consent is recorded.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Consent {
+    /// The column.
+    pub column: String,
+    /// The value that means consent was given.
+    pub given: Scalar,
+}
+
+/// A value in the configuration that is compared with or written to a column.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(untagged)]
+pub enum Scalar {
+    /// `true` and `false`.
+    Boolean(bool),
+    /// A whole number.
+    Integer(i64),
+    /// Text.
+    Text(String),
+}
+
+impl std::fmt::Display for Scalar {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Scalar::Boolean(value) => value.fmt(f),
+            Scalar::Integer(value) => value.fmt(f),
+            Scalar::Text(value) => write!(f, "{value:?}"),
+        }
+    }
+}
+
+/// Rows of another table that belong to a row.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Child {
+    /// The other table.
+    pub table: String,
+    /// Its column that holds the parent's key.
+    pub column: String,
+}
+
+/// A column that must go earlier than its row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Column {
+    /// Its name.
+    pub name: String,
+    /// What it holds.
+    pub holds: Tag,
+    /// What happens to it.
+    pub treatment: Treatment,
+    /// Written instead of NULL where the column may not be NULL.
+    pub stand_in: Option<Scalar>,
+}
+
+/// What happens to a column when its time has come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Treatment {
+    /// One action, at the end of its category's period or as soon as its setting is off.
+    Once(ColumnAction),
+    /// Several actions, each a period after the record's time.
+    Ladder(Vec<Step>),
+}
+
+/// One step of a ladder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// How long after the record's time.
+    pub after: Period,
+    /// What then happens.
+    pub action: ColumnAction,
+}
+
+/// What is done to a column's value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case", tag = "do")]
+pub enum ColumnAction {
+    /// NULL, or the stand-in.
+    Erase,
+    /// An IP address keeps only its network.
+    Truncate(Mask),
+}
+
+/// How much of an IP address stays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Mask {
+    /// Leading bits of an IPv4 address that stay.
+    pub v4: u8,
+    /// Leading bits of an IPv6 address that stay.
+    pub v6: u8,
+    /// What happens to a value that is no address.
+    pub unparsed: Unparsed,
+}
+
+/// What happens to a value that should be an IP address and is not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Unparsed {
+    /// It is erased: it may be an address in a form that is not known. The default.
+    Erase,
+    /// It stays, because the operator said so.
+    Keep,
+}
+
+/// A side effect of a deletion.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SideEffect {
+    /// A trigger by its name.
+    Trigger(String),
+    /// A foreign key that erases or changes rows of this table.
+    Cascade(String),
+}
+
+impl std::fmt::Display for SideEffect {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            SideEffect::Trigger(name) => write!(f, "trigger:{name}"),
+            SideEffect::Cascade(table) => write!(f, "cascade:{table}"),
+        }
+    }
+}
