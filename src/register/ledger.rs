@@ -226,13 +226,14 @@ impl Register {
         Ok(self.db.changes() == 1)
     }
 
-    /// Writes that a run begins.
+    /// Writes that a run begins; a run that is known already stays as it is.
     ///
     /// # Errors
     /// The register cannot be written.
     pub fn start_run(&mut self, run: &RunStart<'_>, now: Timestamp) -> Result<(), RegisterError> {
         self.execute(
-            "INSERT INTO runs (run, rule, digest, started_at, cutoff, counted) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            "INSERT INTO runs (run, rule, digest, started_at, cutoff, counted) VALUES (?1, ?2, ?3, ?4, ?5, ?6) \
+             ON CONFLICT (run) DO NOTHING",
             params![run.run, run.rule, run.digest, instant(now), run.cutoff.map(instant), signed(run.counted)],
         )
     }
@@ -274,16 +275,6 @@ impl Register {
         let sql = "SELECT run, rule, started_at, finished_at, outcome, counted, erased, children, left_over, pending, \
                    reason FROM runs WHERE rule = ?1 ORDER BY started_at DESC, rowid DESC LIMIT 1";
         self.optional(sql, [rule], finished_run)
-    }
-
-    /// Runs without an outcome: the process that began them has died, or is at work.
-    ///
-    /// # Errors
-    /// The register cannot be read.
-    pub fn open_runs(&self, rule: &str) -> Result<Vec<FinishedRun>, RegisterError> {
-        let sql = "SELECT run, rule, started_at, finished_at, outcome, counted, erased, children, left_over, pending, \
-                   reason FROM runs WHERE rule = ?1 AND outcome IS NULL ORDER BY started_at";
-        self.list(sql, [rule], finished_run)
     }
 
     /// Records erased by runs of `rule` since `since`: what an approval's ceiling has already let through.
