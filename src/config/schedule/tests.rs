@@ -53,14 +53,14 @@ fn admits_date(text: &str, date: Date) -> bool {
     admits(f[3], date.month(), 1, &months) && if starred { by_day && by_weekday } else { by_day || by_weekday }
 }
 
-/// Every minute of a year with the local times that fall due in it. One that the clock shows again does not count
+/// Every minute of so many days with the local times that fall due in it. One that the clock shows again does not count
 /// again; those that a forward step leaves out fall due when the old clock would have shown them.
-fn minutes_of_a_year(first: Timestamp, zone: &TimeZone) -> Vec<(Timestamp, Vec<CivilTime>)> {
+fn minutes_of(days: i32, first: Timestamp, zone: &TimeZone) -> Vec<(Timestamp, Vec<CivilTime>)> {
     let minute = SignedDuration::from_mins(1);
     let mut last_offset = zone.to_offset(first);
     let mut latest_shown = CivilTime::MIN;
     let mut skipped: Option<(jiff::tz::Offset, CivilTime)> = None;
-    let minutes = (0..366 * 1440).map(|index| {
+    let minutes = (0..days * 1440).map(|index| {
         let instant = first.checked_add(minute * index).unwrap();
         let offset = zone.to_offset(instant);
         let civil = offset.to_datetime(instant);
@@ -116,7 +116,7 @@ fn a_year_of_runs_is_what_trying_every_minute_finds(
 ) {
     let zone = zone(zone_name);
     let first = at("2024-01-01T12:00:00Z");
-    let minutes = minutes_of_a_year(first, &zone);
+    let minutes = minutes_of(366, first, &zone);
     let start = first.checked_sub(SignedDuration::from_nanos(1)).unwrap();
     for text in SCHEDULES {
         let expected = oracle(text, &minutes);
@@ -128,19 +128,24 @@ fn a_year_of_runs_is_what_trying_every_minute_finds(
     }
 }
 
-#[test]
-fn the_next_run_is_the_same_from_every_instant_before_it() {
-    for zone_name in ["Australia/Lord_Howe", "Europe/Prague", "Pacific/Apia"] {
-        let zone = zone(zone_name);
-        let schedule = schedule("15,45 1,2 * * *");
-        let year = if zone_name == "Pacific/Apia" { 2011 } else { 2024 };
-        let first = at(&format!("{year}-01-01T12:00:00Z"));
-        let runs = oracle("15,45 1,2 * * *", &minutes_of_a_year(first, &zone));
+/// Two weeks about a step of the clock: by half an hour either way, by an hour, by a day.
+#[rstest]
+#[case("Australia/Lord_Howe", "2024-04-01T12:00:00Z")]
+#[case("Australia/Lord_Howe", "2024-10-01T12:00:00Z")]
+#[case("Europe/Prague", "2024-03-25T12:00:00Z")]
+#[case("Europe/Prague", "2024-10-20T12:00:00Z")]
+#[case("Pacific/Apia", "2011-12-22T12:00:00Z")]
+fn the_next_run_is_the_same_from_every_instant_before_it(#[case] zone_name: &str, #[case] first: &str) {
+    let zone = zone(zone_name);
+    for text in ["15,45 1,2 * * *", "*/10 * * * *"] {
+        let schedule = schedule(text);
+        let runs = oracle(text, &minutes_of(14, at(first), &zone));
         for pair in runs.windows(2) {
-            let almost = pair[1].checked_sub(SignedDuration::from_nanos(1)).unwrap();
-            assert_eq!(schedule.next_after(almost, &zone), Some(pair[1]), "{zone_name}");
-            let just = pair[0].checked_add(SignedDuration::from_nanos(1)).unwrap();
-            assert_eq!(schedule.next_after(just, &zone), Some(pair[1]), "{zone_name}");
+            let just_after = pair[0].checked_add(SignedDuration::from_nanos(1)).unwrap();
+            let just_before = pair[1].checked_sub(SignedDuration::from_nanos(1)).unwrap();
+            for instant in [pair[0], just_after, just_before] {
+                assert_eq!(schedule.next_after(instant, &zone), Some(pair[1]), "{text} after {instant}");
+            }
         }
     }
 }
