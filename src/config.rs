@@ -111,6 +111,10 @@ pub struct Share(u32);
 impl Share {
     /// The whole.
     pub const WHOLE: Share = Share(1_000_000);
+    /// One half.
+    pub const HALF: Share = Share(500_000);
+    /// One tenth.
+    pub const TENTH: Share = Share(100_000);
 
     /// A share of `millionths`, at most one whole.
     pub fn from_millionths(millionths: u32) -> Option<Share> {
