@@ -20,7 +20,7 @@ use jiff::{SignedDuration, Timestamp};
 pub use recover::{RecoverError, recover_all};
 pub use state::{State, StateError, StatePaths};
 
-use crate::audit::{AuditError, Event, RunOutcome, Sync};
+use crate::audit::{AuditError, Event, RunFinished, RunOutcome, Sync};
 use crate::config::{Pace, Safety};
 use crate::plan::Rule;
 use crate::register::{ClockSample, FinishedRun, RegisterError, RunStart};
@@ -445,7 +445,7 @@ impl<'a> Run<'a> {
             _ if end.remainder.left > 0 => end.remainder.left,
             _ => self.counted.saturating_sub(self.erased),
         };
-        let event = Event::RunFinished {
+        let finished = RunFinished {
             run: self.id,
             rule: self.rule.name.to_string(),
             outcome: end.outcome,
@@ -459,15 +459,15 @@ impl<'a> Run<'a> {
             reason: end.reason,
         };
         let now = self.watch.now();
-        self.state.log.append(now, &event, Sync::Now)?;
+        self.state.log.append(now, &Event::RunFinished(finished.clone()), Sync::Now)?;
         self.order.watcher.reached(Step::Finished);
         self.state.log.checkpoint()?;
         self.order.watcher.reached(Step::Sealed);
-        let finished = recover::outcome_row(&event, self.started_at, self.counted);
-        self.state.register.finish_run(&finished, now)?;
+        let row = recover::outcome_row(&finished, self.started_at, self.counted);
+        self.state.register.finish_run(&row, now)?;
         self.order.watcher.reached(Step::Registered);
         self.in_flight.remove()?;
-        Ok(FinishedRun { finished_at: Some(now), ..finished })
+        Ok(FinishedRun { finished_at: Some(now), ..row })
     }
 }
 
@@ -476,7 +476,7 @@ fn run_id() -> Result<String, StateError> {
     let mut bytes = [0_u8; 8];
     let got = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty());
     match got {
-        Ok(length) if length == bytes.len() => Ok(crate::config::hex(&bytes)),
+        Ok(length) if length == bytes.len() => Ok(crate::config::hex(bytes)),
         Ok(_) => Err(StateError::File {
             path: "/dev/urandom".into(),
             source: std::io::Error::from(std::io::ErrorKind::UnexpectedEof),

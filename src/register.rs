@@ -5,6 +5,7 @@
 //! files themselves are facts too: while the directory is invalid, the configuration in force is read back from here.
 
 mod facts;
+mod in_force;
 mod ledger;
 mod record;
 mod show;
@@ -14,7 +15,8 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 
-pub use facts::FACT_TABLES;
+pub use facts::{FACT_TABLES, FactTable};
+pub use in_force::{InForce, NothingInForce};
 pub use ledger::{Approval, ClockSample, FinishedRun, Hold, NewHold, RunStart};
 pub use record::Recorded;
 pub use show::{FactRow, Moment};

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::in_flight::{Header, InFlight};
 use super::state::{RuleLock, State, StateError};
-use crate::audit::{BatchOutcome, Event, RunOutcome, Sync, read};
+use crate::audit::{BatchOutcome, Event, RunFinished, RunOutcome, Sync, read};
 use crate::register::{FinishedRun, RunStart};
 use crate::store::{self, Resolution, Selection, StoreError};
 
@@ -76,7 +76,7 @@ pub(super) fn recover(state: &mut State, name: &str, now: Timestamp) -> Result<(
 struct Seen {
     started: Option<Timestamp>,
     counted: u64,
-    finished: Option<Event>,
+    finished: Option<RunFinished>,
     erased: u64,
     children: u64,
     batches: u64,
@@ -111,7 +111,7 @@ impl Seen {
             Event::BatchCommitted { batch, .. } => self.committed(*batch),
             Event::BatchRolledBack { batch, .. } => self.settle(*batch, false),
             Event::BatchResolved { batch, outcome, .. } => self.settle(*batch, *outcome == BatchOutcome::Committed),
-            Event::RunFinished { .. } => self.finished = Some(event.clone()),
+            Event::RunFinished(finished) => self.finished = Some(finished.clone()),
             _ => {}
         }
     }
@@ -154,8 +154,8 @@ fn asks_store(header: &Header, keys: &[u8]) -> Result<Resolution, StoreError> {
     store::open(&header.definition.store).resolve(&selection, keys)
 }
 
-fn finish(state: &mut State, header: &Header, seen: &Seen, now: Timestamp) -> Result<Event, RecoverError> {
-    let event = Event::RunFinished {
+fn finish(state: &mut State, header: &Header, seen: &Seen, now: Timestamp) -> Result<RunFinished, RecoverError> {
+    let finished = RunFinished {
         run: header.run.clone(),
         rule: header.definition.rule.to_string(),
         outcome: RunOutcome::Interrupted,
@@ -168,9 +168,9 @@ fn finish(state: &mut State, header: &Header, seen: &Seen, now: Timestamp) -> Re
         pending: None,
         reason: Some("the process ended during the run".to_owned()),
     };
-    state.log.append(now, &event, Sync::Now)?;
+    state.log.append(now, &Event::RunFinished(finished.clone()), Sync::Now)?;
     state.log.checkpoint()?;
-    Ok(event)
+    Ok(finished)
 }
 
 /// Brings the register's row of the run up to what the audit log says, wherever the process died between the two.
@@ -178,35 +178,30 @@ fn close_in_register(
     state: &mut State,
     header: &Header,
     (started, counted): (Timestamp, u64),
-    finished: &Event,
+    finished: &RunFinished,
     now: Timestamp,
 ) -> Result<(), RecoverError> {
     let rule = header.definition.rule.as_str();
     let digest = header.definition.digest();
     let run = RunStart { run: &header.run, rule, digest: &digest, cutoff: header.cutoff, counted };
     state.register.start_run(&run, started)?;
-    if let Some(row) = outcome_row(finished, started, counted) {
-        state.register.finish_run(&row, now)?;
-    }
+    state.register.finish_run(&outcome_row(finished, started, counted), now)?;
     Ok(())
 }
 
 /// The register's row for a `run.finished` entry.
-pub(super) fn outcome_row(finished: &Event, started_at: Timestamp, counted: u64) -> Option<FinishedRun> {
-    let Event::RunFinished { run, rule, outcome, erased, children, left, pending, reason, .. } = finished else {
-        return None;
-    };
-    Some(FinishedRun {
-        run: run.clone(),
-        rule: rule.clone(),
+pub(super) fn outcome_row(finished: &RunFinished, started_at: Timestamp, counted: u64) -> FinishedRun {
+    FinishedRun {
+        run: finished.run.clone(),
+        rule: finished.rule.clone(),
         started_at,
         finished_at: None,
-        outcome: Some(outcome.key().to_owned()),
+        outcome: Some(finished.outcome.key().to_owned()),
         counted,
-        erased: *erased,
-        children: *children,
-        left: Some(*left),
-        pending: pending.clone(),
-        reason: reason.clone(),
-    })
+        erased: finished.erased,
+        children: finished.children,
+        left: Some(finished.left),
+        pending: finished.pending.clone(),
+        reason: finished.reason.clone(),
+    }
 }

@@ -9,11 +9,11 @@ use jiff::Timestamp;
 use rustix::fs::FlockOperation;
 use sha2::{Digest, Sha256};
 
-use crate::audit::{AuditError, Log};
-use crate::config::hex;
-use crate::plan::RuleName;
-use crate::register::{FILE_NAME, Register, RegisterError};
-use crate::safety::Stop;
+use crate::audit::{AuditError, Event, Log, Sync};
+use crate::config::{Config, hex};
+use crate::plan::{Rule, RuleName};
+use crate::register::{FILE_NAME, Recorded, Register, RegisterError};
+use crate::safety::{Stop, approval};
 
 /// Nobody but the daemon's user and its group looks into the state: holds name values of records.
 const DIRECTORY_MODE: u32 = 0o750;
@@ -144,13 +144,52 @@ impl State {
     }
 }
 
+impl State {
+    /// Records `config` as in force, with an entry in the audit log before, and carries approvals over to its rules.
+    /// The same configuration again changes nothing.
+    ///
+    /// # Errors
+    /// The register or the audit log cannot be written: the version before stays in force.
+    pub fn apply(&mut self, config: &Config, rules: &[Rule], now: Timestamp) -> Result<Recorded, StateError> {
+        let State { register, log, .. } = self;
+        let recorded = register.record(config, now, |recorded| -> Result<(), StateError> {
+            let event = Event::ConfigApplied {
+                version: recorded.version,
+                digest: config.digest(),
+                files: u64::try_from(config.sources.len()).unwrap_or(u64::MAX),
+                changes: in_bounds(&recorded.changes),
+            };
+            log.append(now, &event, Sync::Now)?;
+            Ok(())
+        })?;
+        if recorded.new_version {
+            approval::carry_over(register, rules, now)?;
+            log.checkpoint()?;
+        }
+        Ok(recorded)
+    }
+}
+
+/// Most changes that one entry names, and the length of each: an entry is bounded, a first configuration is not.
+const MOST_CHANGES: usize = 100;
+const LONGEST_CHANGE: usize = 200;
+
+fn in_bounds(changes: &[String]) -> Vec<String> {
+    let shorten = |change: &String| change.chars().take(LONGEST_CHANGE).collect();
+    let mut named: Vec<String> = changes.iter().take(MOST_CHANGES).map(shorten).collect();
+    if let Some(more) = changes.len().checked_sub(MOST_CHANGES).filter(|more| *more > 0) {
+        named.push(format!("and {more} more: `forgetd register history`"));
+    }
+    named
+}
+
 fn create_directory(path: &Path, mode: u32) -> Result<(), StateError> {
     fs::DirBuilder::new().recursive(true).mode(mode).create(path).map_err(StateError::file(path))
 }
 
 /// The name under which a rule's lock and batch in flight are filed: rule names may hold any character.
 pub(super) fn file_name(rule: &RuleName) -> String {
-    hex(&Sha256::digest(rule.as_str().as_bytes())).chars().take(32).collect()
+    hex(Sha256::digest(rule.as_str().as_bytes())).chars().take(32).collect()
 }
 
 /// Exclusive right to run one rule, between processes too. Ends with the value, or with the process.

@@ -27,17 +27,41 @@ pub struct Recorded {
 type InForce = Option<(i64, String, String)>;
 
 impl Register {
-    /// Records `config` as in force from `now`, in one transaction. Recording it again changes nothing.
+    /// Records `config` as in force from `now`, in one transaction. Recording it again changes nothing. A new version
+    /// is shown to `evidence` before it is committed: without evidence nothing comes into force.
     ///
     /// # Errors
-    /// The register cannot be written; nothing was changed.
-    pub fn record(&mut self, config: &Config, now: Timestamp) -> Result<Recorded, RegisterError> {
+    /// The register cannot be written, or `evidence` fails; nothing was changed.
+    pub fn record<E: From<RegisterError>>(
+        &mut self,
+        config: &Config,
+        now: Timestamp,
+        evidence: impl FnOnce(&Recorded) -> Result<(), E>,
+    ) -> Result<Recorded, E> {
         let path = self.path.clone();
         let query = |source| RegisterError::Query { path: path.clone(), source };
         let transaction = self.db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(query)?;
         let recorded = record_in(&transaction, config, now).map_err(query)?;
+        if recorded.new_version {
+            evidence(&recorded)?;
+        }
         transaction.commit().map_err(query)?;
         Ok(recorded)
+    }
+
+    /// Since when `site` has been declared without a break.
+    ///
+    /// # Errors
+    /// The register cannot be read.
+    pub fn site_since(&self, site: &str) -> Result<Option<Timestamp>, RegisterError> {
+        let read = || -> rusqlite::Result<Option<String>> {
+            let sql = "SELECT min(applied_at) FROM configuration_versions WHERE EXISTS \
+                       (SELECT 1 FROM sites WHERE site = ?1 AND valid_until IS NULL) \
+                       AND applied_at >= (SELECT min(valid_from) FROM sites WHERE site = ?1)";
+            self.db.prepare_cached(sql)?.query_row([site], |row| row.get(0))
+        };
+        let since = read().map_err(|source| self.query_error(source))?;
+        since.map(|since| since.parse().map_err(|_| self.damaged("an instant"))).transpose()
     }
 
     /// The files in force, for a start while the directory is invalid; `None` where nothing was ever applied.
@@ -141,37 +165,62 @@ fn insert_sql(table: &FactTable) -> String {
     format!("INSERT INTO {} ({}, valid_from) VALUES ({})", table.name, columns.join(", "), places.join(", "))
 }
 
-/// Says in words what changed: `setting shop.example store-ip: value true → false`.
+/// Columns whose values say what is kept and why. Others may name a person (a contact, a data protection officer),
+/// and what is said here stands in the audit log for good: of them only that they changed.
+const TELLING: &[&str] = &[
+    "agreed_on", "holds", "lawful_basis", "lifetime", "period", "safeguard_valid_until", "schedule", "setting",
+    "time_column", "time_zone", "value",
+];
+
+/// Says in words what changed: `setting shop.example store-ip: true → false`.
 fn describe(table: &FactTable, closed: Rows, opened: Rows, changes: &mut Vec<String>) {
     let width = table.key.len();
-    let mut closed: BTreeMap<Vec<Option<String>>, Vec<Option<String>>> =
-        closed.into_iter().map(|mut row| { let values = row.split_off(width); (row, values) }).collect();
-    for mut row in opened {
+    let split = |mut row: Vec<Option<String>>| {
         let values = row.split_off(width);
-        match closed.remove(&row) {
-            Some(before) => changes.extend(differences(table, &row, &before, &values)),
-            None => changes.push(format!("{} added", subject(table, &row))),
+        (row, values)
+    };
+    let mut closed: BTreeMap<_, _> = closed.into_iter().map(split).collect();
+    for (key, values) in opened.into_iter().map(split) {
+        let subject = subject(table, &key);
+        match closed.remove(&key) {
+            Some(before) => changes.extend(differences(table, &subject, &before, &values)),
+            None => changes.push(format!("{subject} added{}", stated(table, &values))),
         }
     }
     changes.extend(closed.keys().map(|key| format!("{} removed", subject(table, key))));
+    changes.dedup();
 }
 
 fn subject(table: &FactTable, key: &[Option<String>]) -> String {
-    let parts: Vec<&str> = key.iter().flatten().map(String::as_str).filter(|part| !part.is_empty()).collect();
-    format!("{} {}", table.noun, parts.join(" "))
+    // The last part of a contact's key is a name.
+    let named = table.name != "contacts";
+    let shown = key.len() - usize::from(!named);
+    let parts = key.iter().take(shown).flatten().map(String::as_str).filter(|part| !part.is_empty());
+    std::iter::once(table.noun).chain(parts).collect::<Vec<_>>().join(" ")
+}
+
+/// The telling values of a new fact.
+fn stated(table: &FactTable, values: &[Option<String>]) -> String {
+    let telling = table.values.iter().zip(values).filter(|(column, _)| TELLING.contains(column));
+    let stated: Vec<&str> = telling.filter_map(|(_, value)| value.as_deref()).collect();
+    if stated.is_empty() { String::new() } else { format!(": {}", stated.join(", ")) }
 }
 
 fn differences<'a>(
     table: &'a FactTable,
-    key: &'a [Option<String>],
+    subject: &'a str,
     before: &'a [Option<String>],
     after: &'a [Option<String>],
 ) -> impl Iterator<Item = String> + 'a {
     let columns = table.values.iter().zip(before.iter().zip(after));
-    // The text of a whole file says nothing in one line; its digest does.
-    columns.filter(|(column, (before, after))| before != after && **column != "content").map(|(column, (before, after))| {
+    columns.filter(|(_, (before, after))| before != after).map(move |(column, (before, after))| {
         let show = |value: &Option<String>| value.clone().unwrap_or_else(|| "(none)".to_owned());
-        format!("{}: {column} {} → {}", subject(table, key), show(before), show(after))
+        match column {
+            // The value is what a setting or a period is about: its name says nothing more.
+            &"value" | &"period" => format!("{subject}: {} → {}", show(before), show(after)),
+            column if TELLING.contains(column) => format!("{subject}: {column} {} → {}", show(before), show(after)),
+            column => format!("{subject}: {column} changed"),
+        }
     })
 }
 

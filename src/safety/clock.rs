@@ -71,7 +71,7 @@ pub fn check(
     last_entry: Option<Timestamp>,
 ) -> Result<(), ClockDoubt> {
     let now = seen.wall;
-    let released = RELEASED.to_zoned(TimeZone::UTC).map(|midnight| midnight.timestamp());
+    let released = RELEASED.to_zoned_datetime(TimeZone::UTC).map(|midnight| midnight.timestamp());
     if released.is_ok_and(|released| now < released) {
         return Err(ClockDoubt::BeforeRelease { now });
     }

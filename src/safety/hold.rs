@@ -19,7 +19,7 @@ pub enum HoldEffect {
 /// A hold lasts to the end of its last day wherever on Earth that day ends last (UTC−12).
 pub fn day_of(now: Timestamp) -> Date {
     let latest = now.checked_sub(SignedDuration::from_hours(12)).unwrap_or(now);
-    latest.to_zoned(jiff::tz::TimeZone::UTC).date()
+    latest.to_zoned_datetime(jiff::tz::TimeZone::UTC).date()
 }
 
 /// The holds that concern `rule` at `now`.
