@@ -45,6 +45,12 @@ pub struct Zone {
     pub zone: TimeZone,
 }
 
+impl Serialize for Zone {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.name.serialize(serializer)
+    }
+}
+
 /// A processor as one site uses it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SiteProcessor {
