@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use serde::Serialize;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{CategoryId, Class, Contact, Controller, Period, Schedule, Setting, TimeFormat};
 
@@ -46,8 +46,16 @@ pub struct Zone {
 }
 
 impl Serialize for Zone {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.name.serialize(serializer)
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.name)
+    }
+}
+
+impl<'de> Deserialize<'de> for Zone {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        let zone = TimeZone::get(&name).map_err(serde::de::Error::custom)?;
+        Ok(Zone { name, zone })
     }
 }
 
@@ -100,7 +108,7 @@ pub struct Store {
 }
 
 /// Kinds of store.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum StoreKind {
     /// A SQLite database file.
@@ -145,7 +153,7 @@ pub struct Table {
 }
 
 /// What a row's age is measured by.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RowTime {
     /// The column.
     pub column: String,
@@ -158,7 +166,7 @@ pub struct RowTime {
 }
 
 /// What the instant in a time column means.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum TimeMeaning {
     /// The record was last written or seen then: it expires a period later.
@@ -168,7 +176,7 @@ pub enum TimeMeaning {
 }
 
 /// Where consent is recorded.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Consent {
     /// The column.
     pub column: String,
@@ -177,7 +185,7 @@ pub struct Consent {
 }
 
 /// A value in the configuration that is compared with or written to a column.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Scalar {
     /// `true` and `false`.
@@ -199,7 +207,7 @@ impl std::fmt::Display for Scalar {
 }
 
 /// Rows of another table that belong to a row.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Child {
     /// The other table.
     pub table: String,
@@ -239,7 +247,7 @@ pub struct Step {
 }
 
 /// What is done to a column's value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "do")]
 pub enum ColumnAction {
     /// NULL, or the stand-in.
@@ -249,7 +257,7 @@ pub enum ColumnAction {
 }
 
 /// How much of an IP address stays.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mask {
     /// Leading bits of an IPv4 address that stay.
     pub v4: u8,
@@ -260,7 +268,7 @@ pub struct Mask {
 }
 
 /// What happens to a value that should be an IP address and is not.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Unparsed {
     /// It is erased: it may be an address in a form that is not known. The default.
@@ -270,7 +278,7 @@ pub enum Unparsed {
 }
 
 /// A side effect of a deletion.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SideEffect {
     /// A trigger by its name.
