@@ -165,11 +165,6 @@ impl<'a> FileProblems<'a> {
         self.torn
     }
 
-    /// Whether nothing is wrong so far.
-    pub(super) fn is_empty(&self) -> bool {
-        self.problems.is_empty()
-    }
-
     /// Whether more would be no help.
     pub(super) fn is_full(&self) -> bool {
         self.problems.len() >= MOST_PROBLEMS_PER_FILE

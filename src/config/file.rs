@@ -15,7 +15,7 @@ use toml::Spanned;
 use toml::value::Datetime;
 
 pub(super) use decode::{ROOT, decode, parse};
-pub(super) use value::{ColumnValue, Number, Retained, ScalarValue, Section, Text};
+pub(super) use value::{ColumnValue, Keyed, Number, Retained, ScalarValue, Section, Text};
 
 /// `forgetd.toml`.
 #[derive(Debug, Default, Deserialize)]

@@ -94,7 +94,7 @@ fn cut_from_value<'a>(value: &mut Spanned<DeValue<'a>>, span: &Range<usize>) -> 
         DeValue::Table(table) => cut_from_table(table, &place, span),
         DeValue::Array(array) => match array.iter().position(|element| element.span() == *span) {
             Some(index) => {
-                let mut elements: Vec<_> = std::mem::take(array).into_iter().collect();
+                let mut elements: Vec<_> = std::mem::replace(array, DeArray::new()).into_iter().collect();
                 let value = elements.remove(index).into_inner();
                 *array = elements.into_iter().collect::<DeArray<'a>>();
                 Some(Cut { table: place, key: None, value })
