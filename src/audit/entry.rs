@@ -118,21 +118,7 @@ pub enum Event {
     BatchResolved { run: String, batch: u64, outcome: BatchOutcome, rows: u64, children: u64 },
     /// A run ended: what it erased, the negative proof (`left`, and `arrived` since), what is physically pending.
     #[serde(rename = "run.finished")]
-    RunFinished {
-        run: String,
-        rule: String,
-        outcome: RunOutcome,
-        erased: u64,
-        children: u64,
-        left: u64,
-        arrived: u64,
-        batches: u64,
-        millis: u64,
-        #[serde(skip_serializing_if = "Option::is_none", default)]
-        pending: Option<String>,
-        #[serde(skip_serializing_if = "Option::is_none", default)]
-        reason: Option<String>,
-    },
+    RunFinished(RunFinished),
     /// A rule was asked for and not begun.
     #[serde(rename = "run.refused")]
     RunRefused { rule: String, reason: String },
@@ -145,6 +131,35 @@ pub enum Event {
     /// Nothing happened, and that is recorded: silence would look like removal.
     #[serde(rename = "heartbeat")]
     Heartbeat {},
+}
+
+/// The end of a run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunFinished {
+    /// The run.
+    pub run: String,
+    /// Its rule.
+    pub rule: String,
+    /// How it ended.
+    pub outcome: RunOutcome,
+    /// Records erased or changed.
+    pub erased: u64,
+    /// Rows of child tables erased with them.
+    pub children: u64,
+    /// Negative proof: records that matched at the start and still do.
+    pub left: u64,
+    /// Records that match, but arrived since.
+    pub arrived: u64,
+    /// Transactions.
+    pub batches: u64,
+    /// How long it took, in milliseconds.
+    pub millis: u64,
+    /// What is physically left, and what ends that.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub pending: Option<String>,
+    /// Why it did not end with `done`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub reason: Option<String>,
 }
 
 /// What became of a batch.
@@ -195,7 +210,7 @@ impl Event {
             Event::BatchCommitted { .. } => "batch.committed",
             Event::BatchRolledBack { .. } => "batch.rolled-back",
             Event::BatchResolved { .. } => "batch.resolved",
-            Event::RunFinished { .. } => "run.finished",
+            Event::RunFinished(_) => "run.finished",
             Event::RunRefused { .. } => "run.refused",
             Event::DaemonStarted { .. } => "daemon.started",
             Event::DaemonStopped {} => "daemon.stopped",
@@ -211,7 +226,7 @@ impl Event {
             | Event::RuleHeld { rule, .. }
             | Event::RuleReleased { rule }
             | Event::RunStarted { rule, .. }
-            | Event::RunFinished { rule, .. }
+            | Event::RunFinished(RunFinished { rule, .. })
             | Event::RunRefused { rule, .. }
             | Event::HoldAdded { prefix: rule, .. } => Some(rule),
             _ => None,
@@ -227,7 +242,7 @@ impl Event {
             | Event::BatchCommitted { run, .. }
             | Event::BatchRolledBack { run, .. }
             | Event::BatchResolved { run, .. }
-            | Event::RunFinished { run, .. } => Some(run),
+            | Event::RunFinished(RunFinished { run, .. }) => Some(run),
             _ => None,
         }
     }
@@ -246,6 +261,20 @@ mod instant {
         match time {
             Some(time) => serialize(time, to),
             None => to.serialize_none(),
+        }
+    }
+}
+
+impl RunOutcome {
+    /// The word, as the line spells it.
+    #[must_use]
+    pub fn key(self) -> &'static str {
+        match self {
+            RunOutcome::Done => "done",
+            RunOutcome::Interrupted => "interrupted",
+            RunOutcome::Stopped => "stopped",
+            RunOutcome::Held => "held",
+            RunOutcome::Failed => "failed",
         }
     }
 }

@@ -137,7 +137,13 @@ pub(super) struct FileProblems<'a> {
 
 impl<'a> FileProblems<'a> {
     pub(super) fn new(source: &'a Source) -> FileProblems<'a> {
-        FileProblems { file: &source.path, text: &source.text, problems: Vec::new(), unread: BTreeSet::new(), torn: false }
+        FileProblems {
+            file: &source.path,
+            text: &source.text,
+            problems: Vec::new(),
+            unread: BTreeSet::new(),
+            torn: false,
+        }
     }
 
     /// The file's path below the configuration directory.

@@ -16,8 +16,9 @@ impl Definition {
             && target.table == approved.target.table
             && target.key == approved.target.key
             && target.time == approved.target.time;
-        let no_more_rows = approved.target.filter.iter().all(|(column, value)| target.filter.get(column) == Some(value))
-            && target.accepts.is_subset(&approved.target.accepts);
+        let no_more_rows =
+            approved.target.filter.iter().all(|(column, value)| target.filter.get(column) == Some(value))
+                && target.accepts.is_subset(&approved.target.accepts);
         same_place && no_more_rows && when.selects_no_more(&approved.when) && action.is_no_harder(&approved.action)
     }
 }
@@ -34,9 +35,10 @@ impl When {
 impl Action {
     fn is_no_harder(&self, approved: &Action) -> bool {
         match (self, approved) {
-            (Action::TruncateColumn { column, stand_in, .. }, Action::EraseColumn { column: before, stand_in: was }) => {
-                column == before && stand_in == was
-            }
+            (
+                Action::TruncateColumn { column, stand_in, .. },
+                Action::EraseColumn { column: before, stand_in: was },
+            ) => column == before && stand_in == was,
             (
                 Action::TruncateColumn { column, mask, stand_in },
                 Action::TruncateColumn { column: before, mask: mask_before, stand_in: was },

@@ -60,7 +60,12 @@ impl TableRules<'_> {
         }
         let period = self.config.period(self.site, &self.table.holds);
         if let Some(stated) = &period {
-            rules.push(self.rule("", self.past(stated.period), erase_rows(), self.because_of_age(&self.table.holds, stated)));
+            rules.push(self.rule(
+                "",
+                self.past(stated.period),
+                erase_rows(),
+                self.because_of_age(&self.table.holds, stated),
+            ));
         }
         if let Some(consent) = self.consent_for(&self.table.holds) {
             let because = because_of_consent(&self.table.holds, consent);

@@ -82,7 +82,8 @@ impl InFlight {
             Err(error) => return Err(StateError::File { path: self.path.clone(), source: error }),
         };
         let damaged = || std::io::Error::new(std::io::ErrorKind::InvalidData, "not a batch in flight");
-        let end = bytes.iter().position(|byte| *byte == b'\n').ok_or_else(damaged).map_err(StateError::file(&self.path))?;
+        let end =
+            bytes.iter().position(|byte| *byte == b'\n').ok_or_else(damaged).map_err(StateError::file(&self.path))?;
         let (line, keys) = bytes.split_at(end);
         let header =
             serde_json::from_slice(line).map_err(std::io::Error::from).map_err(StateError::file(&self.path))?;

@@ -149,8 +149,7 @@ fn resolve_batches(
 
 fn asks_store(header: &Header, keys: &[u8]) -> Result<Resolution, StoreError> {
     // Holds placed since the crash would hide rows that are still there: they are left out of the question.
-    let selection =
-        Selection { rule: &header.definition, now: header.now, cutoff: header.cutoff, holds: Vec::new() };
+    let selection = Selection { rule: &header.definition, now: header.now, cutoff: header.cutoff, holds: Vec::new() };
     store::open(&header.definition.store).resolve(&selection, keys)
 }
 

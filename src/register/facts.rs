@@ -214,7 +214,9 @@ fn sub_processors(processor: &Processor) -> Rows {
 fn statements(processor: &Processor) -> Rows {
     let row = |topic: &str, statement: &str| vec![text(&processor.id), text(topic), text(statement)];
     let mut rows: Rows = processor.statements.iter().map(|fact| row(&fact.topic, &fact.text)).collect();
-    rows.extend(processor.sub_processors.exist.map(|exist| row("sub-processors-exist", if exist { "yes" } else { "no" })));
+    rows.extend(
+        processor.sub_processors.exist.map(|exist| row("sub-processors-exist", if exist { "yes" } else { "no" })),
+    );
     rows.extend(processor.sub_processors.selection.iter().map(|how| row("sub-processors-selection", how)));
     rows
 }

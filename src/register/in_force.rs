@@ -67,13 +67,10 @@ impl InForce {
 }
 
 /// Whether `file` has a mistake, or is no longer what it was when it was applied.
-fn is_in_doubt(
-    directory: &Path,
-    file: &str,
-    faulty: &BTreeSet<&str>,
-    applied: &BTreeMap<String, Source>,
-) -> bool {
-    let covers = |faulty: &&str| faulty.is_empty() || file.strip_prefix(*faulty).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+fn is_in_doubt(directory: &Path, file: &str, faulty: &BTreeSet<&str>, applied: &BTreeMap<String, Source>) -> bool {
+    let covers = |faulty: &&str| {
+        faulty.is_empty() || file.strip_prefix(*faulty).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
     if faulty.iter().any(covers) {
         return true;
     }

@@ -219,10 +219,10 @@ impl Register {
     /// # Errors
     /// The register cannot be written.
     pub fn lift_hold(&mut self, id: u64, now: Timestamp) -> Result<bool, RegisterError> {
-        self.execute("UPDATE holds SET lifted_at = ?2 WHERE hold = ?1 AND lifted_at IS NULL", params![
-            signed(id),
-            instant(now)
-        ])?;
+        self.execute(
+            "UPDATE holds SET lifted_at = ?2 WHERE hold = ?1 AND lifted_at IS NULL",
+            params![signed(id), instant(now)],
+        )?;
         Ok(self.db.changes() == 1)
     }
 
@@ -412,7 +412,6 @@ where
     T::Err: std::error::Error + Send + Sync + 'static,
 {
     let text: String = row.get(at)?;
-    text.parse().map_err(|error| {
-        rusqlite::Error::FromSqlConversionFailure(at, rusqlite::types::Type::Text, Box::new(error))
-    })
+    text.parse()
+        .map_err(|error| rusqlite::Error::FromSqlConversionFailure(at, rusqlite::types::Type::Text, Box::new(error)))
 }

@@ -127,7 +127,8 @@ fn record_table(
             added.push(row);
         }
     }
-    let mut close = transaction.prepare_cached(&format!("UPDATE {} SET valid_until = ?1 WHERE rowid = ?2", table.name))?;
+    let mut close =
+        transaction.prepare_cached(&format!("UPDATE {} SET valid_until = ?1 WHERE rowid = ?2", table.name))?;
     for rowid in current.values() {
         close.execute((instant(now), rowid))?;
     }
@@ -145,8 +146,8 @@ fn current_rows(
     table: &FactTable,
 ) -> rusqlite::Result<BTreeMap<Vec<Option<String>>, i64>> {
     let columns = columns(table).join(", ");
-    let mut statement =
-        transaction.prepare_cached(&format!("SELECT rowid, {columns} FROM {} WHERE valid_until IS NULL", table.name))?;
+    let mut statement = transaction
+        .prepare_cached(&format!("SELECT rowid, {columns} FROM {} WHERE valid_until IS NULL", table.name))?;
     let width = table.key.len() + table.values.len();
     let rows = statement.query_map([], |row| {
         let values = (1..=width).map(|at| row.get(at)).collect::<rusqlite::Result<Vec<Option<String>>>>()?;
@@ -168,8 +169,17 @@ fn insert_sql(table: &FactTable) -> String {
 /// Columns whose values say what is kept and why. Others may name a person (a contact, a data protection officer),
 /// and what is said here stands in the audit log for good: of them only that they changed.
 const TELLING: &[&str] = &[
-    "agreed_on", "holds", "lawful_basis", "lifetime", "period", "safeguard_valid_until", "schedule", "setting",
-    "time_column", "time_zone", "value",
+    "agreed_on",
+    "holds",
+    "lawful_basis",
+    "lifetime",
+    "period",
+    "safeguard_valid_until",
+    "schedule",
+    "setting",
+    "time_column",
+    "time_zone",
+    "value",
 ];
 
 /// Says in words what changed: `setting shop.example store-ip: true → false`.
@@ -228,4 +238,3 @@ fn differences<'a>(
 pub(super) fn instant(at: Timestamp) -> String {
     format!("{at:.6}")
 }
-

@@ -65,11 +65,7 @@ pub enum ClockDoubt {
 ///
 /// # Errors
 /// The first doubt.
-pub fn check(
-    seen: &ClockSample,
-    kept: Option<&ClockSample>,
-    last_entry: Option<Timestamp>,
-) -> Result<(), ClockDoubt> {
+pub fn check(seen: &ClockSample, kept: Option<&ClockSample>, last_entry: Option<Timestamp>) -> Result<(), ClockDoubt> {
     let now = seen.wall;
     let released = RELEASED.to_zoned_datetime(TimeZone::UTC).map(|midnight| midnight.timestamp());
     if released.is_ok_and(|released| now < released) {

@@ -84,7 +84,7 @@ fn all() -> Vec<Event> {
         Event::BatchCommitted { run: text(), batch: 1 },
         Event::BatchRolledBack { run: text(), batch: 1, reason: "line\nbreak".to_owned() },
         Event::BatchResolved { run: text(), batch: 1, outcome: BatchOutcome::Committed, rows: 1, children: 1 },
-        Event::RunFinished {
+        Event::RunFinished(RunFinished {
             run: text(),
             rule: text(),
             outcome: RunOutcome::Interrupted,
@@ -96,7 +96,7 @@ fn all() -> Vec<Event> {
             millis: 1,
             pending: Some(text()),
             reason: None,
-        },
+        }),
         Event::RunRefused { rule: text(), reason: text() },
         Event::DaemonStarted { version: text() },
         Event::DaemonStopped {},

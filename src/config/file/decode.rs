@@ -45,7 +45,11 @@ fn report_syntax(error: &Error, problems: &mut FileProblems<'_>) {
 }
 
 /// Reads the table at `place` into a struct whose keys are all optional; what is wrong with it is recorded and left out.
-pub(in crate::config) fn decode<'a, T>(mut table: DeTable<'a>, place: &Range<usize>, problems: &mut FileProblems<'_>) -> T
+pub(in crate::config) fn decode<'a, T>(
+    mut table: DeTable<'a>,
+    place: &Range<usize>,
+    problems: &mut FileProblems<'_>,
+) -> T
 where
     T: Deserialize<'a> + Default,
 {
@@ -114,7 +118,9 @@ fn report(error: &Error, span: &Range<usize>, cut: Option<&Cut<'_>>, problems: &
         // Every second piece between backticks is a key.
         let allowed = allowed.split('`').skip(1).step_by(2);
         problems.report_with_hint(span, format!("unknown key `{key}`"), suggest::hint(key, allowed));
-    } else if let Some((_, expected)) = message.rsplit_once(", expected ").filter(|_| message.starts_with("invalid type")) {
+    } else if let Some((_, expected)) =
+        message.rsplit_once(", expected ").filter(|_| message.starts_with("invalid type"))
+    {
         let (expected, found) = (expected_words(expected), found_words(&cut.value));
         let message = format!("expected {expected}, found {found}");
         match (expected, &cut.value) {
