@@ -141,13 +141,8 @@ pub enum Reason {
         total: u64,
     },
     /// The store is not as the rule needs it.
-    #[error("{message}{}", hint.as_deref().map(|hint| format!(" ({hint})")).unwrap_or_default())]
-    Refused {
-        /// What was found.
-        message: String,
-        /// What to do.
-        hint: Option<String>,
-    },
+    #[error("{0}")]
+    Refused(Finding),
     /// The store cannot be read.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -172,7 +167,7 @@ impl Reason {
             Reason::OnHold(_) => "on-hold",
             Reason::OtherUnit { .. } => "other-unit",
             Reason::WithoutZone { .. } => "without-zone",
-            Reason::Refused { .. } => "refused",
+            Reason::Refused(_) => "refused",
             Reason::Store(_) => "store",
             Reason::Register(_) => "register",
             Reason::Period(_) => "period",
@@ -297,8 +292,7 @@ fn look(rule: &Rule, store: &mut dyn Store, assessment: &mut Assessment) -> Resu
         store.inspect(&rule.definition)?.into_iter().partition(|finding| finding.severity == Severity::Refusal);
     assessment.warnings = warnings;
     if !refusals.is_empty() {
-        let refused = |finding: Finding| Reason::Refused { message: finding.message, hint: finding.hint };
-        let mut refusals = refusals.into_iter().map(refused);
+        let mut refusals = refusals.into_iter().map(Reason::Refused);
         let last = refusals.next_back();
         assessment.reasons.extend(refusals);
         return last.map_or_else(|| Ok(Survey::default()), Err);
