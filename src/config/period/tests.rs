@@ -208,6 +208,20 @@ fn only_what_provably_keeps_longer_is_said_to() {
     }
 }
 
+#[test]
+fn a_dropped_or_repeated_day_is_allowed_for_between_hours_and_days() {
+    // Apia dropped 30 December 2011: three days before the 31st began were 48 hours before.
+    let (days, hours, apia) = (period("3 days"), period("60 hours"), zone("Pacific/Apia"));
+    let now = at("2011-12-31T00:00:00+14:00");
+    assert!(days.cutoff(now, &apia).unwrap() > hours.cutoff(now, &apia).unwrap());
+    assert!(!days.keeps_at_least(&hours));
+    // Kwajalein went back by 23 hours in the night to 1 October 1969: three days before the 2nd ended were 119 hours.
+    let (hours, kwajalein) = (period("110 hours"), zone("Pacific/Kwajalein"));
+    let now = at("1969-10-02T23:59:59-12:00");
+    assert!(days.cutoff(now, &kwajalein).unwrap() < hours.cutoff(now, &kwajalein).unwrap());
+    assert!(!hours.keeps_at_least(&days));
+}
+
 /// The bounds of runs of months against the calendar: the 400 years after which it repeats would take minutes here,
 /// so the years around a leap day kept (2000), one dropped (2100), and ordinary ones.
 #[test]
