@@ -24,7 +24,7 @@ use serde::Serialize;
 
 pub use error::{Problem, Problems};
 pub use period::Period;
-pub use read::{Source, read_directory};
+pub use read::{Source, hex, read_directory};
 pub use resolve::{NotStored, PeriodSource, StatedPeriod};
 pub use schedule::Schedule;
 pub use site::Site;
@@ -111,6 +111,10 @@ pub struct Share(u32);
 impl Share {
     /// The whole.
     pub const WHOLE: Share = Share(1_000_000);
+    /// One half.
+    pub const HALF: Share = Share(500_000);
+    /// One tenth.
+    pub const TENTH: Share = Share(100_000);
 
     /// A share of `millionths`, at most one whole.
     pub fn from_millionths(millionths: u32) -> Option<Share> {
@@ -203,13 +207,8 @@ pub enum Setting {
 
 impl Setting {
     /// Every setting there is.
-    pub const ALL: [Setting; 5] = [
-        Setting::StoreIp,
-        Setting::StoreLocation,
-        Setting::StoreDevice,
-        Setting::StoreContact,
-        Setting::StorePageUrls,
-    ];
+    pub const ALL: [Setting; 5] =
+        [Setting::StoreIp, Setting::StoreLocation, Setting::StoreDevice, Setting::StoreContact, Setting::StorePageUrls];
 
     /// The key in a site file.
     pub fn key(self) -> &'static str {

@@ -130,6 +130,8 @@ impl StoreKind {
 /// A table with visitor records.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Table {
+    /// Its name in the names of rules: the table's own, unless the file says `id = …`. Unique in its store.
+    pub id: String,
     /// Its name in the database.
     pub name: String,
     /// Unique, not null.

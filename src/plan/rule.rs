@@ -158,7 +158,7 @@ impl Definition {
         // Serialising plain values into memory has no way to fail; an empty input would only make a digest that no
         // approval refers to.
         hash.update(serde_json::to_vec(self).unwrap_or_default());
-        crate::audit::hex(&hash.finalize())
+        crate::config::hex(hash.finalize())
     }
 
     /// The instant before which a record is expired at `now`; `None` where age does not matter.

@@ -1,0 +1,276 @@
+//! What is wrong with a configuration, told so that it can be put right at once: where, what, and what to write.
+//!
+//! One mistake must not hide another: an operator who meets them one at a time restarts as often as there are
+//! mistakes. So nothing here stops at the first; [`FileProblems`] collects for one file, [`Problems`] for all.
+
+pub(super) mod suggest;
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::ops::Range;
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::Source;
+
+/// Problems reported of one file. A file that is wrong throughout (another program's, say) is not told in full.
+const MOST_PROBLEMS_PER_FILE: usize = 100;
+
+/// Columns that the line number of an excerpt takes, so that excerpts stand below each other.
+const GUTTER: usize = 5;
+
+/// One mistake and its place.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Problem {
+    /// The file, below the configuration directory and separated by `/`; empty for the directory itself.
+    pub file: String,
+    /// Line, from 1.
+    pub line: usize,
+    /// Column in characters, from 1.
+    pub column: usize,
+    /// What is wrong.
+    pub message: String,
+    /// The line as it stands in the file, where the place lies within one.
+    pub excerpt: Option<String>,
+    /// How many characters of the excerpt are meant, from `column` on.
+    pub width: usize,
+    /// What to write instead.
+    pub hint: Option<String>,
+}
+
+impl Problem {
+    /// A problem of a file as a whole.
+    pub(super) fn of_file(file: impl Into<String>, message: impl Into<String>, hint: impl Into<String>) -> Problem {
+        Problem {
+            file: file.into(),
+            line: 1,
+            column: 1,
+            message: message.into(),
+            excerpt: None,
+            width: 0,
+            hint: Some(hint.into()),
+        }
+    }
+
+    /// The problem with the path of the file as it is reached from here, so that a terminal can open it.
+    pub fn display<'a>(&'a self, directory: &'a Path) -> impl fmt::Display + 'a {
+        fmt::from_fn(move |f| {
+            let path = if self.file.is_empty() { directory.to_owned() } else { directory.join(&self.file) };
+            write!(f, "{}:", path.display())?;
+            self.write_after_path(f)
+        })
+    }
+
+    fn write_after_path(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}: {}", self.line, self.column, self.message)?;
+        if let Some(excerpt) = &self.excerpt {
+            let before = self.column.saturating_sub(1);
+            write!(f, "\n{:>GUTTER$} | {}", self.line, excerpt.replace('\t', " "))?;
+            write!(f, "\n{:GUTTER$} | {:before$}{}", "", "", "^".repeat(self.width.max(1)))?;
+        }
+        match &self.hint {
+            Some(hint) => write!(f, "\n{:GUTTER$} = hint: {hint}", ""),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:", self.file)?;
+        self.write_after_path(f)
+    }
+}
+
+/// Every mistake of a configuration, by file, line and column.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
+#[serde(transparent)]
+pub struct Problems(pub Vec<Problem>);
+
+impl Problems {
+    /// The mistakes in the order in which they are told, each once.
+    pub(super) fn sorted(mut problems: Vec<Problem>) -> Problems {
+        problems.sort();
+        problems.dedup();
+        Problems(problems)
+    }
+
+    /// The files that have a problem: sites that depend on one of them are suspended.
+    pub fn files(&self) -> BTreeSet<&str> {
+        self.0.iter().map(|problem| problem.file.as_str()).collect()
+    }
+
+    /// All problems, with paths that begin with the directory as it was given.
+    pub fn display<'a>(&'a self, directory: &'a Path) -> impl fmt::Display + 'a {
+        fmt::from_fn(move |f| write_lines(f, self.0.iter().map(|problem| problem.display(directory))))
+    }
+}
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_lines(f, self.0.iter())
+    }
+}
+
+fn write_lines(f: &mut fmt::Formatter<'_>, lines: impl Iterator<Item = impl fmt::Display>) -> fmt::Result {
+    for (index, line) in lines.enumerate() {
+        let separator = if index == 0 { "" } else { "\n" };
+        write!(f, "{separator}{line}")?;
+    }
+    Ok(())
+}
+
+/// Collects the problems of one file.
+///
+/// It also remembers which entries could not be read: what was there but wrong is not reported as missing as well.
+#[derive(Debug)]
+pub(super) struct FileProblems<'a> {
+    file: &'a str,
+    text: &'a str,
+    problems: Vec<Problem>,
+    /// Entries left out, as the place of the table they stand in and their key.
+    unread: BTreeSet<(usize, usize, String)>,
+    /// Whether the file is not TOML throughout: what is not there may have been meant to be.
+    torn: bool,
+}
+
+impl<'a> FileProblems<'a> {
+    pub(super) fn new(source: &'a Source) -> FileProblems<'a> {
+        FileProblems {
+            file: &source.path,
+            text: &source.text,
+            problems: Vec::new(),
+            unread: BTreeSet::new(),
+            torn: false,
+        }
+    }
+
+    /// The file's path below the configuration directory.
+    pub(super) fn file(&self) -> &'a str {
+        self.file
+    }
+
+    /// What stands in the file there.
+    pub(super) fn text_at(&self, span: &Range<usize>) -> &'a str {
+        self.text.get(span.clone()).unwrap_or_default()
+    }
+
+    /// What stands in the file from there on.
+    pub(super) fn text_from(&self, start: usize) -> &'a str {
+        self.text.get(start..).unwrap_or_default()
+    }
+
+    /// Remembers that the file is not TOML throughout.
+    pub(super) fn set_torn(&mut self) {
+        self.torn = true;
+    }
+
+    /// Whether what is not there may have been meant to be.
+    pub(super) fn is_torn(&self) -> bool {
+        self.torn
+    }
+
+    /// Whether more would be no help.
+    pub(super) fn is_full(&self) -> bool {
+        self.problems.len() >= MOST_PROBLEMS_PER_FILE
+    }
+
+    pub(super) fn into_problems(self) -> Vec<Problem> {
+        self.problems
+    }
+
+    /// Records what is wrong at `span`.
+    pub(super) fn report(&mut self, span: &Range<usize>, message: impl Into<String>) {
+        self.push(span, message.into(), None);
+    }
+
+    /// Records what is wrong at `span` and what to write there.
+    pub(super) fn report_with_hint(
+        &mut self,
+        span: &Range<usize>,
+        message: impl Into<String>,
+        hint: impl Into<String>,
+    ) {
+        self.push(span, message.into(), Some(hint.into()));
+    }
+
+    fn push(&mut self, span: &Range<usize>, message: String, hint: Option<String>) {
+        if self.is_full() {
+            return;
+        }
+        let before = self.text.get(..span.start).unwrap_or(self.text);
+        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        let line = self.text.get(line_start..).and_then(|rest| rest.lines().next()).unwrap_or_default();
+        let column = before.get(line_start..).unwrap_or_default().chars().count() + 1;
+        let meant = self.text_at(span).lines().next().unwrap_or_default().chars().count();
+        self.problems.push(Problem {
+            file: self.file.to_owned(),
+            line: before.matches('\n').count() + 1,
+            column,
+            message,
+            excerpt: (span.end > 0).then(|| line.to_owned()),
+            width: if span.end > 0 { meant.max(1) } else { 0 },
+            hint,
+        });
+    }
+
+    /// Remembers that `key` of the table at `table` was there and could not be read.
+    pub(super) fn leave_out(&mut self, table: &Range<usize>, key: &str) {
+        self.unread.insert((table.start, table.end, key.to_owned()));
+    }
+
+    /// The keys of the table at `table` that were there and could not be read.
+    pub(super) fn left_out(&self, table: &Range<usize>) -> impl Iterator<Item = &str> {
+        let place = (table.start, table.end);
+        self.unread.iter().filter(move |(start, end, _)| (*start, *end) == place).map(|(_, _, key)| key.as_str())
+    }
+
+    /// The value of a mandatory key; its absence is a problem of the table at `table`.
+    pub(super) fn required<T>(&mut self, table: &Range<usize>, key: &str, value: Option<T>, hint: &str) -> Option<T> {
+        if value.is_none() && !self.torn && !self.left_out(table).any(|left_out| left_out == key) {
+            self.report_with_hint(table, format!("missing key `{key}`"), hint);
+        }
+        value
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn source(text: &str) -> Source {
+        Source { path: "sites/shop.example.toml".into(), text: text.into(), sha256: String::new() }
+    }
+
+    #[test]
+    fn a_problem_is_shown_with_its_line_a_caret_and_a_hint() {
+        let source = source("a = 1\n\n\n\n\n\n\n\n\n\n\nstor-ip = false\n");
+        let mut problems = FileProblems::new(&source);
+        problems.report_with_hint(&(16..23), "unknown key `stor-ip`", "did you mean `store-ip`?");
+        let expected = "config/sites/shop.example.toml:12:1: unknown key `stor-ip`\n   12 | stor-ip = false\n      | ^^^^^^^\n      = hint: did you mean `store-ip`?";
+        let problems = Problems::sorted(problems.into_problems());
+        assert_eq!(problems.display(Path::new("config")).to_string(), expected);
+        assert_eq!(problems.to_string(), expected.strip_prefix("config/").unwrap());
+    }
+
+    #[test]
+    fn columns_count_characters_and_not_bytes() {
+        let source = source("name = \"Šumavská\" x\n");
+        let at = source.text.find('x').unwrap();
+        let mut problems = FileProblems::new(&source);
+        problems.report(&(at..at + 1), "x");
+        assert_eq!(problems.into_problems()[0].column, 19);
+    }
+
+    #[test]
+    fn what_could_not_be_read_is_not_missing_as_well() {
+        let source = source("[safety]\n");
+        let mut problems = FileProblems::new(&source);
+        problems.leave_out(&(0..8), "approval");
+        assert_eq!(problems.required(&(0..8), "approval", None::<u8>, ""), None);
+        assert!(problems.is_empty());
+        assert_eq!(problems.required(&(0..8), "max-rows", None::<u8>, "add it"), None);
+        assert_eq!(problems.into_problems()[0].message, "missing key `max-rows`");
+    }
+}

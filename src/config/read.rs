@@ -1,0 +1,321 @@
+//! Reading the configuration directory: which files count, and whom they may belong to.
+//!
+//! Whoever can write here decides what is erased. So a file that anybody but root and the daemon's own user could
+//! have written is refused, and nothing that only looks like a file (a FIFO, a device) is waited for.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::fmt::Write as _;
+use std::fs::File;
+use std::io::Read as _;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Mode, OFlags};
+use sha2::{Digest, Sha256};
+
+use super::{Config, Problem, Problems};
+
+/// Largest file that is read. A configuration of a thousand tables is a tenth of it.
+const LARGEST_FILE: u64 = 1024 * 1024;
+
+/// Write permission of group and others.
+const WRITABLE_BY_OTHERS: u32 = 0o022;
+
+/// Directories below the configuration directory whose files are read.
+const SUBDIRECTORIES: [&str; 2] = ["processors", "sites"];
+
+/// Files of the configuration directory itself.
+pub(super) const DAEMON_FILE: &str = "forgetd.toml";
+pub(super) const CATEGORIES_FILE: &str = "categories.toml";
+
+/// One file as it was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    /// Path below the configuration directory, separated by `/`: `sites/shop.example.toml`.
+    pub path: String,
+    /// The whole text.
+    pub text: String,
+    /// SHA-256 of the text, in hexadecimal: names the version.
+    pub sha256: String,
+}
+
+impl Source {
+    /// A file of this text.
+    pub fn new(path: impl Into<String>, text: impl Into<String>) -> Source {
+        let text = text.into();
+        let sha256 = hex(Sha256::digest(&text));
+        Source { path: path.into(), text, sha256 }
+    }
+}
+
+impl Config {
+    /// Reads and checks a directory.
+    ///
+    /// # Errors
+    ///
+    /// Every mistake there is, in one go.
+    pub fn load(directory: &Path) -> Result<Config, Problems> {
+        read_directory(directory).and_then(Config::parse)
+    }
+
+    /// SHA-256 over the paths and texts of all files, in hexadecimal: names this version of the whole.
+    pub fn digest(&self) -> String {
+        let mut hash = Sha256::new();
+        for source in self.sources.values() {
+            for part in [&source.path, &source.sha256] {
+                hash.update(part);
+                hash.update(b"\n");
+            }
+        }
+        hex(hash.finalize())
+    }
+}
+
+/// Lower-case hexadecimal.
+pub fn hex(digest: impl AsRef<[u8]>) -> String {
+    digest.as_ref().iter().fold(String::new(), |mut text, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// Reads the files of a configuration directory, by their path below it.
+///
+/// Only `forgetd.toml`, `categories.toml`, `processors/*.toml` and `sites/*.toml` count; hidden files, editors'
+/// backups and everything else are ignored. A symbolic link is followed, and its target is what is checked.
+///
+/// # Errors
+///
+/// Every file that cannot be read or that others could have written.
+pub fn read_directory(directory: &Path) -> Result<BTreeMap<String, Source>, Problems> {
+    let mut reading = Reading { directory, sources: BTreeMap::new(), problems: Vec::new() };
+    if reading.check_directory("") {
+        for name in [DAEMON_FILE, CATEGORIES_FILE].into_iter().filter(|name| directory.join(name).exists()) {
+            reading.read_file(name.to_owned());
+        }
+        for name in SUBDIRECTORIES.into_iter().filter(|name| directory.join(name).exists()) {
+            reading.read_subdirectory(name);
+        }
+    }
+    if reading.problems.is_empty() { Ok(reading.sources) } else { Err(Problems::sorted(reading.problems)) }
+}
+
+struct Reading<'a> {
+    directory: &'a Path,
+    sources: BTreeMap<String, Source>,
+    problems: Vec<Problem>,
+}
+
+impl Reading<'_> {
+    fn path(&self, below: &str) -> PathBuf {
+        if below.is_empty() { self.directory.to_owned() } else { self.directory.join(below) }
+    }
+
+    fn report(&mut self, file: &str, message: impl Into<String>, hint: impl Into<String>) {
+        self.problems.push(Problem::of_file(file, message, hint));
+    }
+
+    /// Whether this is a directory that can be trusted and entered.
+    fn check_directory(&mut self, below: &str) -> bool {
+        let path = self.path(below);
+        match std::fs::metadata(&path) {
+            Ok(metadata) if metadata.is_dir() => {
+                self.check_owner(below, &metadata);
+                true
+            }
+            Ok(_) => {
+                self.report(below, "this is not a directory", "the configuration is a directory of TOML files");
+                false
+            }
+            Err(error) => {
+                self.report(below, format!("cannot be read: {error}"), "name the directory with `--config DIR`");
+                false
+            }
+        }
+    }
+
+    fn read_subdirectory(&mut self, name: &str) {
+        if !self.check_directory(name) {
+            return;
+        }
+        let entries = match std::fs::read_dir(self.path(name)).and_then(Iterator::collect::<Result<Vec<_>, _>>) {
+            Ok(entries) => entries,
+            Err(error) => return self.report(name, format!("cannot be read: {error}"), "check its permissions"),
+        };
+        for file_name in entries.iter().map(std::fs::DirEntry::file_name).filter(|name| counts(name)) {
+            match file_name.to_str() {
+                Some(file_name) => self.read_file(format!("{name}/{file_name}")),
+                None => self.report(name, "a file name is not UTF-8", "rename it"),
+            }
+        }
+    }
+
+    fn read_file(&mut self, below: String) {
+        let path = self.path(&below);
+        // Without NONBLOCK, opening a FIFO would wait for a writer.
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
+        let file = match rustix::fs::open(&path, flags, Mode::empty()) {
+            Ok(descriptor) => File::from(descriptor),
+            Err(error) => return self.report(&below, format!("cannot be read: {error}"), "check its permissions"),
+        };
+        match file.metadata() {
+            Ok(metadata) if metadata.is_file() => {
+                if self.check_owner(&below, &metadata) {
+                    self.read_text(below, file);
+                }
+            }
+            Ok(_) => self.report(&below, "this is not a regular file", "remove or rename it"),
+            Err(error) => self.report(&below, format!("cannot be read: {error}"), "check its permissions"),
+        }
+    }
+
+    fn read_text(&mut self, below: String, file: File) {
+        let mut bytes = Vec::new();
+        // The size is bounded while reading: what the file system says of it may have changed since.
+        if let Err(error) = file.take(LARGEST_FILE + 1).read_to_end(&mut bytes) {
+            return self.report(&below, format!("cannot be read: {error}"), "check its permissions");
+        }
+        if u64::try_from(bytes.len()).is_ok_and(|length| length <= LARGEST_FILE) {
+            match String::from_utf8(bytes) {
+                Ok(text) => drop(self.sources.insert(below.clone(), Source::new(below, text))),
+                Err(_) => self.report(&below, "the text is not UTF-8", "save it as UTF-8"),
+            }
+        } else {
+            self.report(&below, "the file is larger than 1 MiB", "split it: one file a site");
+        }
+    }
+
+    /// Whether nobody but root and the daemon's own user can write there.
+    fn check_owner(&mut self, below: &str, metadata: &std::fs::Metadata) -> bool {
+        let path = self.path(below);
+        let trusted_owner = metadata.uid() == 0 || metadata.uid() == rustix::process::geteuid().as_raw();
+        let closed = metadata.mode() & WRITABLE_BY_OTHERS == 0;
+        if !trusted_owner {
+            let message = "owned by neither root nor the user forgetd runs as, who could order an erasure here";
+            self.report(below, message, format!("run `chown root {}`", path.display()));
+        }
+        if !closed {
+            let message = "writable by group or others, who could order an erasure here";
+            self.report(below, message, format!("run `chmod go-w {}`", path.display()));
+        }
+        trusted_owner && closed
+    }
+}
+
+/// Whether a file of this name is meant to be read.
+fn counts(name: &OsStr) -> bool {
+    let name = name.as_encoded_bytes();
+    name.ends_with(b".toml") && !name.starts_with(b".")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{Permissions, create_dir, set_permissions, write};
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    /// A directory whose permissions do not depend on the umask of whoever runs the tests.
+    fn directory() -> tempfile::TempDir {
+        let directory = tempfile::tempdir().unwrap();
+        for name in SUBDIRECTORIES {
+            create_dir(directory.path().join(name)).unwrap();
+            close(&directory.path().join(name), 0o755);
+        }
+        directory
+    }
+
+    fn close(path: &Path, mode: u32) {
+        set_permissions(path, Permissions::from_mode(mode)).unwrap();
+    }
+
+    fn put(directory: &Path, name: &str, bytes: &[u8]) {
+        write(directory.join(name), bytes).unwrap();
+        close(&directory.join(name), 0o644);
+    }
+
+    fn only_problem(directory: &Path) -> Problem {
+        let Problems(mut problems) = read_directory(directory).unwrap_err();
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        problems.remove(0)
+    }
+
+    #[test]
+    fn hidden_files_backups_and_other_names_are_ignored() {
+        let directory = directory();
+        for name in ["forgetd.toml", "sites/a.toml", "sites/.a.toml", "sites/a.toml~", "sites/README", "other.toml"] {
+            put(directory.path(), name, b"");
+        }
+        let sources = read_directory(directory.path()).unwrap();
+        assert_eq!(sources.keys().collect::<Vec<_>>(), ["forgetd.toml", "sites/a.toml"]);
+    }
+
+    #[test]
+    fn a_file_that_others_can_write_is_refused_with_the_command_that_closes_it() {
+        let directory = directory();
+        put(directory.path(), "sites/a.toml", b"");
+        close(&directory.path().join("sites/a.toml"), 0o664);
+        let problem = only_problem(directory.path());
+        assert_eq!((problem.file.as_str(), problem.line, problem.column), ("sites/a.toml", 1, 1));
+        let path = directory.path().join("sites/a.toml");
+        assert_eq!(problem.hint, Some(format!("run `chmod go-w {}`", path.display())));
+    }
+
+    #[test]
+    fn a_directory_that_others_can_write_is_refused() {
+        let directory = directory();
+        close(&directory.path().join("sites"), 0o777);
+        assert_eq!(only_problem(directory.path()).file, "sites");
+    }
+
+    #[test]
+    fn the_target_of_a_link_is_what_is_checked() {
+        let directory = directory();
+        let elsewhere = tempfile::tempdir().unwrap();
+        put(elsewhere.path(), "a", b"");
+        close(&elsewhere.path().join("a"), 0o666);
+        std::os::unix::fs::symlink(elsewhere.path().join("a"), directory.path().join("sites/a.toml")).unwrap();
+        assert!(only_problem(directory.path()).message.starts_with("writable by group or others"));
+        close(&elsewhere.path().join("a"), 0o600);
+        assert!(read_directory(directory.path()).unwrap().contains_key("sites/a.toml"));
+    }
+
+    #[test]
+    fn a_fifo_in_place_of_a_file_is_refused_at_once() {
+        let directory = directory();
+        let path = directory.path().join("sites/a.toml");
+        rustix::fs::mkfifoat(rustix::fs::CWD, &path, Mode::RUSR | Mode::WUSR).unwrap();
+        assert_eq!(only_problem(directory.path()).message, "this is not a regular file");
+    }
+
+    #[test]
+    fn a_directory_in_place_of_a_file_is_refused() {
+        let directory = directory();
+        create_dir(directory.path().join("forgetd.toml")).unwrap();
+        assert_eq!(only_problem(directory.path()).message, "this is not a regular file");
+    }
+
+    #[test]
+    fn text_that_is_not_utf_8_is_refused() {
+        let directory = directory();
+        put(directory.path(), "forgetd.toml", b"state-dir = \"\xff\"");
+        assert_eq!(only_problem(directory.path()).message, "the text is not UTF-8");
+    }
+
+    #[test]
+    fn a_file_of_one_mebibyte_is_read_and_a_larger_one_refused() {
+        let directory = directory();
+        put(directory.path(), "forgetd.toml", &[b'#'; 1_048_576]);
+        assert!(read_directory(directory.path()).is_ok());
+        put(directory.path(), "forgetd.toml", &[b'#'; 1_048_577]);
+        assert_eq!(only_problem(directory.path()).message, "the file is larger than 1 MiB");
+    }
+
+    #[test]
+    fn a_missing_directory_is_told_with_the_option_that_names_it() {
+        let problem = only_problem(Path::new("/nonexistent/forgetd"));
+        assert_eq!(problem.hint.as_deref(), Some("name the directory with `--config DIR`"));
+    }
+}
