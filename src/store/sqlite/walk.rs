@@ -334,7 +334,7 @@ impl Prepared for Batch<'_, '_> {
 }
 
 /// The statements of a walk, each made from the predicate.
-struct Statements {
+pub(super) struct Statements {
     all_keys: String,
     first_keys: String,
     next_keys: String,
@@ -345,7 +345,8 @@ struct Statements {
 }
 
 impl Statements {
-    fn new(predicate: &Predicate, shape: &KeyShape, action: &Action) -> Statements {
+    /// All of them for one rule on one table.
+    pub(super) fn new(predicate: &Predicate, shape: &KeyShape, action: &Action) -> Statements {
         let Predicate { table: target, key, assignment, .. } = predicate;
         let matches = predicate.matches();
         // Without a word about indexes SQLite may prefer the one over the time, and read all of it for each batch.
@@ -382,6 +383,14 @@ impl Statements {
             children_in_range: erase_children(&range),
             children_of_one: erase_children(&one),
         }
+    }
+
+    /// Those that change something.
+    pub(super) fn into_all(self) -> Vec<String> {
+        let mut all = self.children_in_range;
+        all.extend(self.children_of_one);
+        all.extend([self.range, self.one]);
+        all
     }
 }
 
