@@ -80,7 +80,8 @@ fn holds_no_address(text: &str) -> bool {
     text.is_empty() || text == "-" || text.eq_ignore_ascii_case("unknown")
 }
 
-fn unparsed<T>(mask: &Mask) -> Masked<T> {
+/// What becomes of a value that is no address in a form that is known.
+pub fn unparsed<T>(mask: &Mask) -> Masked<T> {
     match mask.unparsed {
         Unparsed::Erase => Masked::Unparsed,
         Unparsed::Keep => Masked::Unchanged,
