@@ -76,7 +76,7 @@ fn fresh_count(writing: &Writing, rule: &Rule) -> Result<u64, Failure> {
 }
 
 /// Evidence first, then the release.
-fn record(state: &mut State, rule: &Rule, token: &PlanToken, clock: &ClockSample) -> Result<(), Failure> {
+pub(super) fn record(state: &mut State, rule: &Rule, token: &PlanToken, clock: &ClockSample) -> Result<(), Failure> {
     let (counted, ceiling, uid) = (token.counted(), token.ceiling(), uid());
     let event = Event::RuleApproved { rule: rule.name.to_string(), digest: rule.digest(), counted, ceiling, uid };
     state.log.append(clock.wall, &event, Sync::Now)?;

@@ -41,8 +41,8 @@ fn list(log: &Path, options: &AuditListOptions, output: &Output) -> Ended {
     if let Some(last) = options.last {
         selected.drain(..selected.len().saturating_sub(last));
     }
-    output.result(&selected, |output| {
-        output.table(&["ENTRY", "TIME", "KIND", "WHAT"], selected.iter().map(|entry| row(entry)).collect());
+    output.result(&serde_json::json!({ "entries": selected }), |output| {
+        output.table(&["ENTRY", "TIME", "KIND", "WHAT"], selected.iter().map(row).collect());
     });
     Ok(Exit::Done)
 }

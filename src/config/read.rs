@@ -72,6 +72,15 @@ impl Config {
     }
 }
 
+/// Where the state stands, found even while the configuration is invalid: legal holds and the stop switch must work
+/// then, too. The key is looked for in `forgetd.toml` alone; where it cannot be found, the system's place is taken.
+pub fn state_directory(directory: &Path) -> PathBuf {
+    let text = std::fs::read_to_string(directory.join(DAEMON_FILE)).unwrap_or_default();
+    let (table, _) = toml::de::DeTable::parse_recoverable(&text);
+    let stated = table.get_ref().get("state-dir").and_then(|value| value.get_ref().as_str());
+    PathBuf::from(stated.unwrap_or(super::DEFAULT_STATE_DIRECTORY))
+}
+
 /// Lower-case hexadecimal.
 pub fn hex(digest: impl AsRef<[u8]>) -> String {
     digest.as_ref().iter().fold(String::new(), |mut text, byte| {
