@@ -207,13 +207,8 @@ pub enum Setting {
 
 impl Setting {
     /// Every setting there is.
-    pub const ALL: [Setting; 5] = [
-        Setting::StoreIp,
-        Setting::StoreLocation,
-        Setting::StoreDevice,
-        Setting::StoreContact,
-        Setting::StorePageUrls,
-    ];
+    pub const ALL: [Setting; 5] =
+        [Setting::StoreIp, Setting::StoreLocation, Setting::StoreDevice, Setting::StoreContact, Setting::StorePageUrls];
 
     /// The key in a site file.
     pub fn key(self) -> &'static str {

@@ -27,13 +27,12 @@ pub(super) fn check(table: DeTable<'_>, problems: &mut FileProblems<'_>) -> Opti
     Some(categories)
 }
 
-fn one(
-    section: Section<CategoryTable>,
-    problems: &mut FileProblems<'_>,
-) -> Option<(CategoryId, Text, Category)> {
+fn one(section: Section<CategoryTable>, problems: &mut FileProblems<'_>) -> Option<(CategoryId, Text, Category)> {
     let place = section.span();
     let Keyed(CategoryTable { id, name, description, setting }) = section.into_inner();
-    let id = problems.required(&place, "id", id, "add `id = \"visit.location\"`").and_then(|text| category_id(text, problems));
+    let id = problems
+        .required(&place, "id", id, "add `id = \"visit.location\"`")
+        .and_then(|text| category_id(text, problems));
     let name = value::required(&place, "name", name, "add `name = \"…\"`: what people call it", problems);
     let description = value::optional(description, problems);
     let settings = Setting::ALL.map(|setting| (setting.key(), setting));

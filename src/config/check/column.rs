@@ -87,7 +87,11 @@ fn table_column(
     let ColumnTable { category, item, action, value, prefix, unparsed, steps } = table;
     let (holds, tag_at) = tag(category, item, place, row, problems)?;
     let kept = kept(&holds, &tag_at, row.declared.said, row.declared.retention, problems);
-    let masking = Masking { is_address: is_address(&holds, row), tag: &holds, unparsed: self::unparsed(unparsed.as_ref(), problems) };
+    let masking = Masking {
+        is_address: is_address(&holds, row),
+        tag: &holds,
+        unparsed: self::unparsed(unparsed.as_ref(), problems),
+    };
     let treatment = match (action, steps) {
         (Some(_), Some(steps)) => {
             let hint = "keep `steps` for several actions, `do` for one";
@@ -140,7 +144,11 @@ fn tag(
     };
     if right != key {
         let hint = format!("write `{right} = \"{}\"`", text.get_ref());
-        problems.report_with_hint(&text.span(), format!("`{}` is not a {key}", text.get_ref()).replace("a item", "an item"), hint);
+        problems.report_with_hint(
+            &text.span(),
+            format!("`{}` is not a {key}", text.get_ref()).replace("a item", "an item"),
+            hint,
+        );
         return None;
     }
     Some((tag, text.span()))
@@ -238,13 +246,11 @@ fn prefix_length(
 ) -> Option<u8> {
     let value = *bits.get_ref();
     let length = u8::try_from(value).ok().filter(|length| (shortest..=longest).contains(length));
-    if length.is_none() {
-        let message = if key == "v6" && value == HOUSEHOLD {
-            "an IPv6 prefix of 64 bits is one household: nothing is masked".to_owned()
-        } else {
-            format!("`{key}` must be between {shortest} and {longest}")
-        };
+    if length.is_none() && key == "v6" && value == HOUSEHOLD {
+        let message = "an IPv6 prefix of 64 bits is one household: nothing is masked";
         problems.report_with_hint(&bits.span(), message, format!("write {longest} or less"));
+    } else if length.is_none() {
+        problems.report(&bits.span(), format!("`{key}` must be between {shortest} and {longest}"));
     }
     length
 }

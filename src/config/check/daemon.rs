@@ -45,7 +45,12 @@ pub(super) fn check(table: DeTable<'_>, problems: &mut FileProblems<'_>) -> Opti
         problems,
     );
     let controller = problems
-        .required(&ROOT, "controller", controller, "add `[controller]` with `name = \"…\"`: who decides on the processing")
+        .required(
+            &ROOT,
+            "controller",
+            controller,
+            "add `[controller]` with `name = \"…\"`: who decides on the processing",
+        )
         .and_then(|section| value::controller(section, problems));
     let dpo = dpo.and_then(|section| value::contact(section, problems));
     let safety = safety_limits(safety, problems);
@@ -74,8 +79,7 @@ fn safety_limits(section: Option<Section<SafetyTable>>, problems: &mut FileProbl
 
 fn pace_limits(section: Option<Section<PaceTable>>, problems: &mut FileProblems<'_>) -> Pace {
     let Keyed(PaceTable { batch_time, duty, max_lag }) = section.map(Spanned::into_inner).unwrap_or_default();
-    let batch_time =
-        batch_time.and_then(|text| value::duration("batch-time", &text, BATCH_TIME_BOUNDS, problems));
+    let batch_time = batch_time.and_then(|text| value::duration("batch-time", &text, BATCH_TIME_BOUNDS, problems));
     let duty = duty.and_then(|share| value::share("duty", &share, problems));
     let max_lag = max_lag.and_then(|text| value::duration("max-lag", &text, MAX_LAG_BOUNDS, problems));
     Pace {

@@ -18,15 +18,10 @@ use super::{Known, category, value};
 
 const CLASSES: [Class; 3] = [Class::Functional, Class::Analytics, Class::Marketing];
 
-const KINDS: [ItemKind; 4] =
-    [ItemKind::Cookie, ItemKind::LocalStorage, ItemKind::SessionStorage, ItemKind::IndexedDb];
+const KINDS: [ItemKind; 4] = [ItemKind::Cookie, ItemKind::LocalStorage, ItemKind::SessionStorage, ItemKind::IndexedDb];
 
-const LAWFUL_BASES: [LawfulBasis; 4] = [
-    LawfulBasis::Consent,
-    LawfulBasis::Contract,
-    LawfulBasis::LegalObligation,
-    LawfulBasis::LegitimateInterest,
-];
+const LAWFUL_BASES: [LawfulBasis; 4] =
+    [LawfulBasis::Consent, LawfulBasis::Contract, LawfulBasis::LegalObligation, LawfulBasis::LegitimateInterest];
 
 /// Checks one processor and adds it to what is known.
 pub(super) fn check(table: DeTable<'_>, known: &mut Known, problems: &mut FileProblems<'_>) -> Option<()> {
@@ -44,8 +39,22 @@ pub(super) fn check(table: DeTable<'_>, known: &mut Known, problems: &mut FilePr
 
 fn processor(file: ProcessorFile, known: &Known, problems: &mut FileProblems<'_>) -> Option<Processor> {
     let ProcessorFile {
-        id, product, name, address, contact, identification, source, read, dpo, location, transfer, sub_processors,
-        feature, data, item, statement,
+        id,
+        product,
+        name,
+        address,
+        contact,
+        identification,
+        source,
+        read,
+        dpo,
+        location,
+        transfer,
+        sub_processors,
+        feature,
+        data,
+        item,
+        statement,
     } = file;
     let id = value::required(&ROOT, "id", id, "add `id = \"…\"`: the name that sites use for it", problems);
     let product = value::required(&ROOT, "product", product, "add `product = \"…\"`: what it is sold as", problems);
@@ -128,7 +137,12 @@ fn feature(section: Section<FeatureTable>, problems: &mut FileProblems<'_>) -> O
     let purpose = value::required(&place, "purpose", purpose, "add `purpose = \"…\"`: what it is for", problems);
     let bases = LAWFUL_BASES.map(|basis| (basis.key(), basis));
     let lawful_basis = problems
-        .required(&place, "lawful-basis", lawful_basis, "add `lawful-basis = \"consent\"` or another of GDPR Article 6(1)")
+        .required(
+            &place,
+            "lawful-basis",
+            lawful_basis,
+            "add `lawful-basis = \"consent\"` or another of GDPR Article 6(1)",
+        )
         .and_then(|word| value::one_of(&word, "lawful basis", &bases, problems));
     Some(Feature { id: id?, purpose: purpose?, lawful_basis: lawful_basis? })
 }
@@ -175,13 +189,13 @@ fn item_with_place(
     let hint = "add `description = \"…\"`: what it is for";
     let description = value::required(&place, "description", description, hint, problems);
     let hint = "add `lifetime = \"6 months\"`, `\"session\"` or `\"until deleted\"`";
-    let lifetime = problems.required(&place, "lifetime", lifetime, hint).and_then(|text| match text.get_ref().as_str() {
-        "session" => Some(Lifetime::Session),
-        "until deleted" => Some(Lifetime::UntilDeleted),
-        period => value::period(period, &text.span(), problems).map(Lifetime::For),
-    });
-    let item =
-        StorageItem { name: name?, class: class?, kind: kind?, description: description?, lifetime: lifetime? };
+    let lifetime =
+        problems.required(&place, "lifetime", lifetime, hint).and_then(|text| match text.get_ref().as_str() {
+            "session" => Some(Lifetime::Session),
+            "until deleted" => Some(Lifetime::UntilDeleted),
+            period => value::period(period, &text.span(), problems).map(Lifetime::For),
+        });
+    let item = StorageItem { name: name?, class: class?, kind: kind?, description: description?, lifetime: lifetime? };
     Some((place, item))
 }
 

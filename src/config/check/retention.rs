@@ -64,7 +64,8 @@ fn entry(
             if is_within_lifetime(&tag, period, &value.span(), scope, problems)
                 && retention.periods.insert(tag, period).is_some()
             {
-                problems.report(&name.span(), format!("`{}` has a period already, under its other name", name.get_ref()));
+                problems
+                    .report(&name.span(), format!("`{}` has a period already, under its other name", name.get_ref()));
             }
         }
         (Some(tag), None) => drop(retention.unread.insert(tag.to_string())),

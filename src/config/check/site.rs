@@ -142,11 +142,7 @@ struct Settings {
     complete: bool,
 }
 
-fn settings(
-    section: Option<Section<SettingsTable>>,
-    known: &Known,
-    problems: &mut FileProblems<'_>,
-) -> Settings {
+fn settings(section: Option<Section<SettingsTable>>, known: &Known, problems: &mut FileProblems<'_>) -> Settings {
     let place = section.as_ref().map(Spanned::span).unwrap_or_default();
     let unread = problems.left_out(&place).any(|key| section.is_some() || key == "settings");
     let Keyed(SettingsTable { store_ip, store_location, store_device, store_contact, store_page_urls, not_stored }) =
@@ -182,7 +178,7 @@ fn processors(
     known: &Known,
     problems: &mut FileProblems<'_>,
 ) -> UsedProcessors {
-    let unread = problems.is_torn() || problems.left_out(&ROOT).any(|key| key == "processor");
+    let unread = problems.left_out(&ROOT).any(|key| key == "processor");
     let mut used = UsedProcessors { processors: Vec::new(), complete: !unread };
     for section in sections {
         match used_processor(section, &used.processors, known, problems) {

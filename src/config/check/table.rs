@@ -50,7 +50,11 @@ pub(super) fn check(
     let columns = column::check(
         columns,
         Row {
-            taken: [("key", key.as_deref()), ("time column", time.as_ref().map(|time| time.column.as_str())), ("consent column", consent.as_ref().map(|consent| consent.column.as_str()))],
+            taken: [
+                ("key", key.as_deref()),
+                ("time column", time.as_ref().map(|time| time.column.as_str())),
+                ("consent column", consent.as_ref().map(|consent| consent.column.as_str())),
+            ],
             meaning: time.as_ref().map(|time| time.meaning),
             kept: row.as_ref().and_then(|(_, kept)| *kept),
             declared,
@@ -127,7 +131,10 @@ fn instant(section: Section<TimeTable>, meaning: TimeMeaning, problems: &mut Fil
             let hint = "add `time-zone = \"UTC\"` or the zone in which the values were written: they carry none";
             problems.required(&place, "time-zone", None::<()>, hint);
         }
-        (Some(TimeFormat::UnixSeconds | TimeFormat::UnixMillis | TimeFormat::UnixMicros | TimeFormat::Mediawiki), Some(span)) => {
+        (
+            Some(TimeFormat::UnixSeconds | TimeFormat::UnixMillis | TimeFormat::UnixMicros | TimeFormat::Mediawiki),
+            Some(span),
+        ) => {
             problems.report_with_hint(&span, "values of this format are always in UTC", "remove `time-zone`");
         }
         _ => {}
@@ -144,11 +151,7 @@ fn consent(section: Section<ConsentTable>, problems: &mut FileProblems<'_>) -> O
     Some(Consent { column: column?, given: given?.0 })
 }
 
-fn children(
-    sections: Vec<Section<ChildTable>>,
-    parent: Option<&str>,
-    problems: &mut FileProblems<'_>,
-) -> Vec<Child> {
+fn children(sections: Vec<Section<ChildTable>>, parent: Option<&str>, problems: &mut FileProblems<'_>) -> Vec<Child> {
     let mut children: Vec<Child> = Vec::new();
     for section in sections {
         let place = section.span();
@@ -170,10 +173,7 @@ fn children(
     children
 }
 
-fn filter(
-    filter: Option<BTreeMap<Text, ScalarValue>>,
-    problems: &mut FileProblems<'_>,
-) -> BTreeMap<String, Scalar> {
+fn filter(filter: Option<BTreeMap<Text, ScalarValue>>, problems: &mut FileProblems<'_>) -> BTreeMap<String, Scalar> {
     filter
         .unwrap_or_default()
         .into_iter()
@@ -194,4 +194,3 @@ fn side_effect(text: &Text, problems: &mut FileProblems<'_>) -> Option<SideEffec
     }
     effect
 }
-

@@ -55,7 +55,8 @@ impl<'a> Scope<'a> {
 
     fn report_unknown(self, written: &str, span: &Range<usize>, problems: &mut FileProblems<'_>) {
         let (class, name) = split_class(written);
-        let unused = self.known.processors.values().find(|processor| processor.items.iter().any(|item| item.name == name));
+        let unused =
+            self.known.processors.values().find(|processor| processor.items.iter().any(|item| item.name == name));
         if let Some(processor) = unused.filter(|processor| self.used.iter().all(|used| used.id != processor.id)) {
             let message = format!("`{name}` is set by `{}`, which this site does not use", processor.id);
             let hint = format!("add `[[processor]]` with `id = \"{}\"`, or another tag", processor.id);

@@ -19,7 +19,11 @@ pub(super) fn filled(text: Text, problems: &mut FileProblems<'_>) -> Option<Stri
     let span = text.span();
     let text = text.into_inner();
     if text.trim().is_empty() {
-        problems.report_with_hint(&span, "this must not be empty", "fill it in, or leave the key out if it may be absent");
+        problems.report_with_hint(
+            &span,
+            "this must not be empty",
+            "fill it in, or leave the key out if it may be absent",
+        );
         return None;
     }
     if text.contains('\0') {
@@ -178,7 +182,11 @@ pub(super) fn zone(name: &Text, problems: &mut FileProblems<'_>) -> Option<Zone>
         }
         _ => {
             let names: Vec<String> = jiff::tz::db().available().map(|name| name.to_string()).collect();
-            let hint = suggest::nearest_or(name.get_ref(), names.iter().map(String::as_str), "write a name such as `Europe/Prague`");
+            let hint = suggest::nearest_or(
+                name.get_ref(),
+                names.iter().map(String::as_str),
+                "write a name such as `Europe/Prague`",
+            );
             problems.report_with_hint(&name.span(), format!("unknown time zone `{}`", name.get_ref()), hint);
             None
         }
@@ -195,7 +203,8 @@ pub(super) fn contact(section: Section<ContactTable>, problems: &mut FileProblem
 /// A controller with those who act beside it.
 pub(super) fn controller(section: Section<ControllerTable>, problems: &mut FileProblems<'_>) -> Option<Controller> {
     let span = section.span();
-    let Keyed(ControllerTable { name, address, contact: reach, joint_controller, representative }) = section.into_inner();
+    let Keyed(ControllerTable { name, address, contact: reach, joint_controller, representative }) =
+        section.into_inner();
     let party = party(&span, name, address, reach, problems);
     let joint_controller = joint_controller.and_then(|section| contact(section, problems));
     let representative = representative.and_then(|section| contact(section, problems));

@@ -37,7 +37,8 @@ fn list(words: &[&str]) -> String {
 fn nearest<'a>(word: &str, allowed: &[&'a str]) -> Option<&'a str> {
     let word = word.to_lowercase();
     let most_edits = word.chars().count().div_ceil(3);
-    let (edits, meant) = allowed.iter().map(|candidate| (distance(&word, &candidate.to_lowercase()), *candidate)).min()?;
+    let (edits, meant) =
+        allowed.iter().map(|candidate| (distance(&word, &candidate.to_lowercase()), *candidate)).min()?;
     (edits <= most_edits).then_some(meant)
 }
 

@@ -144,4 +144,3 @@ impl<'de> Deserialize<'de> for Retained {
         deserializer.deserialize_any(RetainedVisitor)
     }
 }
-
