@@ -486,3 +486,64 @@ columns = { address = { category = "visit.ip-address", do = "truncate" } }
     let whole = ColumnAction::Truncate(Mask { v4: 24, v6: 48, unparsed: Unparsed::Erase });
     assert_eq!(sessions.columns[0].treatment, Treatment::Once(whole));
 }
+
+/// The examples of the reference, in the order of the files they show.
+fn documented_examples() -> Vec<String> {
+    let reference = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/configuration.md")).unwrap();
+    let blocks = reference.split("```toml\n").skip(1);
+    blocks.map(|block| block.split("```").next().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn the_examples_of_the_reference_are_one_whole_configuration() {
+    let [daemon, _excerpt_of_categories, processor, site] = documented_examples().try_into().unwrap();
+    let mut sources = shipped_sources();
+    put(&mut sources, "forgetd.toml", &daemon);
+    put(&mut sources, "sites/shop.example.toml", &site);
+    Config::parse(sources.clone()).unwrap();
+    // The processor of the example has one item only, which the site does not get by with.
+    sources.remove("sites/shop.example.toml");
+    put(&mut sources, "processors/smartsupp.toml", &processor);
+    Config::parse(sources).unwrap();
+}
+
+/// The keys that are allowed in a table, as the hint for a key that is none of them lists them.
+fn allowed_keys(path: &str, text: &str) -> Vec<String> {
+    let mut sources = shipped_sources();
+    put(&mut sources, path, text);
+    let Problems(problems) = Config::parse(sources).unwrap_err();
+    let unknown = problems.iter().find(|problem| problem.message == "unknown key `0000000000000000`").unwrap();
+    let list = unknown.hint.as_deref().unwrap().strip_prefix("write ").unwrap();
+    list.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+}
+
+#[rstest]
+#[case("forgetd.toml", "")]
+#[case("forgetd.toml", "[controller]")]
+#[case("forgetd.toml", "[dpo]")]
+#[case("forgetd.toml", "[safety]")]
+#[case("forgetd.toml", "[pace]")]
+#[case("categories.toml", "[[category]]")]
+#[case("processors/smartsupp.toml", "")]
+#[case("processors/smartsupp.toml", "[[location]]")]
+#[case("processors/smartsupp.toml", "[[transfer]]")]
+#[case("processors/smartsupp.toml", "[sub-processors]")]
+#[case("processors/smartsupp.toml", "[[sub-processors.known]]")]
+#[case("processors/smartsupp.toml", "[[feature]]")]
+#[case("processors/smartsupp.toml", "[[data]]")]
+#[case("processors/smartsupp.toml", "[[item]]")]
+#[case("processors/smartsupp.toml", "[[statement]]")]
+#[case("sites/shop.example.toml", "")]
+#[case("sites/shop.example.toml", "[settings]")]
+#[case("sites/shop.example.toml", "[[processor]]")]
+#[case("sites/shop.example.toml", "[store.a]\nkind = \"sqlite\"")]
+#[case("sites/shop.example.toml", "[store.a]\nkind = \"sqlite\"\n[[store.a.table]]")]
+#[case("sites/shop.example.toml", "[store.a]\nkind = \"sqlite\"\n[[store.a.table]]\n[store.a.table.time]")]
+#[case("sites/shop.example.toml", "[store.a]\nkind = \"sqlite\"\n[[store.a.table]]\n[store.a.table.columns.ip]")]
+fn every_key_that_is_read_is_documented(#[case] path: &str, #[case] table: &str) {
+    let reference = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/configuration.md")).unwrap();
+    for key in allowed_keys(path, &format!("{table}\n0000000000000000 = 0\n")) {
+        let documented = [format!("`{key}`"), format!("`[{key}"), format!("`[[{key}"), format!("`[{key}.")];
+        assert!(documented.iter().any(|form| reference.contains(form.as_str())), "{path} {table}: `{key}`");
+    }
+}
