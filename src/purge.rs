@@ -1,1 +1,486 @@
-//! (in work)
+//! A purge: one rule, executed batch by batch, evidence first.
+//!
+//! [`run`] reads as the protocol does. Before anything is erased the guards are asked and `run.started` says what was
+//! counted. Every batch is erased in an open transaction; its keys go to the batch in flight, its counts to the audit
+//! log, durably; only then does it commit. If the entry cannot be written the transaction rolls back and every job
+//! stops: **no deletion without evidence**. A process that dies at any point leaves enough for the next one to find
+//! out exactly what happened (`recover`). `run.finished` carries the negative proof: a fresh count of what should be
+//! gone.
+
+mod in_flight;
+mod pace;
+mod recover;
+mod state;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use jiff::{SignedDuration, Timestamp};
+
+pub use recover::{RecoverError, recover_all};
+pub use state::{State, StateError, StatePaths};
+
+use crate::audit::{AuditError, Event, RunFinished, RunOutcome, Sync};
+use crate::config::{Pace, Safety};
+use crate::plan::Rule;
+use crate::register::{ClockSample, FinishedRun, RegisterError, RunStart};
+use crate::safety::hold::{self, HoldEffect};
+use crate::safety::{self, Assessment, Circumstances, Stop};
+use crate::store::{HeldValue, Physical, Prepared, Remainder, Selection, Store, StoreError, Walk};
+use in_flight::{Header, InFlight};
+use pace::Pacer;
+use state::RuleLock;
+
+/// Records may come to match while a walk is under way (a consent is withdrawn): the walk is repeated for them, but
+/// not for ever.
+const MOST_WALKS: u32 = 3;
+
+/// What a purge is told.
+#[derive(Clone, Copy)]
+pub struct Order<'a> {
+    /// Limits in force.
+    pub safety: Safety,
+    /// Pace in force.
+    pub pace: Pace,
+    /// The clock as it is.
+    pub clock: &'a ClockSample,
+    /// Why the rule's configuration is in doubt, where it is.
+    pub suspended: Option<&'a str>,
+    /// Set when the process was asked to end: the run ends after the batch under way.
+    pub interrupt: &'a AtomicBool,
+    /// Is told every step.
+    pub watcher: &'a dyn Watcher,
+}
+
+/// Is told every step of a run: progress for people, crash points for tests.
+pub trait Watcher {
+    /// A step was reached.
+    fn reached(&self, step: Step);
+}
+
+/// Watches nothing.
+#[derive(Debug, Clone, Copy)]
+pub struct Unwatched;
+
+impl Watcher for Unwatched {
+    fn reached(&self, _step: Step) {}
+}
+
+/// The steps of the batch protocol, in their order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// `run.started` is durable: so many records match.
+    Started {
+        /// Records that match.
+        counted: u64,
+    },
+    /// A batch is erased in an open transaction.
+    Erased,
+    /// Its keys are in the batch in flight.
+    InFlight,
+    /// `batch.prepared` is durable.
+    Prepared,
+    /// The store has committed.
+    Committed,
+    /// `batch.committed` is written: so many records are gone in this run.
+    Recorded {
+        /// Records erased so far.
+        erased: u64,
+    },
+    /// The walk is at its end and what is left was counted.
+    Walked,
+    /// `run.finished` is durable.
+    Finished,
+    /// The checkpoint is signed.
+    Sealed,
+    /// The register knows the outcome.
+    Registered,
+}
+
+/// How a call of [`run`] ended.
+#[derive(Debug)]
+#[must_use]
+pub enum Outcome {
+    /// The run began, and ended so.
+    Ran(Box<FinishedRun>),
+    /// The guards did not let it begin.
+    NotReady(Box<Assessment>),
+    /// Another process is at work on the rule.
+    Busy,
+    /// An earlier run's last batch cannot be resolved now, so a new one must not begin.
+    Unresolved(StoreError),
+}
+
+/// Evidence or state cannot be written: every job must stop.
+#[derive(Debug, thiserror::Error)]
+pub enum PurgeError {
+    /// The state.
+    #[error(transparent)]
+    State(#[from] StateError),
+}
+
+impl From<AuditError> for PurgeError {
+    fn from(error: AuditError) -> PurgeError {
+        PurgeError::State(error.into())
+    }
+}
+
+impl From<RegisterError> for PurgeError {
+    fn from(error: RegisterError) -> PurgeError {
+        PurgeError::State(error.into())
+    }
+}
+
+/// Runs `rule` once.
+///
+/// # Errors
+/// Evidence or state cannot be written. Whatever was not proven before was rolled back.
+pub fn run(rule: &Rule, state: &mut State, order: &Order<'_>) -> Result<Outcome, PurgeError> {
+    let name = state::file_name(&rule.name);
+    let Some(_lock) = RuleLock::try_acquire(&state.paths, &name)? else { return Ok(Outcome::Busy) };
+    let watch = Stopwatch::start(order.clock.wall);
+    match recover::recover(state, &name, watch.now()) {
+        Ok(()) => {}
+        Err(RecoverError::Store(error)) => return Ok(Outcome::Unresolved(error)),
+        Err(RecoverError::State(error)) => return Err(error.into()),
+    }
+    let mut store = safety::open_store(rule);
+    let assessment = safety::assess(rule, &mut *store, &circumstances(state, order), order.suspended);
+    if !assessment.reasons.is_empty() {
+        note_held(rule, state, &assessment, watch.now())?;
+        return Ok(Outcome::NotReady(Box::new(assessment)));
+    }
+    state.register.keep_clock_sample(order.clock)?;
+    if state.register.note_released(rule.name.as_str())? {
+        state.log.append(watch.now(), &Event::RuleReleased { rule: rule.name.to_string() }, Sync::Later)?;
+    }
+    let mut run = Run::begin(rule, state, order, &assessment, &name, watch)?;
+    let end = run.erase(&mut *store, &assessment)?;
+    let finished = run.finish(&mut *store, end)?;
+    Ok(Outcome::Ran(Box::new(finished)))
+}
+
+/// The moment as the guards want it.
+pub fn circumstances<'a>(state: &'a State, order: &Order<'a>) -> Circumstances<'a> {
+    Circumstances {
+        safety: order.safety,
+        register: Some(&state.register),
+        clock: order.clock,
+        last_entry: state.log.last_time(),
+        stop: state.paths.stop(),
+    }
+}
+
+/// Records that a rule is held, when that is news.
+fn note_held(rule: &Rule, state: &mut State, assessment: &Assessment, now: Timestamp) -> Result<(), PurgeError> {
+    let name = rule.name.as_str();
+    if state.register.note_held(name, &assessment.reason_codes(), now)? {
+        let event = Event::RuleHeld {
+            rule: name.to_owned(),
+            reason: assessment.reason(),
+            matches: assessment.matches(),
+            overdue_since: assessment.overdue_since,
+        };
+        state.log.append(now, &event, Sync::Later)?;
+        state.log.checkpoint()?;
+    }
+    Ok(())
+}
+
+/// Time within a run, unmoved by whatever happens to the wall clock.
+#[derive(Debug, Clone, Copy)]
+struct Stopwatch {
+    wall: Timestamp,
+    started: Instant,
+}
+
+impl Stopwatch {
+    fn start(wall: Timestamp) -> Stopwatch {
+        Stopwatch { wall, started: Instant::now() }
+    }
+
+    fn now(&self) -> Timestamp {
+        let elapsed = SignedDuration::try_from(self.started.elapsed()).unwrap_or(SignedDuration::ZERO);
+        self.wall.checked_add(elapsed).unwrap_or(self.wall)
+    }
+}
+
+/// How the erasing ended, before anything of it is recorded.
+#[derive(Debug)]
+struct End {
+    outcome: RunOutcome,
+    remainder: Remainder,
+    reason: Option<String>,
+}
+
+impl End {
+    fn early(outcome: RunOutcome, reason: impl ToString) -> End {
+        End { outcome, remainder: Remainder::default(), reason: Some(reason.to_string()) }
+    }
+}
+
+/// Where one walk over the records got to.
+enum Walked {
+    ToTheEnd,
+    /// Holds were placed or lifted: the walk begins anew with these.
+    HoldsChanged(Vec<HeldValue>),
+    Ended(End),
+}
+
+/// A run under way.
+struct Run<'a> {
+    id: String,
+    rule: &'a Rule,
+    state: &'a mut State,
+    order: &'a Order<'a>,
+    watch: Stopwatch,
+    started_at: Timestamp,
+    header: Header,
+    in_flight: InFlight,
+    pacer: Pacer,
+    counted: u64,
+    ceiling: u64,
+    erased: u64,
+    children: u64,
+}
+
+impl<'a> Run<'a> {
+    /// `run.started`, with the batch in flight before it, so that a crash from here on is noticed.
+    fn begin(
+        rule: &'a Rule,
+        state: &'a mut State,
+        order: &'a Order<'a>,
+        assessment: &Assessment,
+        name: &str,
+        watch: Stopwatch,
+    ) -> Result<Run<'a>, PurgeError> {
+        let id = run_id()?;
+        let survey = assessment.survey.clone().unwrap_or_default();
+        let (started_at, digest) = (watch.now(), rule.digest());
+        let header = Header {
+            run: id.clone(),
+            definition: rule.definition.clone(),
+            now: assessment.now,
+            cutoff: assessment.cutoff,
+            first_entry: state.log.size(),
+            batch: 0,
+        };
+        let in_flight = InFlight::of(&state.paths, name);
+        in_flight.write(&header, &[])?;
+        let event = Event::RunStarted {
+            run: id.clone(),
+            rule: rule.name.to_string(),
+            digest: digest.clone(),
+            action: rule.definition.action.key().to_owned(),
+            because: rule.because.clone(),
+            cutoff: assessment.cutoff,
+            counted: survey.matches,
+            total: survey.total,
+            undatable: survey.undatable,
+            on_hold: survey.on_hold,
+        };
+        state.log.append(started_at, &event, Sync::Now)?;
+        let (rule_name, counted) = (rule.name.as_str(), survey.matches);
+        let row = RunStart { run: &id, rule: rule_name, digest: &digest, cutoff: assessment.cutoff, counted };
+        state.register.start_run(&row, started_at)?;
+        order.watcher.reached(Step::Started { counted });
+        let pacer = Pacer::new(order.pace);
+        let ceiling = assessment.ceiling;
+        Ok(Run {
+            id,
+            rule,
+            state,
+            order,
+            watch,
+            started_at,
+            header,
+            in_flight,
+            pacer,
+            counted,
+            ceiling,
+            erased: 0,
+            children: 0,
+        })
+    }
+
+    /// Walks until nothing that matched is left.
+    fn erase(&mut self, store: &mut dyn Store, assessment: &Assessment) -> Result<End, PurgeError> {
+        let mut holds = assessment.holds.clone();
+        let mut walks = 0;
+        loop {
+            let rule = self.rule;
+            let selection = Selection { holds: holds.clone(), ..safety::selection(rule, assessment) };
+            let before = self.erased;
+            let mut walk = match store.walk(&selection) {
+                Ok(walk) => walk,
+                Err(error) => return Ok(End::early(RunOutcome::Failed, error)),
+            };
+            match self.batches(&mut *walk, &holds)? {
+                Walked::HoldsChanged(changed) => holds = changed,
+                Walked::Ended(end) => return Ok(end),
+                Walked::ToTheEnd => {
+                    walks += 1;
+                    let remainder = match walk.remainder() {
+                        Ok(remainder) => remainder,
+                        Err(error) => return Ok(End::early(RunOutcome::Failed, error)),
+                    };
+                    if remainder.left == 0 {
+                        return Ok(End { outcome: RunOutcome::Done, remainder, reason: None });
+                    }
+                    if walks == MOST_WALKS || self.erased == before {
+                        let reason = format!("{} records still match", remainder.left);
+                        return Ok(End { outcome: RunOutcome::Failed, remainder, reason: Some(reason) });
+                    }
+                }
+            }
+        }
+    }
+
+    /// One walk, batch by batch, with everything that may end it asked for before each.
+    fn batches(&mut self, walk: &mut dyn Walk, holds: &[HeldValue]) -> Result<Walked, PurgeError> {
+        loop {
+            if let Some(walked) = self.may_not_go_on(holds) {
+                return Ok(walked);
+            }
+            let started = Instant::now();
+            let prepared = match walk.prepare(self.pacer.limit()) {
+                Ok(None) => return Ok(Walked::ToTheEnd),
+                // Somebody else was faster: nothing to prove.
+                Ok(Some(prepared)) if prepared.rows() == 0 => continue,
+                Ok(Some(prepared)) => prepared,
+                Err(error) => match self.pause_for(error) {
+                    Some(end) => return Ok(Walked::Ended(end)),
+                    None => continue,
+                },
+            };
+            let rows = prepared.rows();
+            if let Some(end) = self.beyond_the_ceiling(rows) {
+                return Ok(Walked::Ended(end));
+            }
+            if let Some(end) = self.commit(prepared)? {
+                return Ok(Walked::Ended(end));
+            }
+            let rest = self.pacer.after(rows, started.elapsed());
+            pace::sleep(rest, self.order.interrupt);
+        }
+    }
+
+    /// Asked before every batch: was the process told to end, are purges stopped, has somebody placed a hold?
+    fn may_not_go_on(&self, holds: &[HeldValue]) -> Option<Walked> {
+        if self.order.interrupt.load(Ordering::Relaxed) {
+            return Some(Walked::Ended(End::early(RunOutcome::Interrupted, "the process was asked to end")));
+        }
+        if self.state.paths.stop() == Stop::Set {
+            return Some(Walked::Ended(End::early(RunOutcome::Stopped, "purges were stopped")));
+        }
+        match hold::effect(Some(&self.state.register), &self.rule.name, self.watch.now()) {
+            Ok(HoldEffect::Rows(rows)) if rows == holds => None,
+            Ok(HoldEffect::Rows(rows)) => Some(Walked::HoldsChanged(rows)),
+            Ok(HoldEffect::Whole(hold)) => {
+                Some(Walked::Ended(End::early(RunOutcome::Held, format!("hold {hold} was placed"))))
+            }
+            Err(error) => Some(Walked::Ended(End::early(RunOutcome::Held, error))),
+        }
+    }
+
+    /// Waits for a lock, for a while; any other error ends the run.
+    fn pause_for(&mut self, error: StoreError) -> Option<End> {
+        let pause = match &error {
+            StoreError::Busy { .. } => self.pacer.refused(),
+            _ => None,
+        };
+        let Some(pause) = pause else { return Some(End::early(RunOutcome::Failed, error)) };
+        pace::sleep(pause, self.order.interrupt);
+        None
+    }
+
+    fn beyond_the_ceiling(&self, rows: u64) -> Option<End> {
+        let would = self.erased.saturating_add(rows);
+        (would > self.ceiling).then(|| {
+            let reason = format!("the next batch would make {would} records, more than the {} released", self.ceiling);
+            End::early(RunOutcome::Held, reason)
+        })
+    }
+
+    /// Evidence, COMMIT, outcome. An error here leaves either a transaction that rolls back, or a batch in flight.
+    fn commit(&mut self, prepared: Box<dyn Prepared + '_>) -> Result<Option<End>, PurgeError> {
+        let (rows, children) = (prepared.rows(), prepared.children());
+        self.order.watcher.reached(Step::Erased);
+        self.header.batch += 1;
+        let (run, batch) = (self.id.clone(), self.header.batch);
+        self.in_flight.write(&self.header, prepared.in_flight())?;
+        self.order.watcher.reached(Step::InFlight);
+        let event = Event::BatchPrepared { run: run.clone(), batch, rows, children };
+        self.state.log.append(self.watch.now(), &event, Sync::Now)?;
+        self.order.watcher.reached(Step::Prepared);
+        match prepared.commit() {
+            Ok(()) => {}
+            // Only the store can say now what happened: the same way as after a crash.
+            Err(error @ StoreError::CommitUnknown { .. }) => return Ok(Some(End::early(RunOutcome::Failed, error))),
+            Err(error) => {
+                let event = Event::BatchRolledBack { run, batch, reason: error.to_string() };
+                self.state.log.append(self.watch.now(), &event, Sync::Now)?;
+                return Ok(self.pause_for(error));
+            }
+        }
+        self.order.watcher.reached(Step::Committed);
+        // The next batch's entry makes this one durable; until then the batch in flight stands for it.
+        self.state.log.append(self.watch.now(), &Event::BatchCommitted { run, batch }, Sync::Later)?;
+        self.erased += rows;
+        self.children += children;
+        self.order.watcher.reached(Step::Recorded { erased: self.erased });
+        Ok(None)
+    }
+
+    /// What is physically left, `run.finished`, the checkpoint, the register.
+    fn finish(self, store: &mut dyn Store, end: End) -> Result<FinishedRun, PurgeError> {
+        self.order.watcher.reached(Step::Walked);
+        let pending = match store.settle() {
+            Ok(Physical::Gone) => None,
+            Ok(Physical::Pending(what)) => Some(what),
+            Err(error) => Some(format!("not known: {error}")),
+        };
+        let left = match end.outcome {
+            RunOutcome::Done => 0,
+            _ if end.remainder.left > 0 => end.remainder.left,
+            _ => self.counted.saturating_sub(self.erased),
+        };
+        let finished = RunFinished {
+            run: self.id,
+            rule: self.rule.name.to_string(),
+            outcome: end.outcome,
+            erased: self.erased,
+            children: self.children,
+            left,
+            arrived: end.remainder.arrived,
+            batches: self.header.batch,
+            millis: u64::try_from(self.watch.started.elapsed().as_millis()).unwrap_or(u64::MAX),
+            pending,
+            reason: end.reason,
+        };
+        let now = self.watch.now();
+        self.state.log.append(now, &Event::RunFinished(finished.clone()), Sync::Now)?;
+        self.order.watcher.reached(Step::Finished);
+        self.state.log.checkpoint()?;
+        self.order.watcher.reached(Step::Sealed);
+        let row = recover::outcome_row(&finished, self.started_at, self.counted);
+        self.state.register.finish_run(&row, now)?;
+        self.order.watcher.reached(Step::Registered);
+        self.in_flight.remove()?;
+        Ok(FinishedRun { finished_at: Some(now), ..row })
+    }
+}
+
+/// Names a run in evidence: unique, and saying nothing.
+fn run_id() -> Result<String, StateError> {
+    let mut bytes = [0_u8; 8];
+    let got = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty());
+    match got {
+        Ok(length) if length == bytes.len() => Ok(crate::config::hex(bytes)),
+        Ok(_) => Err(StateError::File {
+            path: "/dev/urandom".into(),
+            source: std::io::Error::from(std::io::ErrorKind::UnexpectedEof),
+        }),
+        Err(error) => Err(StateError::File { path: "/dev/urandom".into(), source: error.into() }),
+    }
+}

@@ -1,1 +1,184 @@
-//! (in work)
+//! The register: what is declared, with every earlier version, and what operators decided and forgetd did.
+//!
+//! Plain relational tables in one SQLite file that any tool can query (`register/schema.sql` is their description).
+//! Declared facts are versioned by `valid_from` and `valid_until`; loading the same files twice changes nothing. The
+//! files themselves are facts too: while the directory is invalid, the configuration in force is read back from here.
+
+mod facts;
+mod in_force;
+mod ledger;
+mod record;
+mod show;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags};
+
+pub use facts::{FACT_TABLES, FactTable};
+pub use in_force::{InForce, NothingInForce};
+pub use ledger::{Approval, ClockSample, FinishedRun, Hold, NewHold, RunStart};
+pub use record::Recorded;
+pub use show::{FactRow, Moment};
+
+/// "fgtd": tells the register from any other SQLite file.
+const APPLICATION_ID: i64 = 0x6667_7464;
+
+/// Version of `schema.sql`. A register of a newer version is refused: an older program would not see what is in it.
+const SCHEMA_VERSION: i64 = 1;
+
+/// Another process writes for milliseconds; whoever waits longer than this has found a fault.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The register's file below the state directory.
+pub const FILE_NAME: &str = "register.db";
+
+/// An open register.
+#[derive(Debug)]
+pub struct Register {
+    db: Connection,
+    path: PathBuf,
+}
+
+/// What can go wrong with the register, by what the operator does next.
+#[derive(Debug, thiserror::Error)]
+pub enum RegisterError {
+    /// The file cannot be opened or created.
+    #[error("register {path}: cannot be opened: {source}")]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// SQLite's reason.
+        source: rusqlite::Error,
+    },
+    /// The file is not a register.
+    #[error("register {path}: this is another program's database (application id {found:#x}): move it away")]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+        /// Its application id.
+        found: i64,
+    },
+    /// The file was written by a newer forgetd.
+    #[error("register {path}: written by a newer forgetd (schema {found}, this one knows {SCHEMA_VERSION}): upgrade")]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its schema version.
+        found: i64,
+    },
+    /// A query failed.
+    #[error("register {path}: {source}")]
+    Query {
+        /// The file.
+        path: PathBuf,
+        /// SQLite's reason.
+        source: rusqlite::Error,
+    },
+    /// A value does not have the form that forgetd writes.
+    #[error("register {path}: {what} is damaged: restore the register from a backup")]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// Which value.
+        what: &'static str,
+    },
+}
+
+impl Register {
+    /// Opens the register for writing; creates or migrates it where needed.
+    ///
+    /// # Errors
+    /// The file cannot be opened, is not a register, or is a newer one.
+    pub fn open(path: &Path) -> Result<Register, RegisterError> {
+        let db = Connection::open(path).map_err(|source| RegisterError::Open { path: path.to_owned(), source })?;
+        Register::prepare(db, path)
+    }
+
+    /// Opens an existing register for reading; `None` where there is none yet.
+    ///
+    /// # Errors
+    /// As [`Register::open`].
+    pub fn open_existing(path: &Path) -> Result<Option<Register>, RegisterError> {
+        let open_error = |source| RegisterError::Open { path: path.to_owned(), source };
+        if !path.exists() {
+            return Ok(None);
+        }
+        // A WAL database needs its -shm file to be read: whoever may read the register may not be able to create it.
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let db = Connection::open_with_flags(path, flags).map_err(open_error)?;
+        db.busy_timeout(BUSY_TIMEOUT).map_err(open_error)?;
+        db.pragma_update(None, "query_only", true).map_err(open_error)?;
+        let register = Register { db, path: path.to_owned() };
+        match register.version()? {
+            0 => Ok(None),
+            _ => Ok(Some(register)),
+        }
+    }
+
+    /// A register in memory, for commands that read the files as they stand.
+    ///
+    /// # Errors
+    /// Out of memory.
+    pub fn in_memory() -> Result<Register, RegisterError> {
+        let path = PathBuf::from(":memory:");
+        let db = Connection::open_in_memory().map_err(|source| RegisterError::Open { path: path.clone(), source })?;
+        Register::prepare(db, &path)
+    }
+
+    fn prepare(db: Connection, path: &Path) -> Result<Register, RegisterError> {
+        let mut register = Register { db, path: path.to_owned() };
+        register.configure().map_err(|source| RegisterError::Open { path: path.to_owned(), source })?;
+        if register.version()? == 0 {
+            register.migrate()?;
+        }
+        Ok(register)
+    }
+
+    fn configure(&self) -> rusqlite::Result<()> {
+        self.db.busy_timeout(BUSY_TIMEOUT)?;
+        self.db.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
+        self.db.pragma_update(None, "synchronous", "FULL")?;
+        self.db.pragma_update(None, "foreign_keys", true)
+    }
+
+    /// The schema version of a register: 0 for an empty file.
+    fn version(&self) -> Result<i64, RegisterError> {
+        let pragma = |name| self.db.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+        let (id, version) = (
+            pragma("application_id").map_err(|source| self.query_error(source))?,
+            pragma("user_version").map_err(|source| self.query_error(source))?,
+        );
+        match (id, version) {
+            (0, 0) => Ok(0),
+            (APPLICATION_ID, found) if found > SCHEMA_VERSION => {
+                Err(RegisterError::Newer { path: self.path.clone(), found })
+            }
+            (APPLICATION_ID, version) => Ok(version),
+            (found, _) => Err(RegisterError::Foreign { path: self.path.clone(), found }),
+        }
+    }
+
+    /// Creates the schema in one transaction; another process may have been faster.
+    fn migrate(&mut self) -> Result<(), RegisterError> {
+        let create = |db: &mut Connection| {
+            let transaction = db.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+            let version: i64 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
+            if version == 0 {
+                transaction.execute_batch(include_str!("register/schema.sql"))?;
+                transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+                transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+            }
+            transaction.commit()
+        };
+        create(&mut self.db).map_err(|source| RegisterError::Query { path: self.path.clone(), source })
+    }
+
+    fn query_error(&self, source: rusqlite::Error) -> RegisterError {
+        RegisterError::Query { path: self.path.clone(), source }
+    }
+
+    fn damaged(&self, what: &'static str) -> RegisterError {
+        RegisterError::Damaged { path: self.path.clone(), what }
+    }
+}

@@ -1,1 +1,234 @@
-//! (in work)
+//! A store: a place on the server that holds visitor records. This is the contract that every kind keeps.
+//!
+//! A store knows nothing of approvals, limits or evidence. It is handed a [`Selection`], the whole predicate as
+//! values, and builds its own query from it **once**, so that what is counted is what is erased. The contract suite
+//! in `tests/` runs over every kind, on the real thing.
+
+pub mod address;
+pub mod sqlite;
+
+use jiff::Timestamp;
+
+use crate::config::TimeFormat;
+use crate::config::site::StoreKind;
+use crate::plan::Definition;
+
+/// What a rule selects at one moment: everything a store needs to build its predicate.
+#[derive(Debug, Clone)]
+pub struct Selection<'a> {
+    /// The rule's definition.
+    pub rule: &'a Definition,
+    /// The moment of the run. Times after it are not plausible.
+    pub now: Timestamp,
+    /// Records before it (strictly) are expired; `None` where age does not matter.
+    pub cutoff: Option<Timestamp>,
+    /// Rows that a hold keeps.
+    pub holds: Vec<HeldValue>,
+}
+
+/// Rows whose column has this value are kept, compared as text so that the type of the column cannot let one slip.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeldValue {
+    /// The column.
+    pub column: String,
+    /// The value, as the operator wrote it.
+    pub value: String,
+}
+
+/// Exact counts of one selection.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Survey {
+    /// Records of the target (those that the filter lets through).
+    pub total: u64,
+    /// Records that a purge would touch now.
+    pub matches: u64,
+    /// Records that would match but for a hold.
+    pub on_hold: u64,
+    /// Records that cannot be judged and are therefore kept: no plausible time or, for a consent rule, a consent
+    /// value of another type than the one that means "given".
+    pub undatable: u64,
+    /// Of the undatable, those whose number makes sense only in another unit, and which.
+    pub other_unit: Option<(TimeFormat, u64)>,
+    /// Of the undatable, those whose text makes sense but has no zone.
+    pub without_zone: u64,
+    /// The time of the oldest record that matches, where age matters.
+    pub oldest: Option<Timestamp>,
+}
+
+/// What is still there after a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Remainder {
+    /// Records that matched when the walk began and still do: 0 unless something went wrong.
+    pub left: u64,
+    /// Records that match now but arrived since the walk began.
+    pub arrived: u64,
+}
+
+/// Something about a store that an operator must know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// Whether the rule may run.
+    pub severity: Severity,
+    /// What was found, without any record's contents.
+    pub message: String,
+    /// What to do.
+    pub hint: Option<String>,
+}
+
+impl std::fmt::Display for Finding {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.hint {
+            Some(hint) => write!(f, "{} ({hint})", self.message),
+            None => f.write_str(&self.message),
+        }
+    }
+}
+
+/// Whether a rule may run in spite of a finding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// It may; the operator should know.
+    Warning,
+    /// It may not.
+    Refusal,
+}
+
+/// Errors by what the caller does next. None of them carries a record's contents.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The store cannot be opened as it is: nothing was touched; the rule fails until the operator acts.
+    #[error("{place}: {reason}")]
+    Unavailable {
+        /// Which store.
+        place: String,
+        /// What is wrong and what to do.
+        reason: String,
+    },
+    /// Somebody else holds the store's lock beyond the bound: nothing was changed; trying later may succeed.
+    #[error("{place}: locked by another process for longer than {waited_ms} ms")]
+    Busy {
+        /// Which store.
+        place: String,
+        /// How long it was waited for.
+        waited_ms: u64,
+    },
+    /// A statement failed and its transaction was rolled back.
+    #[error("{place}: {reason}")]
+    Failed {
+        /// Which store.
+        place: String,
+        /// What the store says, reduced to its code.
+        reason: String,
+    },
+    /// It is not known whether a COMMIT took effect: resolve it, never repeat it.
+    #[error("{place}: the outcome of a commit is unknown: {reason}")]
+    CommitUnknown {
+        /// Which store.
+        place: String,
+        /// What the store says.
+        reason: String,
+    },
+}
+
+/// How a batch whose outcome is unknown ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Resolution {
+    /// Its records are gone.
+    Committed,
+    /// Its records are as they were.
+    RolledBack,
+}
+
+/// What is physically left of erased records after a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Physical {
+    /// Nothing that the store knows of.
+    Gone,
+    /// The bytes are still somewhere; the text says where and what ends it.
+    Pending(String),
+}
+
+/// Access to one store. Opening is [`open`].
+pub trait Store {
+    /// Looks at the real thing: does the target exist, is its key unique and not null, would a deletion reach further
+    /// than declared? A rule with a [`Severity::Refusal`] must not run.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    fn inspect(&mut self, rule: &Definition) -> Result<Vec<Finding>, StoreError>;
+
+    /// Counts, with the same predicate that [`Store::walk`] erases by. Reads only.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    fn survey(&mut self, selection: &Selection<'_>) -> Result<Survey, StoreError>;
+
+    /// Begins to erase what `selection` matches, in bounded batches by key range. No record is visited twice, none
+    /// that is already dead is scanned again, and memory is bounded whatever the table's size.
+    ///
+    /// # Errors
+    /// The store cannot be opened for writing.
+    fn walk<'s>(&'s mut self, selection: &'s Selection<'s>) -> Result<Box<dyn Walk + 's>, StoreError>;
+
+    /// Finds out how a batch ended whose process died between `prepared` and its outcome, from what
+    /// [`Prepared::in_flight`] gave. Waits, with a bound, for a COMMIT that is still under way.
+    ///
+    /// # Errors
+    /// The store cannot be read, or `in_flight` is not what this kind writes.
+    fn resolve(&mut self, selection: &Selection<'_>, in_flight: &[u8]) -> Result<Resolution, StoreError>;
+
+    /// Removes what the store itself still keeps of erased records, as far as that is possible without making
+    /// anybody wait, and says what is left. Called once after a run.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    fn settle(&mut self) -> Result<Physical, StoreError>;
+
+    /// The store's own clock, where it has one.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    fn clock(&mut self) -> Result<Option<Timestamp>, StoreError>;
+}
+
+/// A walk over the records of one selection.
+pub trait Walk {
+    /// Opens a transaction and erases the next records in it, at most about `limit`, **re-checking the whole
+    /// predicate inside the statement**. `None` when the walk is at its end. Dropping the result rolls back.
+    ///
+    /// # Errors
+    /// Nothing was changed. After [`StoreError::Busy`] the same records are offered again.
+    fn prepare(&mut self, limit: u32) -> Result<Option<Box<dyn Prepared + '_>>, StoreError>;
+
+    /// A fresh count, after the last batch, of what still matches: the negative proof.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    fn remainder(&mut self) -> Result<Remainder, StoreError>;
+}
+
+/// A batch whose records are erased in an open transaction. Dropped without [`Prepared::commit`], it rolls back.
+pub trait Prepared {
+    /// Records erased or changed, exactly. May be 0 when others were faster; then there is nothing to prove.
+    fn rows(&self) -> u64;
+
+    /// Rows of child tables erased with them.
+    fn children(&self) -> u64;
+
+    /// What [`Store::resolve`] needs to find out whether this batch was committed. Holds keys of records: it belongs
+    /// in a private file, never into evidence.
+    fn in_flight(&self) -> &[u8];
+
+    /// Commits.
+    ///
+    /// # Errors
+    /// [`StoreError::Busy`] or [`StoreError::Failed`]: rolled back. [`StoreError::CommitUnknown`]: resolve it.
+    fn commit(self: Box<Self>) -> Result<(), StoreError>;
+}
+
+/// Opens a store. Nothing is read or locked yet.
+pub fn open(kind: &StoreKind) -> Box<dyn Store> {
+    match kind {
+        StoreKind::Sqlite { path } => Box::new(sqlite::Sqlite::new(path)),
+    }
+}

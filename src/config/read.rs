@@ -44,7 +44,7 @@ impl Source {
     /// A file of this text.
     pub fn new(path: impl Into<String>, text: impl Into<String>) -> Source {
         let text = text.into();
-        let sha256 = hexadecimal(Sha256::digest(&text));
+        let sha256 = hex(Sha256::digest(&text));
         Source { path: path.into(), text, sha256 }
     }
 }
@@ -68,11 +68,12 @@ impl Config {
                 hash.update(b"\n");
             }
         }
-        hexadecimal(hash.finalize())
+        hex(hash.finalize())
     }
 }
 
-fn hexadecimal(digest: impl AsRef<[u8]>) -> String {
+/// Lower-case hexadecimal.
+pub fn hex(digest: impl AsRef<[u8]>) -> String {
     digest.as_ref().iter().fold(String::new(), |mut text, byte| {
         // Writing to a String cannot fail.
         let _ = write!(text, "{byte:02x}");

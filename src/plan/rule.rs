@@ -1,0 +1,185 @@
+//! A retention rule: which records of a store, what happens to them, when, and because of what.
+//!
+//! Rules are derived, never written. A rule's definition, everything but the sentence that explains it, is what an
+//! approval refers to: it serialises to JSON with a fixed field order, and its SHA-256 is the rule's digest.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::config::Period;
+use crate::config::period::PeriodError;
+use crate::config::site::{Child, Consent, Mask, RowTime, Scalar, SideEffect, StoreKind, Zone};
+
+/// `site/store/table[/column][@cause]`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RuleName(String);
+
+impl RuleName {
+    /// A name as `derive` builds it.
+    pub(super) fn new(text: String) -> RuleName {
+        RuleName(text)
+    }
+
+    /// The whole name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether `prefix`, as a command takes it, means this rule: the whole name, or whole parts from its beginning.
+    pub fn is_within(&self, prefix: &str) -> bool {
+        is_within(&self.0, prefix)
+    }
+}
+
+/// Whether `prefix` means the rule called `name`, which may be a prefix itself.
+pub fn is_within(name: &str, prefix: &str) -> bool {
+    name.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '@']))
+}
+
+impl std::fmt::Display for RuleName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// One derived rule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rule {
+    /// Its name, by where it acts and for which cause.
+    pub name: RuleName,
+    /// The site it belongs to.
+    pub site: String,
+    /// What an approval refers to.
+    pub definition: Definition,
+    /// The sentence that says because of what.
+    pub because: String,
+}
+
+/// What a rule does, exactly. Two rules with equal definitions erase the same records at the same time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Definition {
+    /// The rule's name.
+    pub rule: RuleName,
+    /// The store it acts on.
+    pub store: StoreKind,
+    /// The records it may touch.
+    pub target: Target,
+    /// Which of them.
+    pub when: When,
+    /// What happens to them.
+    pub action: Action,
+    /// The zone in which calendar days are counted.
+    pub zone: Zone,
+}
+
+/// The records of one table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Target {
+    /// The table.
+    pub table: String,
+    /// Its unique key.
+    pub key: String,
+    /// What a record's age is measured by.
+    pub time: RowTime,
+    /// Only rows with these values.
+    pub filter: std::collections::BTreeMap<String, Scalar>,
+    /// Side effects that were accepted.
+    pub accepts: std::collections::BTreeSet<SideEffect>,
+}
+
+/// Which records of the target.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum When {
+    /// Those whose time lies before now minus the period.
+    Older(Period),
+    /// Those whose own instant of expiry has passed.
+    Expired,
+    /// All: what they hold must not be stored.
+    NotStored,
+    /// Those without the visitor's consent.
+    WithoutConsent(Consent),
+}
+
+/// What happens to the records.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "action")]
+pub enum Action {
+    /// The row goes, its children before it in the same transaction.
+    EraseRows {
+        /// Rows of other tables that go with it.
+        children: Vec<Child>,
+    },
+    /// One column becomes NULL or the stand-in.
+    EraseColumn {
+        /// The column.
+        column: String,
+        /// Written where NULL is not allowed.
+        stand_in: Option<Scalar>,
+    },
+    /// The IP address in one column keeps only its network.
+    TruncateColumn {
+        /// The column.
+        column: String,
+        /// How much stays.
+        mask: Mask,
+        /// Written for a value that is no address, where NULL is not allowed.
+        stand_in: Option<Scalar>,
+    },
+}
+
+impl Action {
+    /// The word that `plan` prints.
+    pub fn key(&self) -> &'static str {
+        match self {
+            Action::EraseRows { .. } => "erase-rows",
+            Action::EraseColumn { .. } => "erase-column",
+            Action::TruncateColumn { .. } => "truncate-column",
+        }
+    }
+
+    /// The column it acts on, where it is not whole rows.
+    pub fn column(&self) -> Option<&str> {
+        match self {
+            Action::EraseRows { .. } => None,
+            Action::EraseColumn { column, .. } | Action::TruncateColumn { column, .. } => Some(column),
+        }
+    }
+}
+
+impl Rule {
+    /// SHA-256 of the definition, in hex.
+    pub fn digest(&self) -> String {
+        self.definition.digest()
+    }
+}
+
+impl Definition {
+    /// SHA-256 of the definition's JSON, in hex.
+    pub fn digest(&self) -> String {
+        let mut hash = Sha256::new();
+        // Serialising plain values into memory has no way to fail; an empty input would only make a digest that no
+        // approval refers to.
+        hash.update(serde_json::to_vec(self).unwrap_or_default());
+        crate::config::hex(hash.finalize())
+    }
+
+    /// The instant before which a record is expired at `now`; `None` where age does not matter.
+    ///
+    /// # Errors
+    /// The period reaches beyond the calendar.
+    pub fn cutoff(&self, now: Timestamp) -> Result<Option<Timestamp>, PeriodError> {
+        match &self.when {
+            When::Older(period) => period.cutoff(now, &self.zone.zone).map(Some),
+            When::Expired => Ok(Some(now)),
+            When::NotStored | When::WithoutConsent(_) => Ok(None),
+        }
+    }
+
+    /// Whether the rule concerns whole columns or tables by nature, so that a share of the table says nothing.
+    pub fn concerns_all(&self) -> bool {
+        matches!(self.when, When::NotStored | When::WithoutConsent(_))
+    }
+}

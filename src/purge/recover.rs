@@ -1,0 +1,206 @@
+//! Finishing what a dead process left: the outcome of a batch in flight, and of its run.
+//!
+//! Whoever holds the rule's lock next does it, before anything else is done with the rule, from three witnesses: the
+//! batch in flight, the run's entries in the audit log, and the store itself.
+
+use jiff::Timestamp;
+
+use super::in_flight::{Header, InFlight};
+use super::state::{RuleLock, State, StateError};
+use crate::audit::{BatchOutcome, Event, RunFinished, RunOutcome, Sync, read};
+use crate::register::{FinishedRun, RunStart};
+use crate::store::{self, Resolution, Selection, StoreError};
+
+/// Why a run that was interrupted has no outcome yet.
+#[derive(Debug, thiserror::Error)]
+pub enum RecoverError {
+    /// The state cannot be read or written.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// The store cannot be asked whether the last batch was committed.
+    #[error("an interrupted run cannot be resolved: {0}")]
+    Store(#[from] StoreError),
+}
+
+impl From<crate::audit::AuditError> for RecoverError {
+    fn from(error: crate::audit::AuditError) -> RecoverError {
+        RecoverError::State(error.into())
+    }
+}
+
+impl From<crate::register::RegisterError> for RecoverError {
+    fn from(error: crate::register::RegisterError) -> RecoverError {
+        RecoverError::State(error.into())
+    }
+}
+
+/// Resolves every interrupted run that nobody else is at work on. Returns the names of their rules with the error of
+/// those that cannot be resolved now.
+///
+/// # Errors
+/// The state cannot be read or written.
+pub fn recover_all(state: &mut State, now: Timestamp) -> Result<Vec<StoreError>, StateError> {
+    let mut unresolved = Vec::new();
+    for name in InFlight::names(&state.paths)? {
+        let Some(_lock) = RuleLock::try_acquire(&state.paths, &name)? else { continue };
+        match recover(state, &name, now) {
+            Ok(()) => {}
+            Err(RecoverError::Store(error)) => unresolved.push(error),
+            Err(RecoverError::State(error)) => return Err(error),
+        }
+    }
+    Ok(unresolved)
+}
+
+/// Resolves the interrupted run of the rule filed under `name`, if there is one. The caller holds the rule's lock.
+pub(super) fn recover(state: &mut State, name: &str, now: Timestamp) -> Result<(), RecoverError> {
+    let in_flight = InFlight::of(&state.paths, name);
+    let Some((header, keys)) = in_flight.read()? else { return Ok(()) };
+    let mut seen = entries_of(state, &header)?;
+    if let Some(started) = seen.started {
+        let finished = match seen.finished.take() {
+            Some(finished) => finished,
+            None => {
+                resolve_batches(state, &header, &keys, &mut seen, now)?;
+                finish(state, &header, &seen, now)?
+            }
+        };
+        close_in_register(state, &header, (started, seen.counted), &finished, now)?;
+    }
+    in_flight.remove()?;
+    Ok(())
+}
+
+/// What the audit log says of one run.
+#[derive(Debug, Default)]
+struct Seen {
+    started: Option<Timestamp>,
+    counted: u64,
+    finished: Option<RunFinished>,
+    erased: u64,
+    children: u64,
+    batches: u64,
+    /// Batches without an outcome: number, rows, children.
+    open: Vec<(u64, u64, u64)>,
+}
+
+impl Seen {
+    fn committed(&mut self, batch: u64) {
+        self.settle(batch, true);
+    }
+
+    fn settle(&mut self, batch: u64, committed: bool) {
+        let Some(at) = self.open.iter().position(|(number, ..)| *number == batch) else { return };
+        let (_, rows, children) = self.open.remove(at);
+        if committed {
+            self.erased += rows;
+            self.children += children;
+        }
+    }
+
+    fn take_in(&mut self, time: Timestamp, event: &Event) {
+        match event {
+            Event::RunStarted { counted, .. } => {
+                self.started = Some(time);
+                self.counted = *counted;
+            }
+            Event::BatchPrepared { batch, rows, children, .. } => {
+                self.batches += 1;
+                self.open.push((*batch, *rows, *children));
+            }
+            Event::BatchCommitted { batch, .. } => self.committed(*batch),
+            Event::BatchRolledBack { batch, .. } => self.settle(*batch, false),
+            Event::BatchResolved { batch, outcome, .. } => self.settle(*batch, *outcome == BatchOutcome::Committed),
+            Event::RunFinished(finished) => self.finished = Some(finished.clone()),
+            _ => {}
+        }
+    }
+}
+
+fn entries_of(state: &State, header: &Header) -> Result<Seen, RecoverError> {
+    let mut seen = Seen::default();
+    for entry in read::entries(&state.paths.audit(), header.first_entry)? {
+        let entry = entry?;
+        if entry.event.run() == Some(header.run.as_str()) {
+            seen.take_in(entry.time, &entry.event);
+        }
+    }
+    Ok(seen)
+}
+
+/// Finds out and records how each batch without an outcome ended.
+fn resolve_batches(
+    state: &mut State,
+    header: &Header,
+    keys: &[u8],
+    seen: &mut Seen,
+    now: Timestamp,
+) -> Result<(), RecoverError> {
+    for (batch, rows, children) in seen.open.clone() {
+        let committed = batch < header.batch || asks_store(header, keys)? == Resolution::Committed;
+        let outcome = if committed { BatchOutcome::Committed } else { BatchOutcome::RolledBack };
+        let (rows, children) = if committed { (rows, children) } else { (0, 0) };
+        let event = Event::BatchResolved { run: header.run.clone(), batch, outcome, rows, children };
+        state.log.append(now, &event, Sync::Now)?;
+        seen.settle(batch, committed);
+    }
+    Ok(())
+}
+
+fn asks_store(header: &Header, keys: &[u8]) -> Result<Resolution, StoreError> {
+    // Holds placed since the crash would hide rows that are still there: they are left out of the question.
+    let selection = Selection { rule: &header.definition, now: header.now, cutoff: header.cutoff, holds: Vec::new() };
+    store::open(&header.definition.store).resolve(&selection, keys)
+}
+
+fn finish(state: &mut State, header: &Header, seen: &Seen, now: Timestamp) -> Result<RunFinished, RecoverError> {
+    let finished = RunFinished {
+        run: header.run.clone(),
+        rule: header.definition.rule.to_string(),
+        outcome: RunOutcome::Interrupted,
+        erased: seen.erased,
+        children: seen.children,
+        left: seen.counted.saturating_sub(seen.erased),
+        arrived: 0,
+        batches: seen.batches,
+        millis: 0,
+        pending: None,
+        reason: Some("the process ended during the run".to_owned()),
+    };
+    state.log.append(now, &Event::RunFinished(finished.clone()), Sync::Now)?;
+    state.log.checkpoint()?;
+    Ok(finished)
+}
+
+/// Brings the register's row of the run up to what the audit log says, wherever the process died between the two.
+fn close_in_register(
+    state: &mut State,
+    header: &Header,
+    (started, counted): (Timestamp, u64),
+    finished: &RunFinished,
+    now: Timestamp,
+) -> Result<(), RecoverError> {
+    let rule = header.definition.rule.as_str();
+    let digest = header.definition.digest();
+    let run = RunStart { run: &header.run, rule, digest: &digest, cutoff: header.cutoff, counted };
+    state.register.start_run(&run, started)?;
+    state.register.finish_run(&outcome_row(finished, started, counted), now)?;
+    Ok(())
+}
+
+/// The register's row for a `run.finished` entry.
+pub(super) fn outcome_row(finished: &RunFinished, started_at: Timestamp, counted: u64) -> FinishedRun {
+    FinishedRun {
+        run: finished.run.clone(),
+        rule: finished.rule.clone(),
+        started_at,
+        finished_at: None,
+        outcome: Some(finished.outcome.key().to_owned()),
+        counted,
+        erased: finished.erased,
+        children: finished.children,
+        left: Some(finished.left),
+        pending: finished.pending.clone(),
+        reason: finished.reason.clone(),
+    }
+}

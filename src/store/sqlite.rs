@@ -1,0 +1,81 @@
+//! The embedded store: a SQLite database that belongs to an application.
+//!
+//! The file is somebody else's. It is opened as its owner or not at all, its journal mode and format stay as they
+//! are, its locks are waited for with a bound, and deleted content is overwritten (`secure_delete`). The predicate
+//! of a rule is built once, in [`predicate`], and every statement that counts or erases is made from it.
+
+mod connection;
+mod functions;
+mod in_flight;
+mod inspect;
+mod predicate;
+mod reach;
+mod schema;
+mod survey;
+mod walk;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+
+use super::{Finding, Physical, Resolution, Selection, Store, StoreError, Survey, Walk};
+use crate::plan::Definition;
+use connection::{Access, Database};
+use predicate::Predicate;
+
+/// A SQLite database file. Opened at first use and kept open: make one per run, so that a file that was replaced
+/// meanwhile is looked at anew.
+#[derive(Debug)]
+pub struct Sqlite {
+    path: PathBuf,
+    database: Option<Database>,
+}
+
+impl Sqlite {
+    /// The database at `path`. Nothing is opened yet.
+    pub fn new(path: &Path) -> Sqlite {
+        Sqlite { path: path.to_owned(), database: None }
+    }
+
+    fn database(&mut self, access: Access) -> Result<&mut Database, StoreError> {
+        let database = match self.database.take() {
+            Some(database) => database,
+            None => Database::open(&self.path)?,
+        };
+        let database = self.database.insert(database);
+        database.set_access(access)?;
+        Ok(database)
+    }
+}
+
+impl Store for Sqlite {
+    fn inspect(&mut self, rule: &Definition) -> Result<Vec<Finding>, StoreError> {
+        inspect::inspect(self.database(Access::Reading)?, rule)
+    }
+
+    fn survey(&mut self, selection: &Selection<'_>) -> Result<Survey, StoreError> {
+        let database = self.database(Access::Reading)?;
+        let predicate = database.run(|connection| Predicate::new(connection, selection))?;
+        database.run(|connection| survey::survey(connection, &predicate))
+    }
+
+    fn walk<'s>(&'s mut self, selection: &'s Selection<'s>) -> Result<Box<dyn Walk + 's>, StoreError> {
+        let walk = walk::SqliteWalk::begin(self.database(Access::Writing)?, selection)?;
+        Ok(Box::new(walk))
+    }
+
+    fn resolve(&mut self, selection: &Selection<'_>, in_flight: &[u8]) -> Result<Resolution, StoreError> {
+        in_flight::resolve(self.database(Access::Writing)?, selection, in_flight)
+    }
+
+    fn settle(&mut self) -> Result<Physical, StoreError> {
+        self.database(Access::Writing)?.settle()
+    }
+
+    fn clock(&mut self) -> Result<Option<Timestamp>, StoreError> {
+        Ok(None)
+    }
+}

@@ -1,0 +1,371 @@
+//! The contract of a store, run over every kind of store there is, on the real thing.
+
+#[path = "support/store.rs"]
+mod support;
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use forgetd::config::site::{Consent, Mask, Scalar, Unparsed};
+use forgetd::plan::{Action, Definition, When};
+use forgetd::store::{self, HeldValue, Physical, Remainder, Resolution, Selection, Store, StoreError, Survey};
+use jiff::{SignedDuration, Timestamp};
+use support::{Application, Fixture, Visitor, every_kind};
+
+const LIMIT: u32 = 7;
+
+fn now() -> Timestamp {
+    "2026-03-01T12:00:00Z".parse().unwrap()
+}
+
+fn cutoff() -> Timestamp {
+    "2025-09-01T00:00:00Z".parse().unwrap()
+}
+
+fn older() -> When {
+    When::Older("6 months".parse().unwrap())
+}
+
+fn seconds_after_cutoff(seconds: i64) -> Timestamp {
+    cutoff() + SignedDuration::from_secs(seconds)
+}
+
+/// A hundred visitors of whom every second one is expired, oldest last.
+fn half_expired() -> Vec<Visitor> {
+    (1..=100).map(|id| Visitor::new(id, seconds_after_cutoff(if id % 2 == 0 { -id } else { id }))).collect()
+}
+
+fn selection(rule: &Definition) -> Selection<'_> {
+    let cutoff = match rule.when {
+        When::Older(_) => Some(cutoff()),
+        When::Expired => Some(now()),
+        When::NotStored | When::WithoutConsent(_) => None,
+    };
+    Selection { rule, now: now(), cutoff, holds: Vec::new() }
+}
+
+/// Walks to the end: records, records of children, and what is left.
+fn erase(store: &mut dyn Store, selection: &Selection<'_>) -> (u64, u64, Remainder) {
+    let mut walk = store.walk(selection).unwrap();
+    let (mut rows, mut children) = (0, 0);
+    while let Some(batch) = walk.prepare(LIMIT).unwrap() {
+        assert!(batch.rows() <= LIMIT.into());
+        rows += batch.rows();
+        children += batch.children();
+        batch.commit().unwrap();
+    }
+    (rows, children, walk.remainder().unwrap())
+}
+
+fn on_every_kind(test: impl Fn(&dyn Fixture, &mut dyn Application, &mut dyn Store)) {
+    for fixture in every_kind() {
+        println!("on {}", fixture.name());
+        test(fixture.as_ref(), fixture.application().as_mut(), store::open(&fixture.kind()).as_mut());
+    }
+}
+
+fn ids(ids: impl IntoIterator<Item = i64>) -> BTreeSet<i64> {
+    ids.into_iter().collect()
+}
+
+#[test]
+fn what_is_counted_is_what_is_erased() {
+    on_every_kind(|fixture, application, store| {
+        application.write(&half_expired());
+        let rule = fixture.rule(older(), fixture.erase_rows());
+        let survey = store.survey(&selection(&rule)).unwrap();
+        let oldest = Some(seconds_after_cutoff(-100));
+        assert_eq!(survey, Survey { total: 100, matches: 50, oldest, ..Survey::default() });
+        assert_eq!(erase(store, &selection(&rule)), (50, 100, Remainder::default()));
+        assert_eq!(application.visitors(), ids((1..=100).step_by(2)));
+        assert_eq!(application.pages(), 100);
+    });
+}
+
+#[test]
+fn a_record_of_the_very_instant_of_the_cutoff_is_kept() {
+    on_every_kind(|fixture, application, store| {
+        application.write(&[-1, 0, 1].map(|offset| Visitor::new(offset + 2, seconds_after_cutoff(offset))));
+        let rule = fixture.rule(older(), fixture.erase_rows());
+        assert_eq!(erase(store, &selection(&rule)).0, 1);
+        assert_eq!(application.visitors(), ids([2, 3]));
+    });
+}
+
+#[test]
+fn a_second_run_finds_nothing() {
+    let mask = Mask { v4: 24, v6: 48, unparsed: Unparsed::Erase };
+    let column = || "ip".to_owned();
+    let actions = [
+        Action::EraseRows { children: Vec::new() },
+        Action::EraseColumn { column: column(), stand_in: None },
+        Action::EraseColumn { column: column(), stand_in: Some(Scalar::Text("gone".to_owned())) },
+        Action::TruncateColumn { column: column(), mask, stand_in: None },
+    ];
+    for action in actions {
+        on_every_kind(|fixture, application, store| {
+            application
+                .write(&half_expired().into_iter().map(|visitor| Visitor { pages: 0, ..visitor }).collect::<Vec<_>>());
+            let rule = fixture.rule(older(), action.clone());
+            assert_eq!(erase(store, &selection(&rule)), (50, 0, Remainder::default()));
+            assert_eq!(store.survey(&selection(&rule)).unwrap().matches, 0);
+            assert_eq!(erase(store, &selection(&rule)), (0, 0, Remainder::default()));
+        });
+    }
+}
+
+#[test]
+fn a_column_is_erased_or_masked_in_the_records_that_match_and_only_there() {
+    let mask = Mask { v4: 24, v6: 48, unparsed: Unparsed::Erase };
+    let column = || "ip".to_owned();
+    let stand_in = || Some(Scalar::Text("gone".to_owned()));
+    let actions = [
+        (Action::EraseColumn { column: column(), stand_in: None }, None),
+        (Action::EraseColumn { column: column(), stand_in: stand_in() }, Some("gone")),
+        (Action::TruncateColumn { column: column(), mask, stand_in: stand_in() }, Some("192.0.2.0")),
+    ];
+    for (action, expected) in actions {
+        on_every_kind(|fixture, application, store| {
+            application.write(&half_expired());
+            let rule = fixture.rule(older(), action.clone());
+            assert_eq!(erase(store, &selection(&rule)).0, 50);
+            assert_eq!(application.address(2).as_deref(), expected);
+            assert_eq!(application.address(1).as_deref(), Some("192.0.2.77"));
+            assert_eq!(application.visitors().len(), 100);
+        });
+    }
+}
+
+#[test]
+fn what_must_not_be_stored_goes_from_every_record_whatever_its_time() {
+    on_every_kind(|fixture, application, store| {
+        application.write(&half_expired());
+        application.write(&[Visitor { last_seen: None, ..Visitor::new(101, now()) }]);
+        let rule = fixture.rule(When::NotStored, Action::EraseColumn { column: "ip".to_owned(), stand_in: None });
+        let survey = store.survey(&selection(&rule)).unwrap();
+        assert_eq!(survey, Survey { total: 101, matches: 101, ..Survey::default() });
+        assert_eq!(erase(store, &selection(&rule)).0, 101);
+        assert_eq!(application.address(101), None);
+    });
+}
+
+#[test]
+fn without_consent_means_any_value_but_the_one_given() {
+    on_every_kind(|fixture, application, store| {
+        let consents = [Some(1), Some(0), None, Some(2)];
+        let visitors: Vec<Visitor> =
+            (1..).zip(consents).map(|(id, consent)| Visitor { consent, ..Visitor::new(id, now()) }).collect();
+        application.write(&visitors);
+        let consent = Consent { column: "consent".to_owned(), given: Scalar::Integer(1) };
+        let rule = fixture.rule(When::WithoutConsent(consent), fixture.erase_rows());
+        assert_eq!(store.survey(&selection(&rule)).unwrap().matches, 3);
+        assert_eq!(erase(store, &selection(&rule)).0, 3);
+        assert_eq!(application.visitors(), ids([1]));
+    });
+}
+
+#[test]
+fn what_has_no_time_is_kept_and_counted() {
+    on_every_kind(|fixture, application, store| {
+        application.write(&half_expired());
+        application.write(&[Visitor { last_seen: None, ..Visitor::new(101, now()) }]);
+        let rule = fixture.rule(older(), fixture.erase_rows());
+        assert_eq!(store.survey(&selection(&rule)).unwrap().undatable, 1);
+        assert_eq!(erase(store, &selection(&rule)).0, 50);
+        assert!(application.visitors().contains(&101));
+    });
+}
+
+#[test]
+fn a_hold_keeps_its_rows_and_they_are_counted_apart() {
+    on_every_kind(|fixture, application, store| {
+        application.write(&half_expired());
+        let rule = fixture.rule(older(), fixture.erase_rows());
+        let mut selection = selection(&rule);
+        selection.holds =
+            ["10", "12", "11"].map(|id| HeldValue { column: "id".to_owned(), value: id.to_owned() }).into();
+        let survey = store.survey(&selection).unwrap();
+        assert_eq!((survey.matches, survey.on_hold), (48, 2));
+        assert_eq!(erase(store, &selection).0, 48);
+        assert!(application.visitors().is_superset(&ids([10, 12])));
+    });
+}
+
+#[test]
+fn a_filter_narrows_the_table_and_its_total() {
+    on_every_kind(|fixture, application, store| {
+        let visitors = half_expired().into_iter().map(|visitor| Visitor { site: visitor.id % 4, ..visitor });
+        application.write(&visitors.collect::<Vec<_>>());
+        let mut rule = fixture.rule(older(), fixture.erase_rows());
+        rule.target.filter.insert("site".to_owned(), Scalar::Integer(2));
+        let survey = store.survey(&selection(&rule)).unwrap();
+        assert_eq!((survey.total, survey.matches), (25, 25));
+        assert_eq!(erase(store, &selection(&rule)).0, 25);
+        assert!(application.visitors().contains(&4));
+    });
+}
+
+#[test]
+fn a_batch_that_is_dropped_leaves_everything_and_is_offered_again() {
+    on_every_kind(|fixture, application, store| {
+        application.write(&half_expired());
+        let rule = fixture.rule(older(), fixture.erase_rows());
+        let selection = selection(&rule);
+        let mut walk = store.walk(&selection).unwrap();
+        let rows = walk.prepare(LIMIT).unwrap().map(|batch| batch.rows());
+        assert_eq!(rows, Some(LIMIT.into()));
+        assert_eq!((application.visitors().len(), application.pages()), (100, 200));
+        drop(walk);
+        assert_eq!(erase(store, &selection).0, 50);
+    });
+}
+
+#[test]
+fn children_go_in_the_same_transaction() {
+    on_every_kind(|fixture, application, store| {
+        application.write(&half_expired());
+        let rule = fixture.rule(older(), fixture.erase_rows());
+        let selection = selection(&rule);
+        let mut walk = store.walk(&selection).unwrap();
+        let batch = walk.prepare(LIMIT).unwrap().unwrap();
+        assert_eq!((batch.rows(), batch.children()), (LIMIT.into(), u64::from(LIMIT) * 2));
+        batch.commit().unwrap();
+        let gone = u64::from(LIMIT);
+        assert_eq!((application.visitors().len(), application.pages()), (100 - LIMIT as usize, 200 - 2 * gone));
+    });
+}
+
+#[test]
+fn a_batch_in_flight_is_resolved_by_its_records() {
+    for action in ["rows", "column"] {
+        on_every_kind(|fixture, application, store| {
+            application.write(&half_expired());
+            let rule = match action {
+                "rows" => fixture.rule(older(), fixture.erase_rows()),
+                _ => fixture.rule(older(), Action::EraseColumn { column: "ip".to_owned(), stand_in: None }),
+            };
+            let selection = selection(&rule);
+            let mut walk = store.walk(&selection).unwrap();
+            let batch = walk.prepare(LIMIT).unwrap().unwrap();
+            let in_flight = batch.in_flight().to_vec();
+            drop(batch);
+            let later = Selection { now: now() + SignedDuration::from_hours(24), ..selection.clone() };
+            let resolve = || store::open(&fixture.kind()).resolve(&later, &in_flight).unwrap();
+            assert_eq!(resolve(), Resolution::RolledBack);
+            let batch = walk.prepare(LIMIT).unwrap().unwrap();
+            assert_eq!(batch.in_flight(), in_flight);
+            batch.commit().unwrap();
+            assert_eq!(resolve(), Resolution::Committed);
+        });
+    }
+}
+
+#[test]
+fn a_hold_that_came_later_does_not_make_a_rolled_back_batch_look_committed() {
+    on_every_kind(|fixture, application, store| {
+        application.write(&half_expired());
+        let rule = fixture.rule(older(), fixture.erase_rows());
+        let mut selection = selection(&rule);
+        let in_flight = store.walk(&selection).unwrap().prepare(LIMIT).unwrap().unwrap().in_flight().to_vec();
+        selection.holds.push(HeldValue { column: "site".to_owned(), value: "1".to_owned() });
+        selection.cutoff = Some(seconds_after_cutoff(-100_000));
+        assert_eq!(store.resolve(&selection, &in_flight).unwrap(), Resolution::RolledBack);
+    });
+}
+
+#[test]
+fn what_is_no_batch_cannot_be_resolved() {
+    on_every_kind(|fixture, _, store| {
+        let rule = fixture.rule(older(), fixture.erase_rows());
+        for in_flight in [&b""[..], b"\xFFnonsense", &[1, 2, 3]] {
+            let resolved = store.resolve(&selection(&rule), in_flight);
+            assert!(matches!(resolved, Err(StoreError::Failed { .. })), "{resolved:?}");
+        }
+    });
+}
+
+#[test]
+fn a_locked_store_is_busy_and_offers_the_same_records_again() {
+    on_every_kind(|fixture, application, store| {
+        application.write(&half_expired());
+        let rule = fixture.rule(older(), fixture.erase_rows());
+        let selection = selection(&rule);
+        let mut walk = store.walk(&selection).unwrap();
+        application.lock();
+        assert!(matches!(walk.prepare(LIMIT).err(), Some(StoreError::Busy { .. })));
+        application.unlock();
+        let mut rows = 0;
+        while let Some(batch) = walk.prepare(LIMIT).unwrap() {
+            rows += batch.rows();
+            batch.commit().unwrap();
+        }
+        assert_eq!(rows, 50);
+    });
+}
+
+#[test]
+fn a_record_that_changes_before_its_batch_is_kept_and_not_counted() {
+    on_every_kind(|fixture, application, store| {
+        application.write(&half_expired());
+        let rule = fixture.rule(older(), fixture.erase_rows());
+        let selection = selection(&rule);
+        let mut walk = store.walk(&selection).unwrap();
+        walk.prepare(1).unwrap().unwrap().commit().unwrap();
+        let gone = ids(1..=100).difference(&application.visitors()).copied().collect::<Vec<_>>();
+        application.touch(&ids(1..=90).difference(&ids(gone.clone())).copied().collect::<Vec<_>>(), now());
+        let mut rows = 0;
+        while let Some(batch) = walk.prepare(LIMIT).unwrap() {
+            rows += batch.rows();
+            batch.commit().unwrap();
+        }
+        let kept = ids((1..=90).filter(|id| !gone.contains(id)).chain((91..=100).step_by(2)));
+        assert_eq!(application.visitors(), kept);
+        assert_eq!(rows, 100 - 1 - u64::try_from(kept.len()).unwrap());
+        assert_eq!(walk.remainder().unwrap(), Remainder::default());
+    });
+}
+
+#[test]
+fn visitors_who_arrive_during_a_walk_are_kept_or_counted_apart_and_none_is_lost() {
+    on_every_kind(|fixture, application, store| {
+        application.write(&half_expired());
+        let rule = fixture.rule(older(), fixture.erase_rows());
+        let selection = selection(&rule);
+        let mut walk = store.walk(&selection).unwrap();
+        let done = AtomicBool::new(false);
+        let mut writer = fixture.application();
+        let (written, rows) = std::thread::scope(|scope| {
+            let writing = scope.spawn(|| {
+                let mut written = 0;
+                for id in (1_000..).take_while(|_| !done.load(Ordering::Relaxed)) {
+                    writer.write(&[Visitor::new(id, if id % 10 == 0 { seconds_after_cutoff(-5) } else { now() })]);
+                    written += 1;
+                }
+                written
+            });
+            let mut rows = 0;
+            while let Some(batch) = walk.prepare(3).unwrap() {
+                rows += batch.rows();
+                batch.commit().unwrap();
+            }
+            done.store(true, Ordering::Relaxed);
+            (writing.join().unwrap(), rows)
+        });
+        let Remainder { left, arrived } = walk.remainder().unwrap();
+        let expired_now = application.visitors().iter().filter(|id| **id >= 1_000 && **id % 10 == 0).count();
+        assert_eq!(left + arrived, u64::try_from(expired_now).unwrap());
+        assert!(left == 0 || !fixture.tells_arrivals());
+        assert_eq!(application.visitors().len(), 100 + written - usize::try_from(rows).unwrap());
+        assert!(application.visitors().is_superset(&ids((1..=100).step_by(2))));
+    });
+}
+
+#[test]
+fn nothing_is_left_of_erased_records_once_settled() {
+    on_every_kind(|fixture, application, store| {
+        application.write(&half_expired());
+        let rule = fixture.rule(older(), fixture.erase_rows());
+        erase(store, &selection(&rule));
+        assert_eq!(store.settle().unwrap(), Physical::Gone);
+    });
+}
