@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags};
 use sha2::{Digest, Sha256};
+use toml::de::DeTable;
 
 use super::{Config, Problem, Problems};
 
@@ -21,6 +22,9 @@ const LARGEST_FILE: u64 = 1024 * 1024;
 
 /// Write permission of group and others.
 const WRITABLE_BY_OTHERS: u32 = 0o022;
+
+/// Where a package puts the state: looked at when the configuration cannot say it.
+const DEFAULT_STATE_DIRECTORY: &str = "/var/lib/forgetd";
 
 /// Directories below the configuration directory whose files are read.
 const SUBDIRECTORIES: [&str; 2] = ["processors", "sites"];
@@ -100,6 +104,20 @@ pub fn read_directory(directory: &Path) -> Result<BTreeMap<String, Source>, Prob
         }
     }
     if reading.problems.is_empty() { Ok(reading.sources) } else { Err(Problems::sorted(reading.problems)) }
+}
+
+/// The state directory that `forgetd.toml` names, found even while the rest of the configuration is invalid: a hold and
+/// the stop switch must work then too. Where the file does not say it, or others could have written it, the default.
+pub fn state_directory(directory: &Path) -> PathBuf {
+    let mut reading = Reading { directory, sources: BTreeMap::new(), problems: Vec::new() };
+    if reading.check_directory("") && reading.problems.is_empty() {
+        reading.read_file(DAEMON_FILE.to_owned());
+    }
+    let named = reading.sources.get(DAEMON_FILE).and_then(|source| {
+        let (table, _) = DeTable::parse_recoverable(&source.text);
+        table.get_ref().get("state-dir").and_then(|path| path.get_ref().as_str().map(PathBuf::from))
+    });
+    named.filter(|path| path.is_absolute()).unwrap_or_else(|| PathBuf::from(DEFAULT_STATE_DIRECTORY))
 }
 
 struct Reading<'a> {
