@@ -24,14 +24,11 @@ use serde::Serialize;
 
 pub use error::{Problem, Problems};
 pub use period::Period;
-pub use read::{Source, hex, read_directory, state_directory};
+pub use read::{Source, Trust, hex, read_directory, state_directory};
 pub use resolve::{NotStored, PeriodSource, StatedPeriod};
 pub use schedule::Schedule;
 pub use site::Site;
 pub use time_format::TimeFormat;
-
-/// Where a system service keeps its state (FHS 3.0, 5.8).
-pub const DEFAULT_STATE_DIRECTORY: &str = "/var/lib/forgetd";
 
 /// Everything that is declared, checked as a whole.
 #[derive(Debug, Clone)]

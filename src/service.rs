@@ -26,9 +26,9 @@ pub use interrupt::Interrupt;
 pub use watch::{is_running, wake};
 
 use crate::audit::{AuditError, Event, Sync};
-use crate::config::{Config, Problems};
+use crate::config::{Config, Problems, Trust, state_directory};
 use crate::plan::{self, Rule};
-use crate::purge::{self, PurgeError, State, StateError};
+use crate::purge::{self, PurgeError, State, StateError, StatePaths};
 use crate::register::{InForce, NothingInForce, RegisterError};
 use crate::safety;
 use agenda::Agenda;
@@ -144,16 +144,15 @@ impl Daemon {
     fn start(directory: &Path) -> Result<(Daemon, UnboundedReceiver<watch::Change>), ServiceError> {
         let clock = read_clock()?;
         let loaded = Config::load(directory);
+        let known = |state_dir: &Path| StatePaths::new(state_dir).register().exists();
         let state_dir = match &loaded {
             Ok(config) => config.daemon.state_dir.clone(),
-            Err(_) => crate::config::state_directory(directory),
+            Err(problems) => match state_directory(directory, Trust::Required).filter(|state| known(state)) {
+                Some(state_dir) => state_dir,
+                None => return Err(ServiceError::Invalid(problems.clone())),
+            },
         };
         let fingerprint = Fingerprint::of(directory);
-        if let Err(problems) = &loaded
-            && !state_dir.join(crate::register::FILE_NAME).exists()
-        {
-            return Err(ServiceError::Invalid(problems.clone()));
-        }
         let mut control = State::open(&state_dir, clock.wall)?;
         let lock = DaemonLock::acquire(&control.paths)?;
         let worker = State::open(&state_dir, clock.wall)?;
@@ -329,7 +328,10 @@ impl Daemon {
             error!(file = %problem.file, line = problem.line, column = problem.column, "{}", problem.message);
         }
         let suspended: Vec<String> = self.in_force.suspended.keys().cloned().collect();
-        warn!(sites = suspended.len(), "the configuration is invalid: nothing new is applied, these sites are suspended");
+        warn!(
+            sites = suspended.len(),
+            "the configuration is invalid: nothing new is applied, these sites are suspended"
+        );
         let event = Event::ConfigRejected {
             problems: u64::try_from(problems.0.len()).unwrap_or(u64::MAX),
             suspended: suspended.into_iter().take(MOST_SITES_NAMED).collect(),

@@ -111,6 +111,6 @@ pub(super) fn uid() -> u32 {
 /// The state for commands that work while the configuration is invalid.
 pub(super) fn open_state(directory: &Path) -> Result<(State, ClockSample), Failure> {
     let clock = session::clock()?;
-    let state = State::open(session::state_paths(directory).dir(), clock.wall)?;
+    let state = State::open(session::state_paths(directory)?.dir(), clock.wall)?;
     Ok((state, clock))
 }

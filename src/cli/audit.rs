@@ -14,7 +14,10 @@ use super::{Ended, Exit, Failure};
 use crate::audit::{self, Entry, Verdict, Verification, read};
 
 pub(super) fn run(directory: &Path, log: Option<PathBuf>, command: &AuditCommand, output: &Output) -> Ended {
-    let log = log.unwrap_or_else(|| session::state_paths(directory).audit());
+    let log = match log {
+        Some(log) => log,
+        None => session::state_paths(directory)?.audit(),
+    };
     if !log.exists() {
         let hint = "name the directory of the log with `--log DIR`, or let `forgetd run` begin one";
         return Err(Failure::new(Exit::Failed, format!("{}: there is no audit log: {hint}", log.display())));
@@ -157,9 +160,11 @@ fn explanation(verification: &Verification) -> String {
         Verdict::Anchored { anchor, .. } => {
             format!("signed, and nothing before entry {anchor} has changed since you kept the checkpoint")
         }
-        Verdict::SelfConsistent { .. } => "signed throughout; whoever holds the key could have written all of it anew: \
+        Verdict::SelfConsistent { .. } => {
+            "signed throughout; whoever holds the key could have written all of it anew: \
              keep a copy of the checkpoint and give it with --anchor"
-            .to_owned(),
+                .to_owned()
+        }
         Verdict::UnsignedTail { signed, size } => {
             format!("{} entries are signed, {} after them are not (yet)", count(*signed), count(size - signed))
         }

@@ -120,9 +120,12 @@ impl Demo<'_> {
         let reading = Reading::begin(&self.sample.config(), self.output)?;
         self.step("3. The check: is it consistent, and is the database as it says?");
         let (sites, rules) = (reading.in_force.config.sites.len(), reading.rules.len());
-        let next = reading.in_force.config.sites.values().find_map(|site| {
-            site.schedule.next_after(reading.clock.wall, &site.time_zone.zone)
-        });
+        let next = reading
+            .in_force
+            .config
+            .sites
+            .values()
+            .find_map(|site| site.schedule.next_after(reading.clock.wall, &site.time_zone.zone));
         self.say(format!(
             "Valid: {sites} site, {rules} rules derived, none written by hand; next scheduled run {}.",
             next.map_or_else(|| "never".to_owned(), instant)
@@ -133,8 +136,7 @@ impl Demo<'_> {
 
     fn plan(&self) -> Result<(), Failure> {
         let reading = Reading::begin(&self.sample.config(), self.output)?;
-        let planned: Vec<(&Rule, Assessment)> =
-            reading.rules.iter().map(|rule| (rule, reading.assess(rule))).collect();
+        let planned: Vec<(&Rule, Assessment)> = reading.rules.iter().map(|rule| (rule, reading.assess(rule))).collect();
         self.step("4. The plan: what would be erased now, and because of what");
         for (rule, assessment) in &planned {
             let total = assessment.survey.as_ref().map_or(0, |survey| survey.total);

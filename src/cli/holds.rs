@@ -54,7 +54,7 @@ fn warn_if_nothing_matches(directory: &Path, prefix: &str, output: &Output) {
 }
 
 pub(super) fn list(directory: &Path, output: &Output) -> Ended {
-    let register = Register::open_existing(&session::state_paths(directory).register())?;
+    let register = Register::open_existing(&session::state_paths(directory)?.register())?;
     let today = day_of(clock()?.wall);
     let holds = register.map(|register| register.holds(Some(today))).transpose()?.unwrap_or_default();
     output.result(&json!({ "holds": holds }), |output| {
@@ -94,7 +94,7 @@ pub(super) fn stop_purges(directory: &Path, lift: bool, output: &Output) -> Ende
 }
 
 fn stop(directory: &Path, output: &Output) -> Ended {
-    let paths = session::state_paths(directory);
+    let paths = session::state_paths(directory)?;
     let switch = paths.stop_switch();
     std::fs::create_dir_all(paths.dir())
         .and_then(|()| std::fs::File::create(&switch))

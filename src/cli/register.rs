@@ -45,7 +45,7 @@ fn history(directory: &Path, what: Option<&str>, output: &Output) -> Ended {
 }
 
 fn recorded(directory: &Path) -> Result<Register, Failure> {
-    let path = session::state_paths(directory).register();
+    let path = session::state_paths(directory)?.register();
     Register::open_existing(&path)?.ok_or_else(|| {
         Failure::new(
             Exit::Failed,

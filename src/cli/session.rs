@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::output::Output;
 use super::{Exit, Failure};
-use crate::config::{Config, state_directory};
+use crate::config::{Config, Trust, state_directory};
 use crate::plan::{self, Rule};
 use crate::purge::{State, StatePaths};
 use crate::register::{ClockSample, InForce, NothingInForce, Register};
@@ -32,9 +32,15 @@ pub(super) fn clock() -> Result<ClockSample, Failure> {
     Ok(service::read_clock()?)
 }
 
-/// Paths of the state, found even while the configuration is invalid.
-pub(super) fn state_paths(directory: &Path) -> StatePaths {
-    StatePaths::new(&state_directory(directory))
+/// Paths of the state, found even while the configuration is invalid, for commands that can only keep or read.
+pub(super) fn state_paths(directory: &Path) -> Result<StatePaths, Failure> {
+    match state_directory(directory, Trust::NotNeeded) {
+        Some(state) => Ok(StatePaths::new(&state)),
+        None => {
+            let file = directory.join("forgetd.toml");
+            Err(Failure::new(Exit::Invalid, format!("{}: no `state-dir` can be read from it", file.display())))
+        }
+    }
 }
 
 /// What a command that reads works from.
@@ -51,12 +57,16 @@ impl Reading {
     /// Reads the files as they stand, and the state as far as there is one. Tells the problems, where there are any.
     pub(super) fn begin(directory: &Path, output: &Output) -> Result<Reading, Failure> {
         let loaded = Config::load(directory);
-        let paths = match &loaded {
-            Ok(config) => StatePaths::new(&config.daemon.state_dir),
-            Err(_) => state_paths(directory),
+        let state_dir = match &loaded {
+            Ok(config) => Some(config.daemon.state_dir.clone()),
+            Err(_) => state_directory(directory, Trust::Required),
         };
-        let register = Register::open_existing(&paths.register())?;
+        let register = match &state_dir {
+            Some(state_dir) => Register::open_existing(&StatePaths::new(state_dir).register())?,
+            None => None,
+        };
         let in_force = determine(directory, loaded, register.as_ref(), output)?;
+        let paths = StatePaths::new(&state_dir.unwrap_or_else(|| in_force.config.daemon.state_dir.clone()));
         let last = crate::audit::read::last(&paths.audit(), 1).ok().and_then(|entries| entries.last().map(|e| e.time));
         let rules = plan::derive(&in_force.config);
         Ok(Reading { in_force, rules, register, paths, clock: clock()?, last_entry: last })
@@ -99,14 +109,15 @@ impl Writing {
     pub(super) fn begin(directory: &Path, output: &Output) -> Result<Writing, Failure> {
         let clock = clock()?;
         let loaded = Config::load(directory);
+        let known = |state_dir: &PathBuf| StatePaths::new(state_dir).register().exists();
         let state_dir = match &loaded {
             Ok(config) => config.daemon.state_dir.clone(),
-            Err(_) => state_directory(directory),
+            Err(problems) => match state_directory(directory, Trust::Required).filter(known) {
+                Some(state_dir) => state_dir,
+                // Nothing was ever applied: no state is left behind.
+                None => return Err(invalid(directory, problems)),
+            },
         };
-        if loaded.is_err() && !state_dir.join(crate::register::FILE_NAME).exists() {
-            // Nothing was ever applied: leave no state behind.
-            determine(directory, loaded.clone(), None, output)?;
-        }
         let mut state = State::open(&state_dir, clock.wall)?;
         let in_force = determine(directory, loaded, Some(&state.register), output)?;
         let rules = plan::derive(&in_force.config);
@@ -132,7 +143,9 @@ fn determine(
         Ok(in_force) => {
             if let Some(problems) = &in_force.problems {
                 output.note(&problems.display(directory).to_string());
-                output.warning("the configuration is invalid: the version in force is used, and what it covers is suspended");
+                output.warning(
+                    "the configuration is invalid: the version in force is used, and what it covers is suspended",
+                );
             }
             Ok(in_force)
         }
@@ -151,7 +164,9 @@ pub(super) fn select<'a>(rules: &'a [Rule], prefix: Option<&str>) -> Result<Vec<
     let Some(prefix) = prefix else { return Ok(rules.iter().collect()) };
     let selected: Vec<&Rule> = rules.iter().filter(|rule| rule.name.is_within(prefix)).collect();
     if selected.is_empty() {
-        return Err(Failure::usage(format!("no rule is called `{prefix}` or begins so: `forgetd plan` lists them all")));
+        return Err(Failure::usage(format!(
+            "no rule is called `{prefix}` or begins so: `forgetd plan` lists them all"
+        )));
     }
     Ok(selected)
 }

@@ -134,7 +134,8 @@ fn print(status: &Status, output: &Output) {
         return output.line("No rules: no site declares a store with tables.");
     }
     output.line("");
-    let header = ["RULE", "STATE", "MATCHES", "UNDATABLE", "ON HOLD", "OVERDUE SINCE", "LAST RUN", "ERASED", "NEXT DUE"];
+    let header =
+        ["RULE", "STATE", "MATCHES", "UNDATABLE", "ON HOLD", "OVERDUE SINCE", "LAST RUN", "ERASED", "NEXT DUE"];
     output.table(&header, status.rules.iter().map(row).collect());
     let reasons = status.rules.iter().flat_map(|rule| rule.reasons.iter().map(move |reason| (rule, reason)));
     for (position, (rule, reason)) in reasons.enumerate() {
@@ -149,9 +150,8 @@ fn row(rule: &RuleStatus) -> Vec<String> {
     let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
     let counted = |number: Option<u64>| number.map_or_else(|| "?".to_owned(), count);
     let last = rule.last_run.as_ref();
-    let outcome = |run: &FinishedRun| {
-        format!("{} {}", instant(run.started_at), run.outcome.as_deref().unwrap_or("under way"))
-    };
+    let outcome =
+        |run: &FinishedRun| format!("{} {}", instant(run.started_at), run.outcome.as_deref().unwrap_or("under way"));
     vec![
         rule.rule.clone(),
         rule.state.key().to_owned(),

@@ -23,9 +23,6 @@ const LARGEST_FILE: u64 = 1024 * 1024;
 /// Write permission of group and others.
 const WRITABLE_BY_OTHERS: u32 = 0o022;
 
-/// Where a package puts the state: looked at when the configuration cannot say it.
-const DEFAULT_STATE_DIRECTORY: &str = "/var/lib/forgetd";
-
 /// Directories below the configuration directory whose files are read.
 const SUBDIRECTORIES: [&str; 2] = ["processors", "sites"];
 
@@ -76,15 +73,6 @@ impl Config {
     }
 }
 
-/// Where the state stands, found even while the configuration is invalid: legal holds and the stop switch must work
-/// then, too. The key is looked for in `forgetd.toml` alone; where it cannot be found, the system's place is taken.
-pub fn state_directory(directory: &Path) -> PathBuf {
-    let text = std::fs::read_to_string(directory.join(DAEMON_FILE)).unwrap_or_default();
-    let (table, _) = toml::de::DeTable::parse_recoverable(&text);
-    let stated = table.get_ref().get("state-dir").and_then(|value| value.get_ref().as_str());
-    PathBuf::from(stated.unwrap_or(super::DEFAULT_STATE_DIRECTORY))
-}
-
 /// Lower-case hexadecimal.
 pub fn hex(digest: impl AsRef<[u8]>) -> String {
     digest.as_ref().iter().fold(String::new(), |mut text, byte| {
@@ -115,18 +103,30 @@ pub fn read_directory(directory: &Path) -> Result<BTreeMap<String, Source>, Prob
     if reading.problems.is_empty() { Ok(reading.sources) } else { Err(Problems::sorted(reading.problems)) }
 }
 
+/// Whether a value may come from a file that others could have written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trust {
+    /// It may not: what follows from it can erase.
+    Required,
+    /// It may: what follows from it can only keep, or read.
+    NotNeeded,
+}
+
 /// The state directory that `forgetd.toml` names, found even while the rest of the configuration is invalid: a hold and
-/// the stop switch must work then too. Where the file does not say it, or others could have written it, the default.
-pub fn state_directory(directory: &Path) -> PathBuf {
+/// the stop switch must work then too. `None` where the file does not say it: guessing could place a hold where
+/// nobody looks.
+pub fn state_directory(directory: &Path, trust: Trust) -> Option<PathBuf> {
     let mut reading = Reading { directory, sources: BTreeMap::new(), problems: Vec::new() };
-    if reading.check_directory("") && reading.problems.is_empty() {
-        reading.read_file(DAEMON_FILE.to_owned());
-    }
-    let named = reading.sources.get(DAEMON_FILE).and_then(|source| {
-        let (table, _) = DeTable::parse_recoverable(&source.text);
-        table.get_ref().get("state-dir").and_then(|path| path.get_ref().as_str().map(PathBuf::from))
-    });
-    named.filter(|path| path.is_absolute()).unwrap_or_else(|| PathBuf::from(DEFAULT_STATE_DIRECTORY))
+    reading.check_directory("");
+    reading.read_file(DAEMON_FILE.to_owned());
+    let text = match trust {
+        Trust::Required if !reading.problems.is_empty() => return None,
+        Trust::Required => reading.sources.remove(DAEMON_FILE)?.text,
+        Trust::NotNeeded => std::fs::read_to_string(directory.join(DAEMON_FILE)).ok()?,
+    };
+    let (table, _) = DeTable::parse_recoverable(&text);
+    let named = table.get_ref().get("state-dir")?.get_ref().as_str().map(PathBuf::from);
+    named.filter(|path| path.is_absolute())
 }
 
 struct Reading<'a> {

@@ -76,13 +76,7 @@ impl Agenda {
     }
 
     /// Plans the next run after `outcome` and returns when that is.
-    pub(super) fn after(
-        &mut self,
-        rule: &Rule,
-        site: &Site,
-        outcome: &Outcome,
-        now: Timestamp,
-    ) -> Option<Timestamp> {
+    pub(super) fn after(&mut self, rule: &Rule, site: &Site, outcome: &Outcome, now: Timestamp) -> Option<Timestamp> {
         let scheduled = site.schedule.next_after(now, &site.time_zone.zone);
         let soon = |wait: SignedDuration| {
             let at = now.saturating_add(wait).unwrap_or(now);

@@ -30,10 +30,7 @@ impl Interrupt {
                 loop {
                     tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
                     if noted.swap(true, Ordering::Relaxed) {
-                        let _ = rustix::process::kill_process(
-                            rustix::process::getpid(),
-                            rustix::process::Signal::KILL,
-                        );
+                        let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
                     }
                 }
             });

@@ -111,10 +111,12 @@ fn a_missing_directory_is_told_with_the_option_that_names_it() {
 fn the_state_directory_is_found_beside_mistakes_and_not_taken_from_a_file_that_others_can_write() {
     let directory = directory();
     put(directory.path(), "forgetd.toml", b"state-dir = \"/srv/state\"\nmistake = yes\n");
-    assert_eq!(state_directory(directory.path()), Path::new("/srv/state"));
+    assert_eq!(state_directory(directory.path(), Trust::Required), Some(PathBuf::from("/srv/state")));
     put(directory.path(), "forgetd.toml", b"state-dir = \"state\"\n");
-    assert_eq!(state_directory(directory.path()), Path::new("/var/lib/forgetd"));
+    assert_eq!(state_directory(directory.path(), Trust::Required), None);
     put(directory.path(), "forgetd.toml", b"state-dir = \"/srv/state\"\n");
     close(&directory.path().join("forgetd.toml"), 0o666);
-    assert_eq!(state_directory(directory.path()), Path::new("/var/lib/forgetd"));
+    assert_eq!(state_directory(directory.path(), Trust::Required), None);
+    // A hold only keeps: it may stand where the file says.
+    assert_eq!(state_directory(directory.path(), Trust::NotNeeded), Some(PathBuf::from("/srv/state")));
 }
