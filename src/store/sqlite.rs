@@ -8,6 +8,7 @@ mod connection;
 mod functions;
 mod in_flight;
 mod inspect;
+mod keys;
 mod predicate;
 mod reach;
 mod schema;
