@@ -3,6 +3,8 @@
 //! The model knows three zones by their laws, not by a database; it counts days itself and reads text by its shape.
 //! For every cell the survey and a real walk must agree with it, and what is undatable must be kept and counted.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::collections::BTreeSet;
 
 use forgetd::config::TimeFormat;

@@ -45,7 +45,16 @@ impl ToSql for Key {
     }
 }
 
-/// Keys of one batch.
+/// Which kind of keys a table has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum KeyKind {
+    /// Rowids.
+    Rowid,
+    /// Anything else.
+    Value,
+}
+
+/// Keys of records.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Keys {
     /// Keys that are rowids, descending.
@@ -55,6 +64,21 @@ pub(super) enum Keys {
 }
 
 impl Keys {
+    /// An empty list.
+    pub(super) fn none(kind: KeyKind) -> Keys {
+        match kind {
+            KeyKind::Rowid => Keys::Integers(Vec::new()),
+            KeyKind::Value => Keys::Values(Vec::new()),
+        }
+    }
+
+    /// Rowids from the end of the table to its beginning. Other keys are looked up one by one, in whatever order.
+    pub(super) fn sort(&mut self) {
+        if let Keys::Integers(keys) = self {
+            keys.sort_unstable_by(|a, b| b.cmp(a));
+        }
+    }
+
     /// How many.
     pub(super) fn len(&self) -> usize {
         match self {

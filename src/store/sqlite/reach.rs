@@ -11,7 +11,7 @@ use super::connection::Database;
 use super::inspect::Findings;
 use super::predicate::Predicate;
 use super::schema::KeyShape;
-use super::walk::Statements;
+use super::statements::Statements;
 use crate::config::site::{Child, SideEffect};
 use crate::plan::{Action, Definition};
 use crate::store::{Selection, StoreError};

@@ -14,20 +14,20 @@
 //! A batch knows exactly which keys it erased: where a range held another number of rows than it was meant to,
 //! because others wrote in between, the batch is rolled back and done again key by key.
 
-use rusqlite::{CachedStatement, Connection, ToSql};
+use rusqlite::{Connection, ToSql};
 
-use super::connection::{self, Database};
+use super::batch::{Bound, Erased, OpenTransaction};
+use super::connection::Database;
 use super::in_flight;
-use super::keys::{Key, Keys};
-use super::predicate::{Predicate, qualified, quoted, table};
+use super::keys::{Key, KeyKind, Keys};
+use super::predicate::{Predicate, quoted, table};
 use super::schema::{KeyShape, TableFacts};
+use super::statements::Statements;
 use super::survey;
-use crate::config::site::Child;
-use crate::plan::Action;
 use crate::store::{Prepared, Remainder, Selection, StoreError, Walk};
 
-/// Most integer keys in memory: 8 MB.
-const CHUNK_OF_INTEGERS: usize = 1_000_000;
+/// Most rowids in memory: 8 MB.
+const CHUNK_OF_ROWIDS: usize = 1_000_000;
 /// Most keys of other types in memory: a UUID as text takes about 70 bytes.
 const CHUNK_OF_VALUES: usize = 20_000;
 /// Most keys in one range: about as many rows as fit in a page, see above.
@@ -39,20 +39,13 @@ pub(super) struct SqliteWalk<'s> {
     selection: &'s Selection<'s>,
     predicate: Predicate,
     statements: Statements,
-    is_rowid: IsRowid,
+    kind: KeyKind,
     /// Rows numbered higher arrived after the walk began.
     high_water: Option<HighWater>,
     keys: Keys,
     /// How many of `keys` are done.
     done: usize,
     progress: Progress,
-}
-
-/// Whether the key is the rowid.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum IsRowid {
-    Yes,
-    No,
 }
 
 /// The largest rowid when the walk began.
@@ -83,16 +76,16 @@ impl<'s> SqliteWalk<'s> {
         };
         let predicate = database.run(|connection| Predicate::new(connection, selection))?;
         let high_water = database.run(|connection| high_water(connection, &facts, &target.table))?;
-        let is_rowid = if shape == KeyShape::Rowid { IsRowid::Yes } else { IsRowid::No };
+        let kind = if shape == KeyShape::Rowid { KeyKind::Rowid } else { KeyKind::Value };
         Ok(SqliteWalk {
             statements: Statements::new(&predicate, &shape, &selection.rule.action),
-            keys: no_keys(is_rowid),
+            keys: Keys::none(kind),
             progress: Progress::NotBegun,
             done: 0,
             database,
             selection,
             predicate,
-            is_rowid,
+            kind,
             high_water,
         })
     }
@@ -110,12 +103,13 @@ impl<'s> SqliteWalk<'s> {
 
     fn load(&mut self) -> Result<(), StoreError> {
         self.done = 0;
-        self.keys = no_keys(self.is_rowid);
-        let chunk = chunk(self.is_rowid);
+        self.keys = Keys::none(self.kind);
+        let chunk = chunk(self.kind);
         if matches!(self.progress, Progress::NotBegun) {
             let keys = self.read_keys(&self.statements.all_keys, None, chunk + 1)?;
             if keys.len() <= chunk {
-                self.keys = sorted(keys);
+                self.keys = keys;
+                self.keys.sort();
                 self.progress = Progress::Complete;
                 return Ok(());
             }
@@ -141,7 +135,7 @@ impl<'s> SqliteWalk<'s> {
                     statement.raw_bind_parameter(index, value)?;
                 }
             }
-            let mut keys = no_keys(self.is_rowid);
+            let mut keys = Keys::none(self.kind);
             let mut rows = statement.raw_query();
             while let Some(row) = rows.next()? {
                 match &mut keys {
@@ -159,16 +153,16 @@ impl<'s> SqliteWalk<'s> {
             return Ok(erased);
         }
         self.database.connection.execute_batch("ROLLBACK; BEGIN IMMEDIATE")?;
-        Ok(self.erase_ranges(count, 1)?.unwrap_or_else(|| Erased::nothing(self.is_rowid)))
+        Ok(self.erase_ranges(count, 1)?.unwrap_or_else(|| Erased::nothing(self.kind)))
     }
 
     /// Erases by ranges of at most `longest` keys. `None` if one of several keys held another number of rows: then it
     /// is not known which were erased.
     fn erase_ranges(&self, count: usize, longest: usize) -> rusqlite::Result<Option<Erased>> {
-        let statements = self.statements.children.iter().map(|sql| self.bound(sql));
-        let mut of_children = statements.collect::<rusqlite::Result<Vec<_>>>()?;
-        let mut act = self.bound(&self.statements.act)?;
-        let mut erased = Erased::nothing(self.is_rowid);
+        let bound = |sql: &String| Bound::new(&self.database.connection, &self.predicate, sql);
+        let mut of_children = self.statements.children.iter().map(bound).collect::<rusqlite::Result<Vec<_>>>()?;
+        let mut act = bound(&self.statements.act)?;
+        let mut erased = Erased::nothing(self.kind);
         let (mut next, end) = (self.done, self.done + count);
         while next < end {
             let length = self.keys.range_from(next, longest.min(end - next));
@@ -187,14 +181,6 @@ impl<'s> SqliteWalk<'s> {
             next += length;
         }
         Ok(Some(erased))
-    }
-
-    /// A statement with the predicate's values bound, and the bounds of its range still to be.
-    fn bound(&self, sql: &str) -> rusqlite::Result<Bound<'s>> {
-        let mut statement = self.database.connection.prepare_cached(sql)?;
-        self.predicate.bind(&mut statement)?;
-        let (first, last) = (statement.parameter_index(":first")?, statement.parameter_index(":last")?);
-        Ok(Bound { statement, first, last })
     }
 }
 
@@ -237,69 +223,6 @@ impl Walk for SqliteWalk<'_> {
     }
 }
 
-/// What a batch did.
-struct Erased {
-    keys: Keys,
-    rows: u64,
-    children: u64,
-}
-
-impl Erased {
-    fn nothing(is_rowid: IsRowid) -> Erased {
-        Erased { keys: no_keys(is_rowid), rows: 0, children: 0 }
-    }
-}
-
-/// A statement over a range of keys.
-struct Bound<'c> {
-    statement: CachedStatement<'c>,
-    first: Option<usize>,
-    last: Option<usize>,
-}
-
-impl Bound<'_> {
-    /// Runs it, and counts the rows that it changed itself.
-    fn execute(&mut self, first: &Option<Key>, last: &Option<Key>) -> rusqlite::Result<u64> {
-        for (parameter, key) in [(self.first, first), (self.last, last)] {
-            if let Some(parameter) = parameter {
-                self.statement.raw_bind_parameter(parameter, key)?;
-            }
-        }
-        self.statement.raw_execute().map(|rows| u64::try_from(rows).unwrap_or(u64::MAX))
-    }
-}
-
-/// A write transaction, rolled back unless it was committed.
-struct OpenTransaction<'s>(&'s Database);
-
-impl<'s> OpenTransaction<'s> {
-    fn begin(database: &'s Database) -> Result<OpenTransaction<'s>, StoreError> {
-        database.run(|connection| connection.execute_batch("BEGIN IMMEDIATE"))?;
-        Ok(OpenTransaction(database))
-    }
-
-    /// A COMMIT that failed and left the transaction open can be rolled back, and then it is known how it ended.
-    fn commit(self) -> Result<(), StoreError> {
-        let Err(error) = self.0.connection.execute_batch("COMMIT") else { return Ok(()) };
-        if !self.0.connection.is_autocommit() {
-            return Err(self.0.error(&error));
-        }
-        let reason = connection::describe(&error).to_owned();
-        Err(StoreError::CommitUnknown { place: self.0.place.clone(), reason })
-    }
-}
-
-impl Drop for OpenTransaction<'_> {
-    fn drop(&mut self) {
-        if !self.0.connection.is_autocommit()
-            && let Err(error) = self.0.connection.execute_batch("ROLLBACK")
-        {
-            // Closing the connection rolls back as well; only the lock is held until then.
-            tracing::warn!(store = %self.0.place, error = connection::describe(&error), "ROLLBACK failed");
-        }
-    }
-}
-
 struct Batch<'w, 's> {
     walk: &'w mut SqliteWalk<'s>,
     transaction: OpenTransaction<'s>,
@@ -330,77 +253,11 @@ impl Prepared for Batch<'_, '_> {
     }
 }
 
-/// The statements of a walk, each made from the predicate.
-pub(super) struct Statements {
-    all_keys: String,
-    first_keys: String,
-    next_keys: String,
-    act: String,
-    children: Vec<String>,
-}
-
-impl Statements {
-    /// All of them for one rule on one table.
-    pub(super) fn new(predicate: &Predicate, shape: &KeyShape, action: &Action) -> Statements {
-        let Predicate { table: target, key, assignment, .. } = predicate;
-        let matches = predicate.matches();
-        // Without a word about indexes SQLite may prefer the one over the time, and read all of it for each batch.
-        let (by_key, range) = match shape {
-            KeyShape::Rowid => ("NOT INDEXED".to_owned(), format!("{key} BETWEEN :first AND :last")),
-            KeyShape::Clustered => ("NOT INDEXED".to_owned(), format!("{key} = :first")),
-            KeyShape::Indexed(index) => (format!("INDEXED BY {}", quoted(index)), format!("{key} = :first")),
-        };
-        let keys = |which: &str| {
-            format!("SELECT {key} FROM {target} {by_key} WHERE {which} AND {matches} ORDER BY {key} DESC LIMIT :limit")
-        };
-        let children: &[Child] = if let Action::EraseRows { children } = action { children } else { &[] };
-        let erase_children = |child: &Child| {
-            format!(
-                "DELETE FROM {} WHERE {} IN (SELECT {key} FROM {target} {by_key} WHERE {range} AND {matches})",
-                table(&child.table),
-                qualified(&child.table, &child.column)
-            )
-        };
-        Statements {
-            all_keys: format!("SELECT {key} FROM {target} WHERE {matches} LIMIT :limit"),
-            first_keys: keys("1"),
-            next_keys: keys(&format!("{key} < :below")),
-            act: match assignment {
-                None => format!("DELETE FROM {target} {by_key} WHERE {range} AND {matches}"),
-                Some(assignment) => format!("UPDATE {target} {by_key} SET {assignment} WHERE {range} AND {matches}"),
-            },
-            children: children.iter().map(erase_children).collect(),
-        }
-    }
-
-    /// Those that change something.
-    pub(super) fn changing(&self) -> impl Iterator<Item = &str> {
-        self.children.iter().chain([&self.act]).map(String::as_str)
-    }
-}
-
-fn chunk(is_rowid: IsRowid) -> usize {
-    match is_rowid {
-        IsRowid::Yes => CHUNK_OF_INTEGERS,
-        IsRowid::No => CHUNK_OF_VALUES,
-    }
-}
-
-fn no_keys(is_rowid: IsRowid) -> Keys {
-    match is_rowid {
-        IsRowid::Yes => Keys::Integers(Vec::new()),
-        IsRowid::No => Keys::Values(Vec::new()),
-    }
-}
-
-/// Rowids from the end of the table to its beginning. Other keys are looked up one by one, in whatever order.
-fn sorted(keys: Keys) -> Keys {
-    match keys {
-        Keys::Integers(mut keys) => {
-            keys.sort_unstable_by(|a, b| b.cmp(a));
-            Keys::Integers(keys)
-        }
-        other @ Keys::Values(_) => other,
+/// How many keys are held in memory at a time.
+fn chunk(kind: KeyKind) -> usize {
+    match kind {
+        KeyKind::Rowid => CHUNK_OF_ROWIDS,
+        KeyKind::Value => CHUNK_OF_VALUES,
     }
 }
 
