@@ -4,13 +4,16 @@
 //! are, its locks are waited for with a bound, and deleted content is overwritten (`secure_delete`). The predicate
 //! of a rule is built once, in [`predicate`], and every statement that counts or erases is made from it.
 
+mod batch;
 mod connection;
 mod functions;
 mod in_flight;
 mod inspect;
+mod keys;
 mod predicate;
 mod reach;
 mod schema;
+mod statements;
 mod survey;
 mod walk;
 

@@ -41,8 +41,8 @@ pub(super) fn inspect(database: &mut Database, rule: &Definition) -> Result<Vec<
     database.run(|connection| key(connection, &rule.target, &facts, &mut findings))?;
     time_index(rule, &facts, &mut findings);
     changed_column(rule, &facts, &mut findings);
-    if facts.key_shape(&rule.target.key).is_some() {
-        reach::triggers(database, rule, &facts, &mut findings)?;
+    if let Some(shape) = facts.key_shape(&rule.target.key) {
+        reach::triggers(database, rule, &shape, &mut findings)?;
         database.run(|connection| reach::foreign_keys(connection, rule, &mut findings))?;
     }
     Ok(findings.0)
