@@ -267,9 +267,11 @@ impl End {
 
 /// Where one walk over the records got to.
 enum Walked {
-    ToTheEnd,
+    ToTheEnd(Remainder),
     /// Holds were placed or lifted: the walk begins anew with these.
     HoldsChanged(Vec<HeldValue>),
+    /// The connection was lost: the walk begins anew on another one.
+    Lost,
     Ended(Erasure),
 }
 
@@ -363,49 +365,69 @@ impl<'a> Run<'a> {
             let rule = self.rule;
             let selection = Selection { holds: holds.clone(), ..safety::selection(rule, assessment) };
             let before = self.erased;
-            let mut walk = match store.walk(&selection) {
-                Ok(walk) => walk,
-                Err(error) => return Ok(End::early(RunOutcome::Failed, error).into()),
-            };
-            match self.batches(&mut *walk, &holds)? {
+            match self.walk(store, &selection)? {
                 Walked::HoldsChanged(changed) => holds = changed,
                 Walked::Ended(erasure) => return Ok(erasure),
-                Walked::ToTheEnd => {
+                Walked::Lost => {
+                    let place = rule.definition.store.location();
+                    let lost = StoreError::Lost { place, reason: "it did not come back in time".to_owned() };
+                    if let Some(end) = self.pause_for(lost) {
+                        return Ok(end.into());
+                    }
+                    store.reconnect();
+                }
+                Walked::ToTheEnd(remainder) => {
                     walks += 1;
-                    let erased_something = self.erased > before;
-                    match walk.remainder() {
-                        Ok(remainder) if remainder.left > 0 && erased_something && walks < MOST_WALKS => {}
-                        Ok(remainder) => return Ok(End::of(remainder).into()),
-                        Err(error) => return Ok(End::early(RunOutcome::Failed, error).into()),
+                    let again = remainder.left > 0 && self.erased > before && walks < MOST_WALKS;
+                    if !again {
+                        return Ok(End::of(remainder).into());
                     }
                 }
             }
         }
     }
 
-    /// One walk, batch by batch, with everything that may end it asked for before each.
-    fn batches(&mut self, walk: &mut dyn Walk, holds: &[HeldValue]) -> Result<Walked, PurgeError> {
+    /// One walk, with the count of what is left where it came to its end.
+    fn walk(&mut self, store: &mut dyn Store, selection: &Selection<'_>) -> Result<Walked, PurgeError> {
+        let mut walk = match store.walk(selection, self.order.pace.max_lag) {
+            Ok(walk) => walk,
+            Err(StoreError::Lost { .. }) => return Ok(Walked::Lost),
+            Err(error) => return Ok(End::early(RunOutcome::Failed, error).into()),
+        };
+        if let Some(walked) = self.batches(&mut *walk, &selection.holds)? {
+            return Ok(walked);
+        }
+        match walk.remainder() {
+            Ok(remainder) => Ok(Walked::ToTheEnd(remainder)),
+            Err(StoreError::Lost { .. }) => Ok(Walked::Lost),
+            Err(error) => Ok(End::early(RunOutcome::Failed, error).into()),
+        }
+    }
+
+    /// Batch by batch to the end (`None`), with everything that may end the walk asked for before each.
+    fn batches(&mut self, walk: &mut dyn Walk, holds: &[HeldValue]) -> Result<Option<Walked>, PurgeError> {
         loop {
             if let Some(walked) = self.may_not_go_on(holds) {
-                return Ok(walked);
+                return Ok(Some(walked));
             }
             let started = Instant::now();
             let prepared = match walk.prepare(self.pacer.limit()) {
-                Ok(None) => return Ok(Walked::ToTheEnd),
+                Ok(None) => return Ok(None),
                 // Somebody else was faster: nothing to prove.
                 Ok(Some(prepared)) if prepared.rows() == 0 => continue,
                 Ok(Some(prepared)) => prepared,
+                Err(StoreError::Lost { .. }) => return Ok(Some(Walked::Lost)),
                 Err(error) => match self.pause_for(error) {
-                    Some(end) => return Ok(end.into()),
+                    Some(end) => return Ok(Some(end.into())),
                     None => continue,
                 },
             };
             let rows = prepared.rows();
             if let Some(end) = self.beyond_the_ceiling(rows) {
-                return Ok(end.into());
+                return Ok(Some(end.into()));
             }
             if let Some(erasure) = self.commit(prepared)? {
-                return Ok(Walked::Ended(erasure));
+                return Ok(Some(Walked::Ended(erasure)));
             }
             let rest = self.pacer.after(rows, started.elapsed());
             pace::sleep(rest, self.order.interrupt);
@@ -428,10 +450,11 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Waits for a lock, for a while; any other error ends the run.
+    /// Waits for a lock, a replica or a server, for a while; any other error ends the run.
     fn pause_for(&mut self, error: StoreError) -> Option<End> {
         let pause = match &error {
-            StoreError::Busy { .. } => self.pacer.refused(),
+            StoreError::Busy { .. } | StoreError::Lost { .. } => self.pacer.refused(),
+            StoreError::Lagging { .. } => self.pacer.lagging(),
             _ => None,
         };
         let Some(pause) = pause else { return Some(End::early(RunOutcome::Failed, error)) };
@@ -455,7 +478,8 @@ impl<'a> Run<'a> {
         let (run, batch) = (self.id.clone(), self.header.batch);
         self.in_flight.write(&self.header, prepared.in_flight())?;
         self.order.watcher.reached(Step::InFlight);
-        let event = Event::BatchPrepared { run: run.clone(), batch, rows, children };
+        let transaction = prepared.transaction().map(str::to_owned);
+        let event = Event::BatchPrepared { run: run.clone(), batch, rows, children, transaction };
         self.state.log.append(self.watch.now(), &event, Sync::Now)?;
         self.order.watcher.reached(Step::Prepared);
         match prepared.commit() {

@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use forgetd::config::TimeFormat;
 use forgetd::config::site::{RowTime, StoreKind, TimeMeaning, Zone};
@@ -16,6 +17,9 @@ use jiff::tz::TimeZone;
 use rstest::rstest;
 use rusqlite::Connection;
 use rusqlite::types::Value;
+
+/// Nothing here has a replica.
+const MAX_LAG: Duration = Duration::ZERO;
 
 const SECOND: i128 = 1_000_000_000;
 const DAY: i64 = 86_400;
@@ -441,7 +445,7 @@ fn check(connection: &Connection, rule: &Definition, cell: &Cell<'_>, declared: 
     };
     let mut store = store::open(&rule.store);
     let survey = store.survey(&selection).unwrap();
-    let mut walk = store.walk(&selection).unwrap();
+    let mut walk = store.walk(&selection, MAX_LAG).unwrap();
     while let Some(batch) = walk.prepare(50).unwrap() {
         batch.commit().unwrap();
     }
