@@ -124,11 +124,7 @@ impl Session {
     }
 
     /// A value in a row.
-    pub(super) fn get<'r, T: postgres::types::FromSql<'r>>(
-        &self,
-        row: &'r Row,
-        index: usize,
-    ) -> Result<T, StoreError> {
+    pub(super) fn get<'r, T: postgres::types::FromSql<'r>>(&self, row: &'r Row, index: usize) -> Result<T, StoreError> {
         row.try_get(index).map_err(|error| self.error(&error))
     }
 

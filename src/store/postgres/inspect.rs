@@ -69,11 +69,7 @@ pub(super) fn inspect(
 }
 
 /// The table's facts, if it is a table that records can be erased from.
-fn real_table(
-    session: &mut Session,
-    name: &str,
-    findings: &mut Findings,
-) -> Result<Option<TableFacts>, StoreError> {
+fn real_table(session: &mut Session, name: &str, findings: &mut Findings) -> Result<Option<TableFacts>, StoreError> {
     let Some(facts) = TableFacts::read(session, name)? else {
         findings.refuse(
             format!("there is no table {name}, or there are two"),
@@ -124,7 +120,8 @@ fn columns(rule: &Definition) -> impl Iterator<Item = &str> {
 fn require_column(facts: &TableFacts, column: &str, findings: &mut Findings) {
     if facts.column(column).is_none() {
         let names: Vec<&str> = facts.columns.iter().map(|column| column.name.as_str()).collect();
-        findings.refuse(format!("table {} has no column {column}", facts.label), format!("it has {}", names.join(", ")));
+        findings
+            .refuse(format!("table {} has no column {column}", facts.label), format!("it has {}", names.join(", ")));
     }
 }
 
@@ -141,7 +138,10 @@ fn key(
     match facts.uniqueness(key, &partitioned_by) {
         Uniqueness::Whole => {}
         Uniqueness::WithinPartition if has_children => findings.refuse(
-            format!("column {key} of table {} is unique within a partition only, and children refer to it", facts.label),
+            format!(
+                "column {key} of table {} is unique within a partition only, and children refer to it",
+                facts.label
+            ),
             "erase the children by a rule of their own",
         ),
         Uniqueness::WithinPartition => {}

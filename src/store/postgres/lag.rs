@@ -58,7 +58,8 @@ impl Lag {
             self.written.push_back((now, written));
         }
         // Twice the allowed lag tells enough.
-        while self.written.len() > 2 && self.written.front().is_some_and(|(at, _)| now.duration_since(*at) > self.longest * 2)
+        while self.written.len() > 2
+            && self.written.front().is_some_and(|(at, _)| now.duration_since(*at) > self.longest * 2)
         {
             self.written.pop_front();
         }

@@ -23,8 +23,7 @@ pub(super) struct Leaf {
     pub(super) droppable: bool,
 }
 
-const PARTITIONED_BY: &str =
-    "SELECT partstrat::text, partattrs::int2[] FROM pg_partitioned_table WHERE partrelid = $1";
+const PARTITIONED_BY: &str = "SELECT partstrat::text, partattrs::int2[] FROM pg_partitioned_table WHERE partrelid = $1";
 
 /// Partitions with their upper bound, where they are ranges right below the table.
 const LEAVES: &str = "SELECT c.oid, n.nspname::text, c.relname::text, pg_has_role(c.relowner, 'USAGE'), \
@@ -60,11 +59,7 @@ pub(super) fn leaves(
             Some(bound) if may_drop && owned => is_below(session, selection, predicate, &bound)?,
             _ => false,
         };
-        leaves.push(Leaf {
-            oid: session.get(&row, 0)?,
-            quoted: quoted_table(&schema, &name),
-            droppable: below,
-        });
+        leaves.push(Leaf { oid: session.get(&row, 0)?, quoted: quoted_table(&schema, &name), droppable: below });
     }
     Ok(leaves)
 }
@@ -98,11 +93,7 @@ fn is_below(
 /// from here until the transaction's end.
 pub(super) fn drop(session: &mut Session, leaf: &Leaf, predicate: &Predicate) -> Result<Option<u64>, StoreError> {
     session.batch(&format!("LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE", leaf.quoted))?;
-    let sql = format!(
-        "SELECT count(*), count(*) FILTER (WHERE {}) FROM {} AS t",
-        predicate.matches(),
-        leaf.quoted
-    );
+    let sql = format!("SELECT count(*), count(*) FILTER (WHERE {}) FROM {} AS t", predicate.matches(), leaf.quoted);
     let row = session.one(&sql, &predicate.values.with(&[]))?;
     let (all, matching) = (session.count(&row, 0)?, session.count(&row, 1)?);
     if all == 0 || all != matching {

@@ -45,8 +45,11 @@ pub(super) fn require(
         if !usage && !grants.contains(&schema_grant) {
             grants.push(schema_grant);
         }
-        let missing: Vec<&str> =
-            [(select, "SELECT"), (act, verb.as_str())].iter().filter(|(held, _)| !held).map(|(_, verb)| *verb).collect();
+        let missing: Vec<&str> = [(select, "SELECT"), (act, verb.as_str())]
+            .iter()
+            .filter(|(held, _)| !held)
+            .map(|(_, verb)| *verb)
+            .collect();
         if !missing.is_empty() {
             grants.push(format!("GRANT {} ON {} TO {to};", missing.join(", "), quoted_table(&schema, &name)));
         }

@@ -112,7 +112,10 @@ pub(super) fn foreign_keys(
             for reference in references(session, facts.oid)?.iter().filter(|found| found.parent_column == *column) {
                 if carried_on(rule, reference, reference.on_update, &facts.label, findings) == CarriedOn::Forbidden {
                     findings.refuse(
-                        format!("{}.{} refers to column {column}, so that changing it fails", reference.table, reference.column),
+                        format!(
+                            "{}.{} refers to column {column}, so that changing it fails",
+                            reference.table, reference.column
+                        ),
                         "erase whole rows instead, or let the foreign key refer to another column",
                     );
                 }
@@ -135,7 +138,8 @@ fn deletion(
         std::iter::once(facts).chain(children).map(|table| (table.oid, table.label.clone())).collect();
     let mut seen: BTreeSet<u32> = erased_from.iter().map(|(oid, _)| *oid).collect();
     let is_declared = |reference: &Reference| {
-        let of_table = |(child, table): (&Child, &TableFacts)| table.oid == reference.oid && child.column == reference.column;
+        let of_table =
+            |(child, table): (&Child, &TableFacts)| table.oid == reference.oid && child.column == reference.column;
         declared.iter().zip(children).any(of_table)
     };
     let mut next = 0;

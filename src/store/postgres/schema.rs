@@ -178,9 +178,7 @@ impl TableFacts {
     /// Whether an index over all rows begins with `column`.
     pub(super) fn has_index_on(&self, column: &str) -> bool {
         let number = self.column(column).map(|column| column.number);
-        self.indexes
-            .iter()
-            .any(|index| index.ordered && !index.partial && index.columns.first().copied() == number)
+        self.indexes.iter().any(|index| index.ordered && !index.partial && index.columns.first().copied() == number)
     }
 }
 

@@ -24,11 +24,7 @@ const COPIES: &str = "SELECT current_setting('archive_mode') <> 'off', \
      (SELECT count(*) FROM pg_stat_replication), (SELECT count(*) FROM pg_replication_slots WHERE NOT active)";
 
 /// Does what `after` says to the tables of the run, and says what is left.
-pub(super) fn settle(
-    session: &mut Session,
-    tables: &BTreeSet<String>,
-    after: After,
-) -> Result<Physical, StoreError> {
+pub(super) fn settle(session: &mut Session, tables: &BTreeSet<String>, after: After) -> Result<Physical, StoreError> {
     if after == After::Vacuum {
         for table in tables {
             vacuum(session, table)?;

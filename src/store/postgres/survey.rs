@@ -10,11 +10,7 @@ use crate::store::{StoreError, Survey};
 const FIXED: usize = 6;
 
 /// Counts.
-pub(super) fn survey(
-    session: &mut Session,
-    facts: &TableFacts,
-    predicate: &Predicate,
-) -> Result<Survey, StoreError> {
+pub(super) fn survey(session: &mut Session, facts: &TableFacts, predicate: &Predicate) -> Result<Survey, StoreError> {
     let (matches, judged) = (predicate.matches(), &predicate.judged);
     let count = |condition: &str| format!("count(*) FILTER (WHERE {condition})");
     let undatable = |condition: &str| count(&format!("NOT ({judged}) AND {condition}"));

@@ -234,11 +234,9 @@ fn reading(time: &RowTime, column: &ColumnFacts) -> Reading {
         (TimeFormat::Datetime, ColumnKind::Timestamp) => zoned(Reading::Local),
         (TimeFormat::Datetime, ColumnKind::Date) => zoned(Reading::Day),
         (TimeFormat::Iso8601, ColumnKind::Text) => match &time.zone {
-            Some(zone) => Reading::Text {
-                instant: text_time::iso_8601(&name, Some(&zone.name)),
-                zoneless: None,
-                ordered: true,
-            },
+            Some(zone) => {
+                Reading::Text { instant: text_time::iso_8601(&name, Some(&zone.name)), zoneless: None, ordered: true }
+            }
             None => Reading::Text {
                 instant: text_time::iso_8601(&name, None),
                 zoneless: Some(text_time::iso_8601(&name, Some("UTC"))),

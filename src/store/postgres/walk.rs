@@ -28,11 +28,8 @@ use crate::store::{Prepared, Remainder, Selection, StoreError, Walk};
 /// Most positions in memory: 8 MB, and 10 MB while they arrive.
 const CHUNK: usize = 1_000_000;
 
-/// Rows that fit in a block of 8 KiB at most (`MaxHeapTuplesPerPage`).
-const ROWS_PER_BLOCK: u32 = 291;
-
-/// Blocks whose rows certainly fit in a chunk.
-const WINDOW: u32 = 3_436; // CHUNK / ROWS_PER_BLOCK
+/// Blocks whose rows certainly fit in a chunk: one of 8 KiB holds at most 291 (`MaxHeapTuplesPerPage`).
+const WINDOW: u32 = 3_436;
 
 /// From so many rows per block on, reading all of a range is cheaper than visiting row by row.
 const DENSE: usize = 4;
@@ -69,7 +66,10 @@ struct ChildSql {
 enum Progress {
     NotBegun,
     /// There are more than a chunk: window by window, from this block up to the end.
-    From { block: u32, end: u32 },
+    From {
+        block: u32,
+        end: u32,
+    },
     Complete,
 }
 
@@ -190,8 +190,8 @@ impl<'s> PostgresWalk<'s> {
         let sample: Option<Vec<String>> = session.get(&sample, 0)?;
         let mut children = 0;
         for ChildSql { table, column } in &self.children {
-            children += session
-                .execute(&format!("DELETE FROM {table} AS c WHERE c.{column} IN ({keys})"), &parameters)?;
+            children +=
+                session.execute(&format!("DELETE FROM {table} AS c WHERE c.{column} IN ({keys})"), &parameters)?;
         }
         let act = match &predicate.assignment {
             None => format!("DELETE FROM {leaf} AS t WHERE {rows}"),
@@ -389,11 +389,7 @@ fn positions(
 }
 
 /// Rows with a larger key than any now arrived later, where keys are numbers that grow.
-fn high_water(
-    session: &mut Session,
-    facts: &TableFacts,
-    predicate: &Predicate,
-) -> Result<Option<String>, StoreError> {
+fn high_water(session: &mut Session, facts: &TableFacts, predicate: &Predicate) -> Result<Option<String>, StoreError> {
     if !predicate.key_grows {
         return Ok(None);
     }
