@@ -886,3 +886,37 @@ fn more_rows_than_fit_in_memory_are_walked_window_by_window() {
     assert_eq!(erase(&mut *shop.open(), &selection(&rule), 100_000), (1_100_000, Remainder::default()));
     assert_eq!(shop.count("visitors"), 100);
 }
+
+/// Every second row of the first and the last quarter is expired; what lies between is not.
+const LARGE: &str = "CREATE UNLOGGED TABLE visitors (id bigint PRIMARY KEY, seen timestamptz, agent text, ip text);
+    INSERT INTO visitors SELECT n, CASE WHEN n % 2 = 0 AND n NOT BETWEEN 50000 AND 150000 THEN '2020-01-01' ELSE '2026-02-01' END::timestamptz, repeat('agent ', 10), '192.0.2.77'
+    FROM generate_series(1, 200000) AS n; ANALYZE visitors;";
+
+#[test]
+fn a_large_table_is_erased_block_by_block_across_its_gaps() {
+    let mut shop = Shop::new(LARGE);
+    let rule = shop.erasure();
+    let selection = selection(&rule);
+    let expired = u64::try_from(shop.count("visitors WHERE seen < '2025-01-01'")).unwrap();
+    let mut store = shop.open();
+    let mut walk = store.walk(&selection, MAX_LAG).unwrap();
+    let (mut rows, mut largest) = (0, 0);
+    while let Some(batch) = walk.prepare(2_000).unwrap() {
+        rows += batch.rows();
+        largest = largest.max(batch.rows());
+        batch.commit().unwrap();
+    }
+    assert_eq!((rows, walk.remainder().unwrap()), (expired, Remainder::default()));
+    // The first range is a guess from the average of a table that is not even.
+    assert!(largest < 3 * 2_000, "{largest}");
+    assert_eq!(shop.count("visitors WHERE seen < '2025-01-01'"), 0);
+}
+
+#[test]
+fn masking_a_large_table_ends_though_every_row_moves_on() {
+    let mut shop = Shop::new(LARGE);
+    let mask = Mask { v4: 24, v6: 48, unparsed: Unparsed::Erase };
+    let rule = shop.rule(When::NotStored, Action::TruncateColumn { column: "ip".to_owned(), mask, stand_in: None });
+    assert_eq!(erase(&mut *shop.open(), &selection(&rule), 5_000), (200_000, Remainder::default()));
+    assert_eq!(shop.count("visitors WHERE ip = '192.0.2.0'"), 200_000);
+}
