@@ -73,6 +73,10 @@ fn a_purge_waits_for_a_replica_and_leaves_both_equal() {
     let refused = blind.walk(&selection, SECOND).unwrap().prepare(10).err();
     assert!(matches!(refused, Some(StoreError::Lagging { lag_s: None, .. })), "{refused:?}");
 
+    // What a replica has not told yet is not known either.
+    while client.query_one("SELECT count(replay_lsn) FROM pg_stat_replication", &[]).unwrap().get::<_, i64>(0) == 0 {
+        sleep(Duration::from_millis(50));
+    }
     let mut store = store::open(&kind("postgres"));
     let mut walk = store.walk(&selection, SECOND).unwrap();
     replica.batch_execute("SELECT pg_wal_replay_pause()").unwrap();
