@@ -16,6 +16,7 @@ mod purge;
 mod register;
 mod session;
 mod status;
+mod table;
 
 use std::process::ExitCode;
 
@@ -110,7 +111,7 @@ pub fn main() -> ExitCode {
             return if asked { Exit::Done } else { Exit::Usage }.into();
         }
     };
-    let output = Output::new(arguments.json);
+    let output = Output::new(arguments.json, arguments.config.as_deref());
     match run(arguments, &output) {
         Ok(exit) => exit.into(),
         Err(failure) => {
