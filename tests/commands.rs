@@ -254,17 +254,17 @@ const EVERY_KIND_ROWS: &str = "
     INSERT INTO carts SELECT value, unixepoch() + 86400 * (value - 5) + 3600 FROM generate(12);
     ";
 
-/// Rule, and what it must match at the moment it runs. Rules run in this order; a rule sees what those before it left.
+/// Rule, and what it must match at the moment it runs, in an order in which none is the beginning of a later one.
 const EXPECTED: [(&str, &str); 10] = [
-    // Ten-day steps, no ages near a border: 190 days and more are beyond 6 months in every calendar.
-    ("visitors", "SELECT count(*) FROM visitors WHERE id >= 19"),
     ("visitors/phone@setting", "SELECT count(phone) FROM visitors"),
+    // Ten days from one visitor to the next: 40 days are beyond 30, 190 beyond 6 months in every calendar.
     ("visitors/city", "SELECT count(city) FROM visitors WHERE id >= 4"),
     ("visitors/visits@consent", "SELECT count(visits) FROM visitors WHERE consent IS NOT 1"),
     ("visitors/ip@7-days", "SELECT count(ip) FROM visitors WHERE id >= 1"),
     ("visitors/ip@30-days", "SELECT count(ip) FROM visitors WHERE id >= 4"),
+    ("visitors", "SELECT count(*) FROM visitors WHERE id >= 19"),
+    ("logins/address", "SELECT count(*) FROM logins WHERE id >= 2"),
     ("logins", "SELECT count(*) FROM logins WHERE id >= 8"),
-    ("logins/address", "SELECT count(*) FROM logins WHERE id BETWEEN 2 AND 7"),
     ("comments", "SELECT count(*) FROM comments WHERE site_id = 3 AND id >= 2"),
     ("carts", "SELECT count(*) FROM carts WHERE expire_date < unixepoch()"),
 ];
@@ -514,7 +514,9 @@ fn commands_that_read_write_nothing_and_need_no_state() {
     let before = fresh.tree();
     for command in readers {
         let ran = fresh.run(command);
-        assert_eq!(ran.code, 0, "{command:?}: {ran:?}");
+        // What no run has erased yet is overdue, and a status says so.
+        let expected = if command.contains(&"status") { 3 } else { 0 };
+        assert_eq!(ran.code, expected, "{command:?}: {ran:?}");
         assert!(fresh.tree() == before, "{command:?} changed something");
     }
     told(&fresh.run(&["audit", "list"]), 1, &["there is no audit log", "--log DIR"]);

@@ -17,11 +17,11 @@ use crate::register::{NewHold, Register};
 use crate::safety::hold::day_of;
 
 pub(super) fn add(directory: &Path, options: &HoldOptions, output: &Output) -> Ended {
-    let (mut state, clock) = open_state(directory)?;
-    let now = clock.wall;
-    if options.until < day_of(now) {
+    if options.until < day_of(clock()?.wall) {
         return Err(Failure::usage(format!("--until {} is in the past: the hold would hold nothing", options.until)));
     }
+    let (mut state, clock) = open_state(directory)?;
+    let now = clock.wall;
     warn_if_nothing_matches(directory, &options.rule, output);
     let hold = NewHold {
         prefix: &options.rule,
