@@ -25,6 +25,7 @@ use super::{Finding, Physical, Resolution, Selection, Store, StoreError, Survey,
 use crate::plan::Definition;
 use connection::{Access, Database};
 use predicate::Predicate;
+use schema::TableFacts;
 
 /// A SQLite database file. Opened at first use and kept open: make one per run, so that a file that was replaced
 /// meanwhile is looked at anew.
@@ -58,13 +59,15 @@ impl Store for Sqlite {
 
     fn survey(&mut self, selection: &Selection<'_>) -> Result<Survey, StoreError> {
         let database = self.database(Access::Reading)?;
+        check_holds(database, selection)?;
         let predicate = database.run(|connection| Predicate::new(connection, selection))?;
         database.run(|connection| survey::survey(connection, &predicate))
     }
 
     fn walk<'s>(&'s mut self, selection: &'s Selection<'s>) -> Result<Box<dyn Walk + 's>, StoreError> {
-        let walk = walk::SqliteWalk::begin(self.database(Access::Writing)?, selection)?;
-        Ok(Box::new(walk))
+        let database = self.database(Access::Writing)?;
+        check_holds(database, selection)?;
+        Ok(Box::new(walk::SqliteWalk::begin(database, selection)?))
     }
 
     fn resolve(&mut self, selection: &Selection<'_>, in_flight: &[u8]) -> Result<Resolution, StoreError> {
@@ -77,5 +80,22 @@ impl Store for Sqlite {
 
     fn clock(&mut self) -> Result<Option<Timestamp>, StoreError> {
         Ok(None)
+    }
+}
+
+/// A hold may reach a table that does not have its column. Which rows it means there cannot be told: all are kept.
+fn check_holds(database: &Database, selection: &Selection<'_>) -> Result<(), StoreError> {
+    let table = &selection.rule.target.table;
+    let Some(facts) = database.run(|connection| TableFacts::read(connection, table))? else { return Ok(()) };
+    match selection.holds.iter().find(|hold| facts.column(&hold.column).is_none()) {
+        None => Ok(()),
+        Some(hold) => Err(StoreError::Unavailable {
+            place: database.place.clone(),
+            reason: format!(
+                "a hold names the column {}, which table {table} does not have, and so keeps every row of it: place \
+                 it on the rules of the tables that have the column (`forgetd hold list`)",
+                hold.column
+            ),
+        }),
     }
 }
