@@ -10,6 +10,34 @@ use crate::safety::approval::PlanToken;
 /// Options that every command has stand apart from its own.
 const GLOBAL: &str = "Options of every command";
 
+/// The way of a newcomer.
+pub(super) const FIRST_STEPS: &[(&str, &str)] = &[
+    ("forgetd demo", "shows everything on sample data"),
+    ("forgetd check", "validates a configuration"),
+    ("forgetd plan", "shows what would be erased, and why"),
+    ("forgetd approve", "releases it"),
+    ("forgetd run", "erases it on time, every time"),
+];
+
+/// How commands end, for help and manual.
+pub(super) const EXIT_CODES: &[(&str, &str)] = &[
+    ("0", "done"),
+    ("1", "failed"),
+    ("2", "called wrongly"),
+    ("3", "needs attention: a rule waits for approval, is held, or its records are overdue"),
+    ("4", "the audit log does not verify"),
+    ("78", "the configuration is invalid"),
+];
+
+fn after_help() -> String {
+    let list = |title: &str, entries: &[(&str, &str)]| {
+        let width = entries.iter().map(|(what, _)| what.len()).max().unwrap_or(0);
+        let line = |(what, meaning): &(&str, &str)| format!("  {what:<width$}  {meaning}\n");
+        format!("{title}:\n{}", entries.iter().map(line).collect::<String>())
+    };
+    format!("{}\n{}", list("First steps", FIRST_STEPS), list("Exit codes", EXIT_CODES).trim_end())
+}
+
 /// Makes a website forget its visitors on time, and proves it.
 ///
 /// The configuration says which processors a site uses, what its stores hold and how long that may be kept. forgetd
@@ -19,21 +47,7 @@ const GLOBAL: &str = "Options of every command";
 #[command(
     name = "forgetd",
     version,
-    after_help = "\
-First steps:
-  forgetd demo      shows everything on sample data
-  forgetd check     validates a configuration
-  forgetd plan      shows what would be erased, and why
-  forgetd approve   releases it
-  forgetd run       erases it on time, every time
-
-Exit codes:
-   0   done
-   1   failed
-   2   called wrongly
-   3   needs attention: a rule waits for approval, is held, or its records are overdue
-   4   the audit log does not verify
-  78   the configuration is invalid"
+    after_help = after_help()
 )]
 pub(super) struct Arguments {
     /// Configuration directory [default: /etc/forgetd, or ./config where that is absent]

@@ -29,7 +29,9 @@ pub(super) fn run(options: &DemoOptions, output: &Output) -> Ended {
     let exit = demo.tell(options)?;
     if !demo.keeps {
         output.line("");
-        output.line("The sample was temporary. `forgetd demo DIR` keeps it, and the commands above work as printed.");
+        output.line(
+            "The sample was temporary and is gone: `forgetd demo DIR` keeps it, and its commands then work as printed.",
+        );
     }
     Ok(exit)
 }
