@@ -9,6 +9,9 @@ use comfy_table::{Attribute, Cell, CellAlignment, ColumnConstraint, ContentArran
 /// Spaces between columns.
 const GAP: u16 = 2;
 
+/// What stands before each cell of a block.
+const BLOCK_GAP: &str = "   ";
+
 /// A last column narrower than this is not worth reading.
 const NARROWEST_PROSE: u16 = 24;
 
@@ -26,7 +29,7 @@ pub(super) enum Medium {
 enum Layout {
     Natural,
     LastColumnWrapped(u16),
-    Blocks,
+    Blocks(u16),
 }
 
 /// The table's lines.
@@ -44,7 +47,7 @@ pub(super) fn render(header: &[&str], rows: &[Vec<String>], medium: Medium) -> V
     match layout(&table, rows, medium) {
         Layout::Natural => {}
         Layout::LastColumnWrapped(width) => wrap_last(&mut table, header.len(), width),
-        Layout::Blocks => return blocks(header, rows),
+        Layout::Blocks(width) => return blocks(header, rows, width.into()),
     }
     table.lines().map(|line| line.trim_end().to_owned()).collect()
 }
@@ -68,7 +71,7 @@ fn layout(table: &Table, rows: &[Vec<String>], medium: Medium) -> Layout {
     if is_prose && before_last.saturating_add(NARROWEST_PROSE) <= width {
         Layout::LastColumnWrapped(width)
     } else {
-        Layout::Blocks
+        Layout::Blocks(width)
     }
 }
 
@@ -84,15 +87,23 @@ fn wrap_last(table: &mut Table, columns: usize, width: u16) {
     }
 }
 
-/// Each row on its own: the first cell, and below it the others with their names.
-fn blocks(header: &[&str], rows: &[Vec<String>]) -> Vec<String> {
-    let bold = Style::new().bold();
-    let widest = header.iter().skip(1).map(|name| name.chars().count()).max().unwrap_or(0);
+/// Each row on its own: the first cell, and below it the others with their names, as many on a line as fit whole.
+fn blocks(header: &[&str], rows: &[Vec<String>], width: usize) -> Vec<String> {
+    let (bold, dimmed) = (Style::new().bold(), Style::new().dimmed());
     let mut lines = Vec::new();
     for row in rows {
         lines.extend(row.first().map(|first| format!("{bold}{first}{bold:#}")));
-        let cells = header.iter().zip(row).skip(1);
-        lines.extend(cells.map(|(name, cell)| format!("  {name:<widest$}  {cell}")));
+        let (mut line, mut used) = (String::new(), 0);
+        for (name, cell) in header.iter().zip(row).skip(1) {
+            let long = BLOCK_GAP.len() + name.chars().count() + 1 + cell.chars().count();
+            if used > 0 && used + long > width {
+                lines.push(std::mem::take(&mut line));
+                used = 0;
+            }
+            line.push_str(&format!("{BLOCK_GAP}{dimmed}{name}{dimmed:#} {cell}"));
+            used += long;
+        }
+        lines.push(line);
     }
     lines
 }
@@ -144,11 +155,11 @@ mod tests {
 
     #[test]
     fn a_terminal_too_narrow_for_that_gets_a_block_for_each_row() {
-        let lines = render(&HEADER, &rows(), Medium::Terminal(30));
+        let lines = render(&HEADER, &rows(), Medium::Terminal(34));
         let plain: Vec<String> = lines.iter().map(|line| anstream::adapter::strip_str(line).to_string()).collect();
-        let block = ["shop/visitors", "  MATCHES  1,055", "  BECAUSE  kept for six months"];
+        let block = ["shop/visitors", "   MATCHES 1,055", "   BECAUSE kept for six months"];
         assert_eq!(plain[..3], block);
-        assert_eq!(plain.len(), 6);
+        assert_eq!(plain[3..], ["shop/ip", "   MATCHES 7   BECAUSE not stored"]);
     }
 
     #[test]
