@@ -27,7 +27,6 @@ use jiff::Timestamp;
 use super::{Finding, Physical, Resolution, Selection, Store, StoreError, Survey, Walk};
 use connection::{Access, Database};
 use predicate::Predicate;
-use schema::TableFacts;
 
 /// A SQLite database file. Opened at first use and kept open: make one per run, so that a file that was replaced
 /// meanwhile is looked at anew.
@@ -61,15 +60,13 @@ impl Store for Sqlite {
 
     fn survey(&mut self, selection: &Selection<'_>) -> Result<Survey, StoreError> {
         let database = self.database(Access::Reading)?;
-        check_holds(database, selection)?;
         let predicate = database.run(|connection| Predicate::new(connection, selection))?;
         database.run(|connection| survey::survey(connection, &predicate))
     }
 
     fn walk<'s>(&'s mut self, selection: &'s Selection<'s>) -> Result<Box<dyn Walk + 's>, StoreError> {
-        let database = self.database(Access::Writing)?;
-        check_holds(database, selection)?;
-        Ok(Box::new(walk::SqliteWalk::begin(database, selection)?))
+        let walk = walk::SqliteWalk::begin(self.database(Access::Writing)?, selection)?;
+        Ok(Box::new(walk))
     }
 
     fn resolve(&mut self, selection: &Selection<'_>, in_flight: &[u8]) -> Result<Resolution, StoreError> {
@@ -82,22 +79,5 @@ impl Store for Sqlite {
 
     fn clock(&mut self) -> Result<Option<Timestamp>, StoreError> {
         Ok(None)
-    }
-}
-
-/// A hold may reach a table that does not have its column. Which rows it means there cannot be told: all are kept.
-fn check_holds(database: &Database, selection: &Selection<'_>) -> Result<(), StoreError> {
-    let table = &selection.rule.target.table;
-    let Some(facts) = database.run(|connection| TableFacts::read(connection, table))? else { return Ok(()) };
-    match selection.holds.iter().find(|hold| facts.column(&hold.column).is_none()) {
-        None => Ok(()),
-        Some(hold) => Err(StoreError::Unavailable {
-            place: database.place.clone(),
-            reason: format!(
-                "a hold names the column {}, which table {table} does not have, and so keeps every row of it: place \
-                 it on the rules of the tables that have the column (`forgetd hold list`)",
-                hold.column
-            ),
-        }),
     }
 }
