@@ -117,7 +117,26 @@ fn a_checkpoint_changed_to_fit_a_shorter_log_is_found() {
 }
 
 #[test]
-fn a_history_that_was_begun_anew_is_found_by_the_checkpoint_that_was_kept() {
+fn a_history_rewritten_under_the_same_key_is_found_by_the_checkpoint_that_was_kept() {
+    const FILES: [&str; 3] = ["log.jsonl", "checkpoint", "index"];
+    let evidence = Evidence::new();
+    let aside = |name: &str| evidence.temporary.path().join(name);
+    for name in FILES {
+        fs::copy(evidence.path(name), aside(name)).unwrap();
+    }
+    evidence.forgetd(&["stop-purges"]);
+    let kept = aside("kept");
+    fs::copy(evidence.path("checkpoint"), &kept).unwrap();
+    for name in FILES {
+        fs::copy(aside(name), evidence.path(name)).unwrap();
+    }
+    evidence.forgetd(&["stop-purges", "--lift"]);
+    assert!(evidence.verify(&[]).status.success(), "the history that took the other's place is signed");
+    evidence.is_refused(&[&kept], "the log is not what was signed for");
+}
+
+#[test]
+fn a_log_under_another_key_is_found_by_the_checkpoint_that_was_kept() {
     let (first, second) = (Evidence::new(), Evidence::new());
     assert!(second.verify(&[]).status.success());
     second.is_refused(&[&first.path("checkpoint")], "not signed by");
