@@ -110,9 +110,9 @@ fn blocks(header: &[&str], rows: &[Vec<String>], width: usize) -> Vec<String> {
 
 /// Whether a column holds counts: these are aligned by their last digit.
 fn is_numeric(rows: &[Vec<String>], position: usize) -> bool {
-    let is_count = |cell: &str| cell.chars().all(|c| c.is_ascii_digit() || c == ',') || is_blank(cell);
-    let mut cells = rows.iter().filter_map(|row| row.get(position)).peekable();
-    cells.peek().is_some() && cells.all(|cell| is_count(cell))
+    let is_count = |cell: &str| !cell.is_empty() && cell.chars().all(|c| c.is_ascii_digit() || c == ',');
+    let cells = || rows.iter().filter_map(|row| row.get(position)).map(String::as_str);
+    cells().any(is_count) && cells().all(|cell| is_count(cell) || is_blank(cell))
 }
 
 /// What stands for a count that is not known or does not apply.
@@ -163,8 +163,10 @@ mod tests {
     }
 
     #[test]
-    fn dates_are_not_taken_for_counts() {
-        let dates = vec![vec!["2027-12-31".to_owned()], vec!["-".to_owned()]];
-        assert!(!is_numeric(&dates, 0));
+    fn dates_and_nothing_at_all_are_not_taken_for_counts() {
+        let column = |cells: &[&str]| cells.iter().map(|cell| vec![(*cell).to_owned()]).collect::<Vec<_>>();
+        assert!(!is_numeric(&column(&["2027-12-31", "-"]), 0));
+        assert!(!is_numeric(&column(&["-", "-"]), 0));
+        assert!(is_numeric(&column(&["1,055", "-", "?"]), 0));
     }
 }
