@@ -249,3 +249,6 @@ pub fn is_running(paths: &StatePaths) -> bool {
     let Ok(file) = fs::File::open(lock_path(paths)) else { return false };
     rustix::fs::flock(&file, FlockOperation::NonBlockingLockShared) == Err(Errno::WOULDBLOCK)
 }
+
+#[cfg(test)]
+mod tests;
