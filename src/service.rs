@@ -117,7 +117,7 @@ fn start_logging() {
         .with_ansi(std::io::stderr().is_terminal())
         .with_target(false);
     // Already set when a test runs two daemons in one process: the first one serves both.
-    let _ = subscriber.try_init();
+    let _ = if systemd::logs_to_journal() { subscriber.without_time().try_init() } else { subscriber.try_init() };
 }
 
 /// The signals that mean something to the daemon.
@@ -220,7 +220,7 @@ impl Daemon {
         mut signals: Signals,
         mut changes: UnboundedReceiver<Noticed>,
     ) -> Result<(), ServiceError> {
-        self.systemd.ready();
+        self.systemd.ready(&self.state_of_affairs());
         info!(sites = self.in_force.config.sites.len(), rules = self.rules.len(), "ready");
         loop {
             self.begin_what_is_due()?;
@@ -358,6 +358,15 @@ impl Daemon {
     /// What waits for nothing else any more is due again.
     fn reconsider(&mut self, now: Timestamp) -> Result<(), ServiceError> {
         Ok(self.agenda.reconsider(&self.rules, &self.in_force.config.sites, &self.control.register, now)?)
+    }
+
+    /// In one line, for whoever asks the service manager.
+    fn state_of_affairs(&self) -> String {
+        let (sites, rules) = (self.in_force.config.sites.len(), self.rules.len());
+        match (&self.in_force.problems, self.in_force.suspended.len()) {
+            (None, _) => format!("{sites} sites, {rules} rules"),
+            (Some(_), suspended) => format!("the configuration is invalid; {suspended} of {sites} sites suspended"),
+        }
     }
 
     fn heartbeat(&mut self) -> Result<(), ServiceError> {

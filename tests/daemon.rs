@@ -401,6 +401,34 @@ fn systemd_hears_of_readiness_reloads_life_and_the_end() {
     let reloading = next_but_life(&socket, "RELOADING=1");
     assert!(reloading.lines().any(|line| line.starts_with("MONOTONIC_USEC=")), "{reloading}");
     next_but_life(&socket, "READY=1");
+    shop.set_site(visit("for ever"));
+    next_but_life(&socket, "RELOADING=1");
+    let ready = next_but_life(&socket, "READY=1");
+    assert!(ready.contains("STATUS=the configuration is invalid; 1 of 1 sites suspended"), "{ready}");
     daemon.signal(Signal::TERM);
     next_but_life(&socket, "STOPPING=1");
+}
+
+#[test]
+fn the_unit_file_starts_this_program_and_does_not_restart_what_cannot_get_better() {
+    let shipped = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("systemd/forgetd.service");
+    let unit = fs::read_to_string(shipped).unwrap();
+    let has = |line: &str| assert!(unit.lines().any(|found| found == line), "no `{line}`");
+    has("Type=notify");
+    has("ExecStart=/usr/bin/forgetd run");
+    has("Restart=on-failure");
+    has("RestartPreventExitStatus=2 78");
+    has("StateDirectory=forgetd");
+
+    // What systemd itself thinks of it, where it is installed: the program is not, so this one stands in.
+    let directory = tempfile::TempDir::new().unwrap();
+    let installed = directory.path().join("forgetd.service");
+    fs::write(&installed, unit.replace("/usr/bin/forgetd", env!("CARGO_BIN_EXE_forgetd"))).unwrap();
+    match std::process::Command::new("systemd-analyze").args(["verify", "--man=no"]).arg(&installed).output() {
+        Ok(verified) => {
+            let complaints = String::from_utf8_lossy(&verified.stderr);
+            assert!(verified.status.success() && !complaints.contains("forgetd"), "{complaints}");
+        }
+        Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::NotFound),
+    }
 }

@@ -39,7 +39,7 @@ impl Daemon {
             Ok(config) => self.apply(config, now)?,
             Err(problems) => self.refuse(problems, cause, now)?,
         }
-        self.systemd.ready();
+        self.systemd.ready(&self.state_of_affairs());
         self.systemd.feed_watchdog(Instant::now());
         Ok(())
     }
