@@ -149,6 +149,31 @@ fn a_swap_of_the_directory_behind_all_files_is_in_force_at_once() {
 }
 
 #[test]
+fn what_no_watch_can_see_is_found_by_the_poll_and_watched_from_then_on() {
+    // The link lies further up than the directory's parent.
+    let shop = Installation::new(FAST, QUIET, 10);
+    let (release, link) = (|name: &str| shop.path().join(name), shop.path().join("current"));
+    for (name, period) in [("release-1", "6 months"), ("release-2", "7 months")] {
+        fs::create_dir(release(name)).unwrap();
+        copy_of_config(&shop, &format!("{name}/config"), period);
+    }
+    symlink("release-1", &link).unwrap();
+    let daemon = Daemon::spawn(&shop, &link.join("config"), &[]);
+    eventually("ready", || daemon.said(" ready").then_some(()));
+    let ready = std::time::Instant::now();
+    symlink("release-2", release("current.new")).unwrap();
+    fs::rename(release("current.new"), &link).unwrap();
+    // It comes after a minute, which is longer than anything else takes.
+    eventually("most of a minute", || (ready.elapsed().as_secs() >= 35).then_some(()));
+    assert_eq!(shop.entries_of("config.applied").len(), 1, "the watch saw it, and the test shows nothing");
+    shop.wait_for("config.applied", 2);
+    is_applied(&shop, || {
+        fs::write(release("release-2/config/sites/shop.example.toml"), shop.site_file(visit("8 months"))).unwrap();
+    });
+    daemon.stop();
+}
+
+#[test]
 fn a_hangup_reloads_what_no_watch_can_see() {
     let shop = Installation::new(FAST, QUIET, 10);
     let elsewhere = shop.path().join("elsewhere");
