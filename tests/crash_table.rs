@@ -21,45 +21,17 @@ use std::time::{Duration, Instant};
 
 use forgetd::audit::{self, BatchOutcome, Event, RunOutcome, Sync, Verdict};
 use forgetd::purge::{Outcome, Step, Unwatched, Watcher};
-use jiff::Timestamp;
 use rstest::rstest;
 use rusqlite::Connection;
 use rustix::process::{Resource, Rlimit, Signal, getpid, kill_process, setrlimit};
-use shop::{Shop, UNLIMITED, VISITORS, clock, days, noon, run};
+use shop::{SCHEMA, Shop, UNLIMITED, VISITORS, clock, days, insert, noon, run, site};
 
-const SITE: &str = r#"
-domain = "shop.example"
-time-zone = "Europe/Prague"
-schedule = "30 3 * * *"
-
-[settings]
-store-ip = true
-
-[retention]
-visit = "6 months"
-"visit.location" = "30 days"
-"visit.ip-address" = "30 days"
-
-[store.chat]
-kind = "sqlite"
-path = "DATABASE"
-
-[[store.chat.table]]
-name = "visitors"
-key = "id"
-time = { column = "last_seen", format = "unix-seconds" }
-holds = "visit"
-children = [{ table = "pages", column = "visitor_id" }]
-
+/// A rule for each action.
+const COLUMNS: &str = r#"
 [store.chat.table.columns]
 city = "visit.location"
 ip = { category = "visit.ip-address", do = "truncate" }
 "#;
-
-const SCHEMA: &str = "CREATE TABLE visitors (id INTEGER PRIMARY KEY, last_seen INTEGER, city TEXT, ip TEXT);
-    CREATE INDEX visitors_last_seen ON visitors (last_seen);
-    CREATE TABLE pages (id INTEGER PRIMARY KEY, visitor_id INTEGER, url TEXT);
-    CREATE INDEX pages_visitor_id ON pages (visitor_id);";
 
 /// Two batches: the first of a run takes 500 records.
 const EXPIRED: u32 = 900;
@@ -160,7 +132,7 @@ fn name_of(step: Step) -> &'static str {
 
 /// Records of both sides of every cutoff. The journal mode is the application's business.
 fn scene(journal_mode: &str) -> Shop {
-    let shop = Shop::new(SITE, SCHEMA);
+    let shop = Shop::new(&site(COLUMNS), SCHEMA);
     let connection = shop.sql();
     connection.pragma_update_and_check(None, "journal_mode", journal_mode, |_| Ok(())).unwrap();
     insert(&connection, EXPIRED, noon() - days(300));
@@ -176,22 +148,6 @@ fn make_the_log_larger_than_the_database(shop: &Shop) {
     state.log.checkpoint().unwrap();
     let size = |path: PathBuf| fs::metadata(path).unwrap().len();
     assert!(size(shop.audit_dir().join("log.jsonl")) > 2 * size(shop.database()));
-}
-
-/// Visitors with two pages each.
-fn insert(connection: &Connection, count: u32, last_seen: Timestamp) {
-    if count == 0 {
-        return;
-    }
-    let visitors = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1)
-        INSERT INTO visitors (last_seen, city, ip) SELECT ?2, 'Brno', '192.0.2.77' FROM n";
-    let transaction = connection.unchecked_transaction().unwrap();
-    transaction.execute(visitors, (count, last_seen.as_second())).unwrap();
-    let last = transaction.last_insert_rowid();
-    let pages = "INSERT INTO pages (visitor_id, url) SELECT id, '/' FROM visitors, (SELECT 1 UNION SELECT 2)
-        WHERE id > ?1 - ?2 AND id <= ?1";
-    transaction.execute(pages, (last, count)).unwrap();
-    transaction.commit().unwrap();
 }
 
 fn child(shop: &Shop, action: Action, step: &str, evil: Evil) -> Child {

@@ -131,6 +131,15 @@ impl Register {
         })
     }
 
+    /// Whether `rule` ever had an approval, in whatever form.
+    ///
+    /// # Errors
+    /// The register cannot be read.
+    pub fn was_approved(&self, rule: &str) -> Result<bool, RegisterError> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM approvals WHERE rule = ?1)";
+        Ok(self.optional(sql, [rule], |row| row.get(0))?.unwrap_or(false))
+    }
+
     /// Approves `rule` with `definition`; an earlier approval of it ends.
     ///
     /// # Errors

@@ -45,6 +45,57 @@ pub(crate) fn clock(wall: Timestamp) -> ClockSample {
     ClockSample { boot: "one boot".to_owned(), boottime_us: wall.as_microsecond(), wall }
 }
 
+const SITE_TEXT: &str = r#"
+domain = "shop.example"
+time-zone = "Europe/Prague"
+schedule = "30 3 * * *"
+
+[settings]
+store-ip = true
+
+[retention]
+visit = "6 months"
+"visit.location" = "30 days"
+"visit.ip-address" = "30 days"
+
+[store.chat]
+kind = "sqlite"
+path = "DATABASE"
+
+[[store.chat.table]]
+name = "visitors"
+key = "id"
+time = { column = "last_seen", format = "unix-seconds" }
+holds = "visit"
+children = [{ table = "pages", column = "visitor_id" }]
+"#;
+
+pub(crate) const SCHEMA: &str = "CREATE TABLE visitors (id INTEGER PRIMARY KEY, last_seen INTEGER, city TEXT, ip TEXT);
+    CREATE INDEX visitors_last_seen ON visitors (last_seen);
+    CREATE TABLE pages (id INTEGER PRIMARY KEY, visitor_id INTEGER, url TEXT);
+    CREATE INDEX pages_visitor_id ON pages (visitor_id);";
+
+/// The shop's site file: one rule for the rows of `visitors`, and whatever `further` says of the table.
+pub(crate) fn site(further: &str) -> String {
+    format!("{SITE_TEXT}{further}")
+}
+
+/// Visitors with two pages each.
+pub(crate) fn insert(connection: &Connection, count: u32, last_seen: Timestamp) {
+    if count == 0 {
+        return;
+    }
+    let visitors = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1)
+        INSERT INTO visitors (last_seen, city, ip) SELECT ?2, 'Brno', '192.0.2.77' FROM n";
+    let transaction = connection.unchecked_transaction().unwrap();
+    transaction.execute(visitors, (count, last_seen.as_second())).unwrap();
+    let last = transaction.last_insert_rowid();
+    let pages = "INSERT INTO pages (visitor_id, url) SELECT id, '/' FROM visitors, (SELECT 1 UNION SELECT 2)
+        WHERE id > ?1 - ?2 AND id <= ?1";
+    transaction.execute(pages, (last, count)).unwrap();
+    transaction.commit().unwrap();
+}
+
 pub(crate) struct Shop {
     directory: TempDir,
 }
@@ -167,7 +218,7 @@ pub(crate) fn run(
     purge::run(rule, state, &order)
 }
 
-/// What the guards say.
+/// What the guards say of a rule.
 pub(crate) fn assess(rule: &Rule, state: &State, safety: Safety, clock: &ClockSample) -> Assessment {
     let interrupt = AtomicBool::new(false);
     let order = Order { safety, pace: FULL_PACE, clock, suspended: None, interrupt: &interrupt, watcher: &Unwatched };
