@@ -103,7 +103,18 @@ pub(crate) struct Shop {
 impl Shop {
     /// A shop whose site file is `site` with `DATABASE` filled in, and an empty database of the tables in `schema`.
     pub(crate) fn new(site: &str, schema: &str) -> Shop {
-        let shop = Shop { directory: tempfile::tempdir().unwrap() };
+        Shop::in_directory(tempfile::tempdir().unwrap(), site, schema)
+    }
+
+    /// The same where a sync costs nothing, for tests of many runs that are not about crashes.
+    pub(crate) fn in_memory(site: &str, schema: &str) -> Shop {
+        let memory = Path::new("/dev/shm");
+        let directory = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
+        Shop::in_directory(directory.unwrap(), site, schema)
+    }
+
+    fn in_directory(directory: TempDir, site: &str, schema: &str) -> Shop {
+        let shop = Shop { directory };
         for sub in ["config/sites", "config/processors"] {
             fs::create_dir_all(shop.directory.path().join(sub)).unwrap();
         }
