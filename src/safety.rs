@@ -288,7 +288,7 @@ fn guard_holds(rule: &Rule, circumstances: &Circumstances<'_>, assessment: &mut 
 /// Looks at the store as it is and counts, unless it is not as the rule needs it.
 fn look(rule: &Rule, store: &mut dyn Store, assessment: &mut Assessment) -> Result<Option<Survey>, Reason> {
     assessment.cutoff = rule.definition.cutoff(assessment.now)?;
-    let findings = store.inspect(&rule.definition)?;
+    let findings = store.inspect(&selection(rule, assessment))?;
     let (refusals, warnings): (Vec<_>, Vec<_>) =
         findings.into_iter().partition(|finding| finding.severity == Severity::Refusal);
     assessment.warnings = warnings;
