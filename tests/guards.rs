@@ -141,7 +141,9 @@ fn a_backlog_is_approved_a_usual_night_runs_and_an_unusual_one_is_held() {
     let_expire(&shop, 300);
     assert_eq!(purge(&shop), not_run("held"));
     assert_eq!(shop.count("visitors"), 595);
-    assert!(reason(&shop, VISITORS).starts_with("it would touch 300 of 595 records, more than the 59 that one run may"));
+    assert!(
+        reason(&shop, VISITORS).starts_with("it would touch 300 of 595 records, more than the 59 that one run may")
+    );
     let status = forgetd(&shop, &["status"]);
     assert_eq!(status.exit, 3);
     assert_eq!(of_rule(&status, VISITORS)["overdue"], true);
@@ -366,10 +368,15 @@ fn records_that_expire_in_masses_during_a_run_stop_it_at_the_ceiling() {
     let shop = large_shop(800, 9_200);
     let safety = forgetd::config::Safety { approval: forgetd::config::ApprovalMode::Automatic, ..DEFAULT_SAFETY };
     let sql = shop.sql();
-    let end = run_while(&shop, safety, |step| matches!(step, Step::Started { .. }), || {
-        let old = (noon() - days(300)).as_second();
-        sql.execute("UPDATE visitors SET last_seen = ?1 WHERE id > 9000", [old]).unwrap();
-    });
+    let end = run_while(
+        &shop,
+        safety,
+        |step| matches!(step, Step::Started { .. }),
+        || {
+            let old = (noon() - days(300)).as_second();
+            sql.execute("UPDATE visitors SET last_seen = ?1 WHERE id > 9000", [old]).unwrap();
+        },
+    );
     assert_eq!(end.outcome.as_deref(), Some("held"));
     assert!(end.erased > 0 && end.erased <= 1_000, "{}", end.erased);
     assert_eq!(shop.count("visitors"), 10_000 - end.erased);
@@ -561,7 +568,10 @@ fn a_clock_that_was_stepped_since_the_boot_erases_nothing_until_it_is_approved()
     for (wall_ago, boottime_ago) in [(3_600, 0), (0, 3_600)] {
         last_seen(&shop, None, wall_ago, boottime_ago);
         assert_eq!(purge(&shop), not_run("held"));
-        assert!(reason(&shop, VISITORS).contains("since it was last seen: if it is right now, run `forgetd approve --clock`"));
+        assert!(
+            reason(&shop, VISITORS)
+                .contains("since it was last seen: if it is right now, run `forgetd approve --clock`")
+        );
     }
     assert_eq!(forgetd(&shop, &["approve", "--clock"]).exit, 0);
     assert_eq!(purge(&shop), done(2));
@@ -577,7 +587,9 @@ fn a_clock_that_is_far_ahead_after_a_boot_erases_nothing_until_it_is_approved() 
     assert_eq!(state_of(&shop, VISITORS), "ready", "a machine may be off for a month");
     last_seen(&shop, Some("an earlier boot"), 36 * day, 0);
     assert_eq!(purge(&shop), not_run("held"));
-    assert!(reason(&shop, VISITORS).starts_with("36 days have passed while the machine was off, or the clock is wrong"));
+    assert!(
+        reason(&shop, VISITORS).starts_with("36 days have passed while the machine was off, or the clock is wrong")
+    );
     assert_eq!(forgetd(&shop, &["approve", "--clock"]).exit, 0);
     assert_eq!(purge(&shop), done(2));
 }
@@ -601,8 +613,10 @@ fn what_has_no_plausible_time_is_counted_and_kept() {
     let sql = shop.sql();
     // A column without affinity keeps what it is given.
     sql.execute_batch("CREATE TABLE odd (id INTEGER PRIMARY KEY, last_seen, city, ip)").unwrap();
-    sql.execute_batch("INSERT INTO odd SELECT * FROM visitors; DROP TABLE visitors; ALTER TABLE odd RENAME TO visitors")
-        .unwrap();
+    sql.execute_batch(
+        "INSERT INTO odd SELECT * FROM visitors; DROP TABLE visitors; ALTER TABLE odd RENAME TO visitors",
+    )
+    .unwrap();
     for value in odd {
         sql.execute_batch(&format!("INSERT INTO visitors (last_seen, city) VALUES ({value}, 'odd')")).unwrap();
     }
@@ -620,7 +634,10 @@ const PAGES: &str = "CREATE TABLE pages (id INTEGER PRIMARY KEY, visitor_id INTE
 #[rstest]
 #[case::no_key("CREATE TABLE visitors (id INTEGER, last_seen INTEGER)", "unique")]
 #[case::a_key_that_may_be_null("CREATE TABLE visitors (id TEXT UNIQUE, last_seen INTEGER)", "NULL")]
-#[case::a_view("CREATE TABLE v (id INTEGER PRIMARY KEY, last_seen INTEGER); CREATE VIEW visitors AS SELECT * FROM v", "is a view")]
+#[case::a_view(
+    "CREATE TABLE v (id INTEGER PRIMARY KEY, last_seen INTEGER); CREATE VIEW visitors AS SELECT * FROM v",
+    "is a view"
+)]
 #[case::a_trigger(
     "CREATE TABLE visitors (id INTEGER PRIMARY KEY, last_seen INTEGER); CREATE TABLE log (id);
      CREATE TRIGGER note AFTER DELETE ON visitors BEGIN INSERT INTO log VALUES (old.id); END",
@@ -639,7 +656,11 @@ const PAGES: &str = "CREATE TABLE pages (id INTEGER PRIMARY KEY, visitor_id INTE
 fn a_table_that_is_not_safe_to_erase_from_is_refused_with_what_to_do(#[case] tables: &str, #[case] said: &str) {
     let shop = Shop::new(&site(""), &format!("{tables}; {PAGES}"));
     assert_eq!(state_of(&shop, VISITORS), "held");
-    assert!(planned(&shop, VISITORS)["reasons"].to_string().replace("\\\"", "\"").contains(said), "{}", planned(&shop, VISITORS));
+    assert!(
+        planned(&shop, VISITORS)["reasons"].to_string().replace("\\\"", "\"").contains(said),
+        "{}",
+        planned(&shop, VISITORS)
+    );
     assert_eq!(purge(&shop), not_run("held"));
     // What cannot be judged cannot be approved.
     assert!(planned(&shop, VISITORS)["plan"].is_null());
@@ -701,7 +722,8 @@ fn three_sites() -> Shop {
 /// The states of the rules of the three sites, and the exit status of `plan`.
 fn states(shop: &Shop) -> (i32, Vec<String>) {
     let told = forgetd(shop, &["plan"]);
-    let state = |site: &str| of_rule(&told, &format!("{site}.example/chat/visitors"))["state"].as_str().unwrap().to_owned();
+    let state =
+        |site: &str| of_rule(&told, &format!("{site}.example/chat/visitors"))["state"].as_str().unwrap().to_owned();
     (told.exit, ["shop", "second", "third"].map(state).to_vec())
 }
 

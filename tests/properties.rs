@@ -27,9 +27,8 @@ fn cases(cases: u32) -> ProptestConfig {
 
 const ZONES: [&str; 6] =
     ["UTC", "Europe/Prague", "America/St_Johns", "Pacific/Apia", "Australia/Lord_Howe", "Asia/Kathmandu"];
-const PERIODS: [&str; 10] = [
-    "24 hours", "100 hours", "1 day", "30 days", "8 weeks", "1 month", "2 months", "6 months", "183 days", "1 year",
-];
+const PERIODS: [&str; 10] =
+    ["24 hours", "100 hours", "1 day", "30 days", "8 weeks", "1 month", "2 months", "6 months", "183 days", "1 year"];
 
 fn zone() -> impl Strategy<Value = Zone> {
     select(&ZONES[..]).prop_map(|name| Zone { name: name.to_owned(), zone: TimeZone::get(name).unwrap() })
@@ -360,7 +359,8 @@ fn turn() -> impl Strategy<Value = Turn> {
     ]
 }
 
-const VISITORS: &str = "CREATE TABLE visitors (id INTEGER PRIMARY KEY, last_seen INTEGER, city TEXT, town TEXT, ip TEXT)";
+const VISITORS: &str =
+    "CREATE TABLE visitors (id INTEGER PRIMARY KEY, last_seen INTEGER, city TEXT, town TEXT, ip TEXT)";
 
 struct Story {
     shop: Shop,

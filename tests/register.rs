@@ -40,7 +40,8 @@ fn periods(shop: &Shop, moment: Moment) -> Vec<(String, i64, Option<i64>)> {
     let of_visit = |row: &FactRow| value(row, "subject").as_deref() == Some("visit");
     let day = |text: &str| text.parse::<Timestamp>().unwrap().duration_since(noon()).as_hours() / 24;
     let rows = facts(shop, "retention_periods", moment).into_iter().filter(of_visit);
-    rows.map(|row| (value(&row, "period").unwrap(), day(&row.valid_from), row.valid_until.as_deref().map(day))).collect()
+    rows.map(|row| (value(&row, "period").unwrap(), day(&row.valid_from), row.valid_until.as_deref().map(day)))
+        .collect()
 }
 
 fn value(row: &FactRow, column: &str) -> Option<String> {
@@ -152,7 +153,9 @@ fn without_evidence_nothing_comes_into_force() {
 /// Whatever stands in a change stands in the audit log for good.
 #[test]
 fn what_changed_is_told_without_naming_anybody() {
-    let person = |n: u32| format!("name = \"Canary{n} Person\", address = \"Canary{n} Street\", contact = \"canary{n}@x.example\"");
+    let person = |n: u32| {
+        format!("name = \"Canary{n} Person\", address = \"Canary{n} Street\", contact = \"canary{n}@x.example\"")
+    };
     let daemon = |first: u32| {
         format!(
             "joint-controller = {{ {} }}\nrepresentative = {{ {} }}\n[dpo]\n{}\n",
@@ -162,13 +165,19 @@ fn what_changed_is_told_without_naming_anybody() {
         )
     };
     let of_site = |first: u32| {
-        format!("\n[controller]\n{}\n[dpo]\n{}\n", person(first).replace(", ", "\n"), person(first + 1).replace(", ", "\n"))
+        format!(
+            "\n[controller]\n{}\n[dpo]\n{}\n",
+            person(first).replace(", ", "\n"),
+            person(first + 1).replace(", ", "\n")
+        )
     };
     let shop = shop();
     let processor = std::fs::read_to_string(shop.config_dir().join("processors/smartsupp.toml")).unwrap();
     let of_processor = |n: u32| {
         let sub = format!("\n[[sub-processors.known]]\n{}\npurpose = \"hosting\"\n", person(n).replace(", ", "\n"));
-        processor.replace("Mgr. Petra Stupková", &format!("Canary{n} Officer")).replace("\n# What its features", &format!("{sub}\n# What its features"))
+        processor
+            .replace("Mgr. Petra Stupková", &format!("Canary{n} Officer"))
+            .replace("\n# What its features", &format!("{sub}\n# What its features"))
     };
     let mut told = Vec::new();
     // Declared, changed in every value, and removed.
@@ -189,7 +198,8 @@ fn what_changed_is_told_without_naming_anybody() {
     let log = std::fs::read_to_string(shop.audit_dir().join("log.jsonl")).unwrap();
     assert!(log.contains("config.applied") && !log.to_lowercase().contains("canary"));
     // The register itself does name them: that is what it is for.
-    let names: BTreeSet<_> = facts(&shop, "contacts", Moment::Always).iter().filter_map(|row| value(row, "name")).collect();
+    let names: BTreeSet<_> =
+        facts(&shop, "contacts", Moment::Always).iter().filter_map(|row| value(row, "name")).collect();
     assert!(names.contains("Canary10 Person") && names.contains("Canary22 Person"), "{names:?}");
 }
 
@@ -197,7 +207,9 @@ fn what_changed_is_told_without_naming_anybody() {
 fn two_hundred_sites_are_applied_once_and_a_change_of_one_is_a_change_of_one() {
     let shop = shop();
     for number in 0..200 {
-        let text = site("").replace("shop.example", &format!("s{number}.example")).replace("DATABASE", &format!("/srv/{number}.db"));
+        let text = site("")
+            .replace("shop.example", &format!("s{number}.example"))
+            .replace("DATABASE", &format!("/srv/{number}.db"));
         shop.write(&format!("sites/s{number}.toml"), &text);
     }
     apply(&shop, noon());
@@ -268,7 +280,11 @@ fn any_tool_can_read_the_register() {
     let sql = "SELECT period FROM retention_periods WHERE site = 'shop.example' AND subject = 'visit' AND valid_until IS NULL";
     assert_eq!(register.query_row(sql, [], |row| row.get::<_, String>(0)).unwrap(), "6 months");
     let loose: i64 = register
-        .query_row("SELECT count(*) FROM pragma_table_list WHERE schema = 'main' AND name NOT LIKE 'sqlite_%' AND strict = 0", [], |row| row.get(0))
+        .query_row(
+            "SELECT count(*) FROM pragma_table_list WHERE schema = 'main' AND name NOT LIKE 'sqlite_%' AND strict = 0",
+            [],
+            |row| row.get(0),
+        )
         .unwrap();
     assert_eq!(loose, 0, "every table is strict");
 }

@@ -166,12 +166,7 @@ pub(super) fn resolve(
 }
 
 /// Whether at least `needed` of the records still match.
-fn so_many_match(
-    connection: &Connection,
-    predicate: &Predicate,
-    keys: &Keys,
-    needed: usize,
-) -> rusqlite::Result<bool> {
+fn so_many_match(connection: &Connection, predicate: &Predicate, keys: &Keys, needed: usize) -> rusqlite::Result<bool> {
     let mut matching = 0;
     let sql = format!("SELECT 1 FROM {} WHERE {} = :key AND {}", predicate.table, predicate.key, predicate.matches());
     let mut statement = connection.prepare(&sql)?;

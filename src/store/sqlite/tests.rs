@@ -456,8 +456,11 @@ fn names_may_contain_anything() {
         rule.target.key = "i d".to_owned();
         rule.target.time.column = "last'seen".to_owned();
         let mut store = fixture.open();
-        let refusals =
-            store.inspect(&selection(&rule)).unwrap().into_iter().filter(|finding| finding.severity == Severity::Refusal);
+        let refusals = store
+            .inspect(&selection(&rule))
+            .unwrap()
+            .into_iter()
+            .filter(|finding| finding.severity == Severity::Refusal);
         assert_eq!(refusals.count(), 0);
         assert_eq!(erase(store.as_mut(), &selection(&rule)), 1);
     }
