@@ -138,7 +138,10 @@ pub enum Standing {
 /// The register cannot be read.
 pub fn standing(register: Option<&Register>, definition: &Definition) -> Result<Standing, RegisterError> {
     let Some(register) = register else { return Ok(Standing::New) };
-    let Some(approval) = register.approval(definition.rule.as_str())? else { return Ok(Standing::New) };
+    let Some(approval) = register.approval(definition.rule.as_str())? else {
+        let was_approved = register.was_approved(definition.rule.as_str())?;
+        return Ok(if was_approved { Standing::Loosened } else { Standing::New });
+    };
     // A definition that an older version wrote and this one cannot read proves nothing.
     match serde_json::from_str::<Definition>(&approval.definition) {
         Ok(approved) if definition.keeps_at_least(&approved) => Ok(Standing::Approved(approval)),
