@@ -47,7 +47,7 @@ pub struct Order<'a> {
     pub clock: &'a ClockSample,
     /// Why the rule's configuration is in doubt, where it is.
     pub suspended: Option<&'a str>,
-    /// Set when the process was asked to end: the run ends after the batch under way.
+    /// Set when the process ends, or the rule is no longer what it was: the run ends after the batch under way.
     pub interrupt: &'a AtomicBool,
     /// Is told every step.
     pub watcher: &'a dyn Watcher,
@@ -425,7 +425,7 @@ impl<'a> Run<'a> {
     /// Asked before every batch: was the process told to end, are purges stopped, has somebody placed a hold?
     fn may_not_go_on(&self, holds: &[HeldValue]) -> Option<Walked> {
         if self.order.interrupt.load(Ordering::Relaxed) {
-            return Some(End::early(RunOutcome::Interrupted, "the process was asked to end").into());
+            return Some(End::early(RunOutcome::Interrupted, "it was told to end after the batch under way").into());
         }
         if self.state.paths.stop() == Stop::Set {
             return Some(End::early(RunOutcome::Stopped, "purges were stopped").into());

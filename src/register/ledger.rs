@@ -140,6 +140,14 @@ impl Register {
         Ok(self.optional(sql, [rule], |row| row.get(0))?.unwrap_or(false))
     }
 
+    /// The number of the latest approval of any rule: it changes whenever one is given.
+    ///
+    /// # Errors
+    /// The register cannot be read.
+    pub fn latest_approval(&self) -> Result<Option<i64>, RegisterError> {
+        Ok(self.optional("SELECT max(approval) FROM approvals", [], |row| row.get(0))?.flatten())
+    }
+
     /// Approves `rule` with `definition`; an earlier approval of it ends.
     ///
     /// # Errors

@@ -28,12 +28,6 @@ pub struct PlanToken {
 /// Why a token is not accepted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ApprovalError {
-    /// It is not a token.
-    #[error("this is not a plan token: run `forgetd plan {rule}` and copy the last column")]
-    Malformed {
-        /// The rule.
-        rule: String,
-    },
     /// It was printed for another rule or another state of it.
     #[error("the plan was made for another rule or an earlier form of it: run `forgetd plan {rule}` again")]
     OtherRule {
