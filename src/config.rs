@@ -24,7 +24,7 @@ use serde::Serialize;
 
 pub use error::{Problem, Problems};
 pub use period::Period;
-pub use read::{Source, hex, read_directory};
+pub use read::{Source, Trust, hex, read_directory, state_directory};
 pub use resolve::{NotStored, PeriodSource, StatedPeriod};
 pub use schedule::Schedule;
 pub use site::Site;

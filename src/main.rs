@@ -1,3 +1,7 @@
 //! forgetd, the command.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    forgetd::cli::main()
+}

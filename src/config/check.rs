@@ -55,9 +55,9 @@ impl Config {
     pub fn parse(sources: BTreeMap<String, Source>) -> Result<Config, Problems> {
         let mut problems = Vec::new();
         let daemon = mandatory(&sources, DAEMON_FILE, &mut problems, daemon::check);
-        let mut known = Known::default();
-        known.categories = mandatory(&sources, CATEGORIES_FILE, &mut problems, category::check).unwrap_or_default();
-        known.categories_complete = !has_problem(&problems, CATEGORIES_FILE);
+        let categories = mandatory(&sources, CATEGORIES_FILE, &mut problems, category::check).unwrap_or_default();
+        let categories_complete = !has_problem(&problems, CATEGORIES_FILE);
+        let mut known = Known { categories, categories_complete, ..Known::default() };
         for source in below(&sources, "processors/") {
             read(source, &mut problems, |table, problems| processor::check(table, &mut known, problems));
         }

@@ -1,6 +1,6 @@
 //! Deriving the rules of a configuration.
 
-use crate::config::site::{Child, Column, ColumnAction, Consent, Site, Store, Table, Tag, TimeMeaning, Treatment};
+use crate::config::site::{Column, ColumnAction, Consent, Site, Store, Table, Tag, TimeMeaning, Treatment};
 use crate::config::{Config, NotStored, Period, PeriodSource, StatedPeriod};
 
 use super::{Action, Definition, Rule, RuleName, Target, When};
@@ -206,13 +206,5 @@ fn column_action(column: &Column, action: ColumnAction) -> Action {
     match action {
         ColumnAction::Erase => Action::EraseColumn { column: name, stand_in },
         ColumnAction::Truncate(mask) => Action::TruncateColumn { column: name, mask, stand_in },
-    }
-}
-
-/// Children named in the order in which they are erased, for people.
-pub(crate) fn children_of(action: &Action) -> &[Child] {
-    match action {
-        Action::EraseRows { children } => children,
-        Action::EraseColumn { .. } | Action::TruncateColumn { .. } => &[],
     }
 }

@@ -29,8 +29,13 @@ impl RuleName {
 
     /// Whether `prefix`, as a command takes it, means this rule: the whole name, or whole parts from its beginning.
     pub fn is_within(&self, prefix: &str) -> bool {
-        self.0.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '@']))
+        is_within(&self.0, prefix)
     }
+}
+
+/// Whether `prefix` means the rule called `name`, which may be a prefix itself.
+pub fn is_within(name: &str, prefix: &str) -> bool {
+    name.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '@']))
 }
 
 impl std::fmt::Display for RuleName {

@@ -18,10 +18,10 @@ use rusqlite::{Connection, Statement, Transaction, ffi, params};
 use draw::{Contact, Draw};
 
 /// Visitors unless asked otherwise: enough that batches and their pace show, few enough to be written in seconds.
-pub const DEFAULT_VISITORS: u32 = 200_000;
+pub(crate) const DEFAULT_VISITORS: u32 = 200_000;
 
 /// Seed unless asked otherwise. Any number serves; a fixed one makes two demonstrations comparable.
-pub const DEFAULT_SEED: u64 = 30;
+pub(crate) const DEFAULT_SEED: u64 = 30;
 
 /// Seconds in a day.
 const DAY: u32 = 86_400;
@@ -61,28 +61,28 @@ const INSERT_MESSAGE: &str = "INSERT INTO messages (conversation_id, author, bod
 
 /// What to write. Equal values give equal rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Sample {
+pub(crate) struct Sample {
     /// Number of visitors.
-    pub visitors: u32,
+    pub(crate) visitors: u32,
     /// Start of the random sequence.
-    pub seed: u64,
+    pub(crate) seed: u64,
     /// The end of the fourteen months: no row is younger.
-    pub now: Timestamp,
+    pub(crate) now: Timestamp,
 }
 
 /// How many rows were written, per table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Counts {
+pub(crate) struct Counts {
     /// Rows of `visitors`.
-    pub visitors: u64,
+    pub(crate) visitors: u64,
     /// Rows of `pages`.
-    pub pages: u64,
+    pub(crate) pages: u64,
     /// Rows of `conversations`.
-    pub conversations: u64,
+    pub(crate) conversations: u64,
     /// Rows of `messages`.
-    pub messages: u64,
+    pub(crate) messages: u64,
     /// Those of the visitors whose `last_seen` is 0: seven, or all of fewer.
-    pub undatable: u64,
+    pub(crate) undatable: u64,
 }
 
 /// Writes the sample database to `path`, in one transaction, and leaves it in WAL mode with no side files.
@@ -90,7 +90,7 @@ pub struct Counts {
 /// # Errors
 /// Whatever SQLite reports. A database that holds anything already is refused with `SQLITE_CANTOPEN` and left as it
 /// is; after any other error the file holds no tables.
-pub fn write(path: &Path, size: &Sample) -> Result<Counts, rusqlite::Error> {
+pub(crate) fn write(path: &Path, size: &Sample) -> Result<Counts, rusqlite::Error> {
     let mut connection = Connection::open(path)?;
     refuse_if_in_use(&connection)?;
     // A sample lost in a power cut is simply written again: waiting for the disk would buy nothing.

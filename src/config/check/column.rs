@@ -114,6 +114,13 @@ fn table_column(
     Some(Column { name, holds, treatment, stand_in: value.map(|ScalarValue(value)| value) })
 }
 
+/// The two kinds of tag.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Category,
+    Item,
+}
+
 /// What the column holds, by the one key of two that says it.
 fn tag(
     category: Option<Text>,
@@ -123,8 +130,8 @@ fn tag(
     problems: &mut FileProblems<'_>,
 ) -> Option<(Tag, Range<usize>)> {
     let (text, key) = match (category, item) {
-        (Some(text), None) => (text, "category"),
-        (None, Some(text)) => (text, "item"),
+        (Some(text), None) => (text, Kind::Category),
+        (None, Some(text)) => (text, Kind::Item),
         (Some(_), Some(item)) => {
             problems.report(&item.span(), "`category` and `item` exclude each other");
             return None;
@@ -138,17 +145,16 @@ fn tag(
         }
     };
     let tag = row.declared.scope.tag_at(&text, problems)?;
-    let right = match tag {
-        Tag::Category(_) => "category",
-        Tag::Item { .. } => "item",
+    let found = match tag {
+        Tag::Category(_) => Kind::Category,
+        Tag::Item { .. } => Kind::Item,
     };
-    if right != key {
-        let hint = format!("write `{right} = \"{}\"`", text.get_ref());
-        problems.report_with_hint(
-            &text.span(),
-            format!("`{}` is not a {key}", text.get_ref()).replace("a item", "an item"),
-            hint,
-        );
+    if found != key {
+        let (message, right) = match found {
+            Kind::Category => (format!("`{}` is not a storage item", text.get_ref()), "category"),
+            Kind::Item => (format!("`{}` is not a category", text.get_ref()), "item"),
+        };
+        problems.report_with_hint(&text.span(), message, format!("write `{right} = \"{}\"`", text.get_ref()));
         return None;
     }
     Some((tag, text.span()))
@@ -246,13 +252,11 @@ fn prefix_length(
 ) -> Option<u8> {
     let value = *bits.get_ref();
     let length = u8::try_from(value).ok().filter(|length| (shortest..=longest).contains(length));
-    if length.is_none() {
-        let message = if key == "v6" && value == HOUSEHOLD {
-            "an IPv6 prefix of 64 bits is one household: nothing is masked".to_owned()
-        } else {
-            format!("`{key}` must be between {shortest} and {longest}")
-        };
+    if length.is_none() && key == "v6" && value == HOUSEHOLD {
+        let message = "an IPv6 prefix of 64 bits is one household: nothing is masked";
         problems.report_with_hint(&bits.span(), message, format!("write {longest} or less"));
+    } else if length.is_none() {
+        problems.report(&bits.span(), format!("`{key}` must be between {shortest} and {longest}"));
     }
     length
 }

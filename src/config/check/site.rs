@@ -178,7 +178,7 @@ fn processors(
     known: &Known,
     problems: &mut FileProblems<'_>,
 ) -> UsedProcessors {
-    let unread = problems.is_torn() || problems.left_out(&ROOT).any(|key| key == "processor");
+    let unread = problems.left_out(&ROOT).any(|key| key == "processor");
     let mut used = UsedProcessors { processors: Vec::new(), complete: !unread };
     for section in sections {
         match used_processor(section, &used.processors, known, problems) {

@@ -21,26 +21,31 @@ pub(in crate::config) fn parse<'a>(text: &'a str, problems: &mut FileProblems<'_
     for error in &errors {
         report_syntax(error, problems);
     }
-    if !errors.is_empty() {
-        problems.set_torn();
-    }
     table.into_inner()
 }
 
 fn report_syntax(error: &Error, problems: &mut FileProblems<'_>) {
     let span = error.span().unwrap_or(ROOT);
-    let message = error.message();
-    if message.contains("dotted key") {
+    let (mistake, _) = error.message().split_once(", expected ").unwrap_or((error.message(), ""));
+    let (message, hint) = if mistake.contains("dotted key") {
         let name = problems.text_from(span.start).split('=').next().unwrap_or_default().trim_end();
         let message = format!("the dot in `{name}` makes it a table, and there is a value of that name already");
-        problems.report_with_hint(&span, message, format!("quote a name that contains a dot: `\"{name}\"`"));
-    } else if message.starts_with("duplicate key") {
-        let key = problems.text_at(&span);
-        problems.report_with_hint(&span, format!("`{key}` stands here twice"), "remove or join one of them");
-    } else if message.contains("must be quoted") {
-        problems.report_with_hint(&span, message, format!("write `\"{}\"`", problems.text_at(&span)));
+        (message, Some(format!("quote a name that contains a dot: `\"{name}\"`")))
+    } else if mistake == "duplicate key" {
+        let message = format!("`{}` stands here twice", problems.text_at(&span));
+        (message, Some("remove or join one of them".to_owned()))
+    } else if mistake == "string values must be quoted" {
+        (mistake.to_owned(), Some(format!("write `\"{}\"`", problems.text_at(&span))))
+    } else if mistake == "missing comma between array elements" {
+        let hint = "write `,` between the elements of a list, and `]` at its end";
+        (error.message().to_owned(), Some(hint.to_owned()))
     } else {
-        problems.report(&span, message);
+        (error.message().to_owned(), None)
+    };
+    problems.report_torn(&span, message, hint);
+    // Behind a list or table that is not closed, everything is read as part of it.
+    if mistake.starts_with("missing comma") || mistake.starts_with("unclosed") {
+        problems.lose_from(span.start);
     }
 }
 
@@ -139,6 +144,7 @@ fn expected_words(expected: &str) -> &str {
     match expected {
         "a sequence" => "a list",
         "a map" => "a table",
+        "a boolean" => "true or false",
         "i64" => "a whole number",
         "a TOML datetime" => "a date such as 2026-01-10 (without quotes)",
         other => other,

@@ -123,7 +123,7 @@ fn findings(schema: &str, action: Action, accepts: &[SideEffect]) -> Vec<Finding
     let fixture = Fixture::new(schema);
     let mut rule = fixture.rule(action);
     rule.target.accepts = accepts.iter().cloned().collect();
-    fixture.open().inspect(&rule).unwrap()
+    fixture.open().inspect(&selection(&rule)).unwrap()
 }
 
 #[rstest]
@@ -434,10 +434,20 @@ fn counting_changes_nothing_and_leaves_no_file_behind() {
     let before = fixture.bytes();
     let rule = fixture.rule(rows());
     let mut store = fixture.open();
-    store.inspect(&rule).unwrap();
+    store.inspect(&selection(&rule)).unwrap();
     assert_eq!(store.survey(&selection(&rule)).unwrap().matches, 1);
     drop(store);
     assert_eq!(fixture.bytes(), before);
+}
+
+#[test]
+fn a_hold_on_a_column_that_is_not_there_refuses_the_rule() {
+    let fixture = Fixture::new(VISITORS);
+    let rule = fixture.rule(rows());
+    let holds = vec![HeldValue { column: "case_number".to_owned(), value: "7".to_owned() }];
+    let findings = fixture.open().inspect(&Selection { holds, ..selection(&rule) }).unwrap();
+    let refused = |finding: &Finding| finding.severity == Severity::Refusal && finding.message.contains("case_number");
+    assert!(findings.iter().any(refused), "{findings:?}");
 }
 
 #[test]
@@ -452,8 +462,11 @@ fn names_may_contain_anything() {
         rule.target.key = "i d".to_owned();
         rule.target.time.column = "last'seen".to_owned();
         let mut store = fixture.open();
-        let refusals =
-            store.inspect(&rule).unwrap().into_iter().filter(|finding| finding.severity == Severity::Refusal);
+        let refusals = store
+            .inspect(&selection(&rule))
+            .unwrap()
+            .into_iter()
+            .filter(|finding| finding.severity == Severity::Refusal);
         assert_eq!(refusals.count(), 0);
         assert_eq!(erase(store.as_mut(), &selection(&rule)), 1);
     }

@@ -1,0 +1,179 @@
+//! `forgetd audit`: the evidence, read and verified. Works on a copy of the log, without configuration or key.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::arguments::{AuditCommand, AuditListOptions};
+use super::output::{Output, count, instant};
+use super::session;
+use super::{Ended, Exit, Failure};
+use crate::audit::{self, Entry, Verdict, Verification, read};
+
+pub(super) fn run(directory: &Path, log: Option<PathBuf>, command: &AuditCommand, output: &Output) -> Ended {
+    let log = match log {
+        Some(log) => log,
+        None => session::state_paths(directory)?.audit(),
+    };
+    if !log.exists() {
+        let hint = "name the directory of the log with `--log DIR`, or let `forgetd run` begin one";
+        return Err(Failure::new(Exit::Failed, format!("{}: there is no audit log: {hint}", log.display())));
+    }
+    match command {
+        AuditCommand::List(options) => list(&log, options, output),
+        AuditCommand::Show { entry } => show(&log, *entry, output),
+        AuditCommand::Verify { anchor } => verify(&log, anchor, output),
+    }
+}
+
+fn list(log: &Path, options: &AuditListOptions, output: &Output) -> Ended {
+    let mut selected = Vec::new();
+    let mut runs = BTreeMap::new();
+    for entry in read::entries(log, 0)? {
+        let entry = entry?;
+        if let (Some(run), Some(rule)) = (entry.event.run(), entry.event.rule()) {
+            runs.entry(run.to_owned()).or_insert_with(|| rule.to_owned());
+        }
+        if is_selected(&entry, &runs, options) {
+            selected.push(entry);
+        }
+    }
+    if let Some(last) = options.last {
+        selected.drain(..selected.len().saturating_sub(last));
+    }
+    output.result(&serde_json::json!({ "entries": selected }), |output| {
+        output.table(&["ENTRY", "TIME", "KIND", "WHAT"], selected.iter().map(row).collect());
+    });
+    Ok(Exit::Done)
+}
+
+/// Batches name their run only: the rule is that of the run.
+fn is_selected(entry: &Entry, runs: &BTreeMap<String, String>, options: &AuditListOptions) -> bool {
+    let rule = entry.event.rule().or_else(|| runs.get(entry.event.run()?).map(String::as_str));
+    let within = |prefix: &String| rule.is_some_and(|rule| crate::plan::rule::is_within(rule, prefix));
+    let kind = |wanted: &String| {
+        entry.event.kind().strip_prefix(wanted.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    };
+    // In UTC, as the entries are.
+    let day = entry.time.to_zoned_datetime(jiff::tz::TimeZone::UTC).date();
+    options.site.as_ref().is_none_or(within)
+        && options.rule.as_ref().is_none_or(within)
+        && options.kind.as_ref().is_none_or(kind)
+        && options.since.is_none_or(|since| day >= since)
+        && options.until.is_none_or(|until| day <= until)
+}
+
+fn row(entry: &Entry) -> Vec<String> {
+    vec![entry.seq.to_string(), instant(entry.time), entry.event.kind().to_owned(), fields(entry)]
+}
+
+/// The fields of an entry behind those that every entry has.
+fn fields(entry: &Entry) -> String {
+    let Ok(Value::Object(object)) = serde_json::to_value(entry) else { return String::new() };
+    let told = object.iter().filter(|(key, _)| !matches!(key.as_str(), "seq" | "time" | "kind"));
+    let field = |(key, value): (&String, &Value)| match value {
+        Value::String(text) => format!("{key}={text}"),
+        Value::Array(items) => format!("{key}=({})", items.len()),
+        other => format!("{key}={other}"),
+    };
+    told.map(field).collect::<Vec<_>>().join(" ")
+}
+
+fn show(log: &Path, number: u64, output: &Output) -> Ended {
+    let Some(line) = read::line(log, number)? else {
+        return Err(Failure::usage(format!("the log has no entry {number}: `forgetd audit list --last 10`")));
+    };
+    if output.is_json() {
+        // Exactly the bytes that were signed.
+        output.bytes(&[line.as_slice(), b"\n"].concat());
+        return Ok(Exit::Done);
+    }
+    let value: Value = serde_json::from_slice(&line)?;
+    output.line(serde_json::to_string_pretty(&value)?);
+    Ok(Exit::Done)
+}
+
+#[derive(Debug, Serialize)]
+struct Verified {
+    verdict: &'static str,
+    explanation: String,
+    line: Option<u64>,
+    origin: Option<String>,
+    entries: u64,
+    signed: u64,
+    anchored: Option<u64>,
+    first_entry: Option<Timestamp>,
+    last_entry: Option<Timestamp>,
+}
+
+fn verify(log: &Path, anchors: &[PathBuf], output: &Output) -> Ended {
+    let read_anchor = |path: &PathBuf| {
+        std::fs::read(path).map_err(|error| Failure::new(Exit::Failed, format!("{}: {error}", path.display())))
+    };
+    let anchors = anchors.iter().map(read_anchor).collect::<Result<Vec<_>, _>>()?;
+    let verification = match audit::verify(log, &anchors) {
+        Ok(verification) => verification,
+        Err(error @ audit::VerifyError::NotReadable { .. }) => return Err(error.into()),
+        Err(error) => return Err(Failure::new(Exit::NotVerified, super::chain(&error))),
+    };
+    let (verdict, exit) = verdict(&verification.verdict);
+    let verified = Verified {
+        verdict,
+        explanation: explanation(&verification),
+        line: verification.verdict.line(),
+        origin: verification.origin.clone(),
+        entries: verification.entries,
+        signed: verification.signed,
+        anchored: verification.anchored,
+        first_entry: verification.first,
+        last_entry: verification.last,
+    };
+    output.result(&verified, |output| {
+        let painted = if exit == Exit::Done { output.good(verdict) } else { output.attention(verdict) };
+        output.line(format!("{painted}: {}", verified.explanation));
+        if let Some(origin) = &verified.origin {
+            output.line(format!("log {origin}, {} entries", count(verified.entries)));
+        }
+        if let (Some(first), Some(last)) = (verified.first_entry, verified.last_entry) {
+            output.line(format!("from {} to {}", instant(first), instant(last)));
+        }
+    });
+    Ok(exit)
+}
+
+/// The word for a verdict, and how a command ends with it.
+pub(super) fn verdict(verdict: &Verdict) -> (&'static str, Exit) {
+    match verdict {
+        Verdict::Anchored { .. } => ("anchored", Exit::Done),
+        Verdict::SelfConsistent { .. } => ("self-consistent", Exit::Done),
+        Verdict::UnsignedTail { .. } => ("unsigned tail", Exit::Attention),
+        Verdict::Truncated { .. } => ("truncated", Exit::NotVerified),
+        Verdict::Tampered { .. } => ("tampered", Exit::NotVerified),
+    }
+}
+
+fn explanation(verification: &Verification) -> String {
+    match &verification.verdict {
+        Verdict::Anchored { anchor, .. } => {
+            format!("signed, and nothing before entry {anchor} has changed since you kept the checkpoint")
+        }
+        Verdict::SelfConsistent { .. } => {
+            "signed throughout; whoever holds the key could have written all of it anew: \
+             keep a copy of the checkpoint and give it with --anchor"
+                .to_owned()
+        }
+        Verdict::UnsignedTail { signed, size } => {
+            format!("{} entries are signed, {} after them are not (yet)", count(*signed), count(size - signed))
+        }
+        Verdict::Truncated { size, signed } => {
+            format!("{} entries were signed for and only {} are there", count(*signed), count(*size))
+        }
+        Verdict::Tampered { fault, .. } => match verification.verdict.line() {
+            Some(line) => format!("line {line}: {fault}"),
+            None => fault.to_string(),
+        },
+    }
+}

@@ -1,0 +1,128 @@
+//! `forgetd check`: is the configuration valid, and do the stores look as it says?
+
+use std::path::Path;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::arguments::CheckOptions;
+use super::output::{Output, instant};
+use super::{Ended, Exit, session};
+use crate::config::site::Site;
+use crate::config::{Config, Problems};
+use crate::plan::{self, Rule};
+use crate::safety;
+use crate::store::{Selection, Severity};
+
+/// How many runs ahead an operator wants to see to believe a schedule.
+const NEXT_RUNS: usize = 3;
+
+#[derive(Debug, Serialize)]
+struct Checked<'a> {
+    valid: bool,
+    problems: &'a Problems,
+    sites: Vec<CheckedSite<'a>>,
+    findings: Vec<String>,
+    stores: Vec<StoreFinding>,
+}
+
+#[derive(Debug, Serialize)]
+struct CheckedSite<'a> {
+    site: &'a str,
+    rules: usize,
+    time_zone: &'a str,
+    schedule: String,
+    next_runs: Vec<Timestamp>,
+}
+
+#[derive(Debug, Serialize)]
+struct StoreFinding {
+    rule: String,
+    severity: &'static str,
+    finding: String,
+}
+
+pub(super) fn run(directory: &Path, options: &CheckOptions, output: &Output) -> Ended {
+    let config = match Config::load(directory) {
+        Ok(config) => config,
+        Err(problems) => {
+            let checked =
+                Checked { valid: false, problems: &problems, sites: vec![], findings: vec![], stores: vec![] };
+            if output.is_json() {
+                output.result(&checked, |_| ());
+                return Ok(Exit::Invalid);
+            }
+            return Err(session::invalid(directory, &problems));
+        }
+    };
+    let now = session::clock()?.wall;
+    let rules = plan::derive(&config);
+    let stores = if options.stores { look_at_stores(&rules, now) } else { Vec::new() };
+    let checked = Checked {
+        valid: true,
+        problems: &Problems(Vec::new()),
+        sites: config.sites.values().map(|site| checked_site(site, &rules, now)).collect(),
+        findings: plan::consent_findings(&config),
+        stores,
+    };
+    output.result(&checked, |output| print(&checked, options, output));
+    let refused = checked.stores.iter().any(|finding| finding.severity == "refused");
+    Ok(if refused { Exit::Attention } else { Exit::Done })
+}
+
+fn checked_site<'a>(site: &'a Site, rules: &[Rule], now: Timestamp) -> CheckedSite<'a> {
+    let next = |from: &Timestamp| site.schedule.next_after(*from, &site.time_zone.zone);
+    let next_runs = std::iter::successors(next(&now), next).take(NEXT_RUNS).collect();
+    CheckedSite {
+        site: &site.domain,
+        rules: rules.iter().filter(|rule| rule.site == site.domain).count(),
+        time_zone: &site.time_zone.name,
+        schedule: site.schedule.to_string(),
+        next_runs,
+    }
+}
+
+fn look_at_stores(rules: &[Rule], now: Timestamp) -> Vec<StoreFinding> {
+    let mut findings = Vec::new();
+    for rule in rules {
+        let name = || rule.name.to_string();
+        let selection = Selection { rule: &rule.definition, now, cutoff: None, holds: Vec::new() };
+        match safety::open_store(rule).inspect(&selection) {
+            Ok(found) => findings.extend(found.into_iter().map(|finding| StoreFinding {
+                rule: name(),
+                severity: if finding.severity == Severity::Refusal { "refused" } else { "warning" },
+                finding: finding.to_string(),
+            })),
+            Err(error) => {
+                findings.push(StoreFinding { rule: name(), severity: "refused", finding: error.to_string() });
+            }
+        }
+    }
+    findings
+}
+
+fn print(checked: &Checked<'_>, options: &CheckOptions, output: &Output) {
+    output.line(format!("{}: {} sites", output.good("The configuration is valid"), checked.sites.len()));
+    for site in &checked.sites {
+        let next: Vec<String> = site.next_runs.iter().copied().map(instant).collect();
+        output.line(format!(
+            "  {}: {} rules, next runs {} (`{}` in {})",
+            site.site,
+            site.rules,
+            next.join(", "),
+            site.schedule,
+            site.time_zone
+        ));
+    }
+    for finding in &checked.findings {
+        output.line(format!("{}: {finding}", output.attention("finding")));
+    }
+    for StoreFinding { rule, severity, finding } in &checked.stores {
+        output.line(format!("{}: {rule}: {finding}", output.attention(severity)));
+    }
+    match (options.stores, checked.stores.is_empty()) {
+        (true, true) => output.line(output.good("The stores are as the rules need them.")),
+        (true, false) => {}
+        (false, _) => output.line("The stores were not looked at: `forgetd check --stores`."),
+    }
+}

@@ -1,0 +1,166 @@
+//! `forgetd status`: does everything that should go, go?
+
+use std::path::Path;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+
+use super::output::{Output, count, instant};
+use super::session::Reading;
+use super::{Ended, Exit};
+use crate::audit::{self, Verdict};
+use crate::plan::Rule;
+use crate::register::FinishedRun;
+use crate::safety::{Assessment, State, Stop};
+use crate::service;
+
+/// How long after its scheduled time a run may still be at work before its records count as overdue.
+const GRACE: SignedDuration = SignedDuration::from_hours(1);
+
+#[derive(Debug, Serialize)]
+struct Status {
+    daemon: &'static str,
+    purges: &'static str,
+    audit_log: LogHealth,
+    rules: Vec<RuleStatus>,
+}
+
+#[derive(Debug, Serialize)]
+struct LogHealth {
+    verdict: String,
+    entries: u64,
+    signed: u64,
+    last_entry: Option<Timestamp>,
+}
+
+#[derive(Debug, Serialize)]
+struct RuleStatus {
+    rule: String,
+    state: State,
+    matches: Option<u64>,
+    undatable: Option<u64>,
+    on_hold: Option<u64>,
+    overdue: bool,
+    overdue_since: Option<Timestamp>,
+    next_due: Option<Timestamp>,
+    last_run: Option<FinishedRun>,
+    reasons: Vec<String>,
+}
+
+pub(super) fn run(directory: &Path, output: &Output) -> Ended {
+    let reading = Reading::begin(directory, output)?;
+    let (audit_log, log_exit) = log_health(&reading);
+    let rules = reading.rules.iter().map(|rule| rule_status(rule, &reading)).collect::<Result<Vec<_>, _>>()?;
+    let status = Status {
+        daemon: if service::is_running(&reading.paths) { "running" } else { "not running" },
+        purges: if reading.paths.stop() == Stop::Set { "stopped" } else { "allowed" },
+        audit_log,
+        rules,
+    };
+    output.result(&status, |output| print(&status, output));
+    let attention = status.rules.iter().any(|rule| rule.state != State::Ready || rule.overdue);
+    let exit = if attention { Exit::Attention } else { Exit::Done };
+    Ok(reading.exit(exit.max(log_exit)))
+}
+
+/// What the evidence looks like, as far as it can be told without an anchor.
+fn log_health(reading: &Reading) -> (LogHealth, Exit) {
+    let health = |verdict: String, verification: Option<&audit::Verification>| LogHealth {
+        verdict,
+        entries: verification.map_or(0, |v| v.entries),
+        signed: verification.map_or(0, |v| v.signed),
+        last_entry: verification.and_then(|v| v.last),
+    };
+    if !reading.paths.audit().exists() {
+        return (health("none yet".to_owned(), None), Exit::Done);
+    }
+    match audit::verify(&reading.paths.audit(), &[]) {
+        Ok(verification) => {
+            let (verdict, exit) = super::audit::verdict(&verification.verdict);
+            // While a run is under way its entries are not signed yet: that alone is no alarm.
+            let unsigned = matches!(verification.verdict, Verdict::UnsignedTail { .. });
+            (health(verdict.to_owned(), Some(&verification)), if unsigned { Exit::Done } else { exit })
+        }
+        Err(error) => (health(super::chain(&error), None), Exit::NotVerified),
+    }
+}
+
+fn rule_status(rule: &Rule, reading: &Reading) -> Result<RuleStatus, super::Failure> {
+    let assessment = reading.assess(rule);
+    let last_run = match &reading.register {
+        Some(register) => register.last_run(rule.name.as_str())?,
+        None => None,
+    };
+    let site = reading.in_force.config.sites.get(&rule.site);
+    let next = |after: Timestamp| site.and_then(|site| site.schedule.next_after(after, &site.time_zone.zone));
+    let overdue = is_overdue(&assessment, last_run.as_ref(), next, reading.clock.wall);
+    let survey = assessment.survey.as_ref();
+    Ok(RuleStatus {
+        rule: rule.name.to_string(),
+        state: assessment.state(),
+        matches: survey.map(|survey| survey.matches),
+        undatable: survey.map(|survey| survey.undatable),
+        on_hold: survey.map(|survey| survey.on_hold),
+        overdue,
+        overdue_since: assessment.overdue_since.filter(|_| overdue),
+        next_due: next(reading.clock.wall),
+        last_run,
+        reasons: assessment.reasons.iter().map(ToString::to_string).collect(),
+    })
+}
+
+/// Past the cutoff, and still there after the run that should have erased it.
+fn is_overdue(
+    assessment: &Assessment,
+    last_run: Option<&FinishedRun>,
+    next: impl Fn(Timestamp) -> Option<Timestamp>,
+    now: Timestamp,
+) -> bool {
+    if assessment.matches() == 0 {
+        return false;
+    }
+    if last_run.is_some_and(|run| run.outcome.as_deref() == Some("failed")) {
+        return true;
+    }
+    let should_have_gone = assessment.overdue_since.and_then(next);
+    should_have_gone.is_some_and(|due| now.duration_since(due) > GRACE)
+}
+
+fn print(status: &Status, output: &Output) {
+    output.line(format!("Daemon: {}. Purges: {}.", status.daemon, status.purges));
+    let LogHealth { verdict, entries, signed, .. } = &status.audit_log;
+    output.line(format!("Audit log: {verdict}; {} entries, {} signed.", count(*entries), count(*signed)));
+    if status.rules.is_empty() {
+        return output.line("No rules: no site declares a store with tables.");
+    }
+    output.line("");
+    let header =
+        ["RULE", "STATE", "MATCHES", "UNDATABLE", "ON HOLD", "OVERDUE SINCE", "LAST RUN", "ERASED", "NEXT DUE"];
+    output.table(&header, status.rules.iter().map(row).collect());
+    let reasons = status.rules.iter().flat_map(|rule| rule.reasons.iter().map(move |reason| (rule, reason)));
+    for (position, (rule, reason)) in reasons.enumerate() {
+        if position == 0 {
+            output.line("");
+        }
+        output.line(format!("{}: {}: {reason}", rule.rule, output.attention(rule.state.key())));
+    }
+}
+
+fn row(rule: &RuleStatus) -> Vec<String> {
+    let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
+    let counted = |number: Option<u64>| number.map_or_else(|| "?".to_owned(), count);
+    let last = rule.last_run.as_ref();
+    let outcome =
+        |run: &FinishedRun| format!("{} {}", instant(run.started_at), run.outcome.as_deref().unwrap_or("under way"));
+    vec![
+        rule.rule.clone(),
+        rule.state.key().to_owned(),
+        counted(rule.matches),
+        counted(rule.undatable),
+        counted(rule.on_hold),
+        or_dash(rule.overdue_since.map(instant)),
+        last.map_or_else(|| "never".to_owned(), outcome),
+        or_dash(last.map(|run| count(run.erased))),
+        or_dash(rule.next_due.map(instant)),
+    ]
+}

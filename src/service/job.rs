@@ -1,0 +1,101 @@
+//! One purge in a blocking thread, with everything it needs by value.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use jiff::Timestamp;
+use tokio::task::JoinHandle;
+use tracing::{info, warn};
+
+use crate::config::{Pace, Safety};
+use crate::plan::Rule;
+use crate::purge::{self, Order, Outcome, PurgeError, State, Unwatched};
+use crate::register::ClockSample;
+
+/// A purge under way.
+#[derive(Debug)]
+pub(super) struct Job {
+    rule: Rule,
+    interrupt: Arc<AtomicBool>,
+    thread: JoinHandle<(State, Result<Outcome, PurgeError>)>,
+}
+
+/// What a purge came to.
+#[derive(Debug)]
+pub(super) struct Report {
+    pub(super) rule: Rule,
+    /// The state it worked with; lost when its thread ended by a panic.
+    pub(super) state: Option<State>,
+    pub(super) outcome: Result<Outcome, PurgeError>,
+}
+
+impl Job {
+    pub(super) fn begin(
+        rule: Rule,
+        mut state: State,
+        (safety, pace): (Safety, Pace),
+        clock: ClockSample,
+        suspended: Option<String>,
+    ) -> Job {
+        let interrupt = Arc::new(AtomicBool::new(false));
+        let (its_rule, its_interrupt) = (rule.clone(), Arc::clone(&interrupt));
+        let thread = tokio::task::spawn_blocking(move || {
+            let order = Order {
+                safety,
+                pace,
+                clock: &clock,
+                suspended: suspended.as_deref(),
+                interrupt: &its_interrupt,
+                watcher: &Unwatched,
+            };
+            let outcome = purge::run(&its_rule, &mut state, &order);
+            (state, outcome)
+        });
+        Job { rule, interrupt, thread }
+    }
+
+    pub(super) fn rule(&self) -> &Rule {
+        &self.rule
+    }
+
+    /// It ends after the batch under way.
+    pub(super) fn interrupt(&self) {
+        self.interrupt.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Waits for the purge under way; for ever where there is none.
+pub(super) async fn finished(job: &mut Option<Job>) -> Report {
+    let Some(job) = job else { return std::future::pending().await };
+    let rule = job.rule.clone();
+    match (&mut job.thread).await {
+        Ok((state, outcome)) => Report { rule, state: Some(state), outcome },
+        Err(error) => {
+            let source = std::io::Error::other(error);
+            let outcome = Err(PurgeError::State(purge::StateError::File { path: "a purge".into(), source }));
+            Report { rule, state: None, outcome }
+        }
+    }
+}
+
+/// The one line that an operator wants of a run.
+pub(super) fn tell(rule: &Rule, outcome: &Outcome, next: Option<Timestamp>) {
+    let next = next.map_or_else(|| "not planned".to_owned(), |next| format!("{next:.0}"));
+    let rule = rule.name.as_str();
+    match outcome {
+        Outcome::Ran(run) => {
+            let millis = run.finished_at.map_or(0, |end| end.duration_since(run.started_at).as_millis());
+            let (how, erased, left) = (run.outcome.as_deref().unwrap_or_default(), run.erased, run.left.unwrap_or(0));
+            match &run.reason {
+                None => info!(rule, outcome = how, erased, left, millis, next, "run"),
+                Some(reason) => warn!(rule, outcome = how, erased, left, millis, next, reason, "run"),
+            }
+        }
+        Outcome::NotReady(assessment) => {
+            let (state, matches) = (assessment.state().key(), assessment.matches());
+            warn!(rule, state, matches, next, reason = assessment.reason(), "not run");
+        }
+        Outcome::Busy => info!(rule, next, "another process is at work on it"),
+        Outcome::Unresolved(error) => warn!(rule, next, %error, "an interrupted run is not resolved yet"),
+    }
+}
