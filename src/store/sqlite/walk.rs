@@ -31,8 +31,8 @@ use crate::store::{Prepared, Remainder, Selection, StoreError, Walk};
 const CHUNK_OF_ROWIDS: usize = 1_000_000;
 /// Most keys of other types in memory: a UUID as text takes about 70 bytes.
 const CHUNK_OF_VALUES: usize = 20_000;
-/// Most keys in one range: about as many rows as fit in a page, see above.
-const LONGEST_RANGE: usize = 16;
+/// Most keys in one range: fewer than a page holds, see above.
+const LONGEST_RANGE: usize = 32;
 
 /// A walk over one selection.
 pub(super) struct SqliteWalk<'s> {
