@@ -131,6 +131,14 @@ impl Register {
         })
     }
 
+    /// The number of the latest approval of any rule: it changes whenever one is given.
+    ///
+    /// # Errors
+    /// The register cannot be read.
+    pub fn latest_approval(&self) -> Result<Option<i64>, RegisterError> {
+        Ok(self.optional("SELECT max(approval) FROM approvals", [], |row| row.get(0))?.flatten())
+    }
+
     /// Whether `rule` ever had an approval, in whatever form.
     ///
     /// # Errors
@@ -138,14 +146,6 @@ impl Register {
     pub fn was_approved(&self, rule: &str) -> Result<bool, RegisterError> {
         let sql = "SELECT EXISTS (SELECT 1 FROM approvals WHERE rule = ?1)";
         Ok(self.optional(sql, [rule], |row| row.get(0))?.unwrap_or(false))
-    }
-
-    /// The number of the latest approval of any rule: it changes whenever one is given.
-    ///
-    /// # Errors
-    /// The register cannot be read.
-    pub fn latest_approval(&self) -> Result<Option<i64>, RegisterError> {
-        Ok(self.optional("SELECT max(approval) FROM approvals", [], |row| row.get(0))?.flatten())
     }
 
     /// Approves `rule` with `definition`; an earlier approval of it ends.
