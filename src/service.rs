@@ -39,10 +39,10 @@ use systemd::Systemd;
 use watch::{Change, DaemonLock, Fingerprint, Noticed, Watch};
 
 /// A change is looked at when its writer has been quiet for so long: editors write in several steps.
-const SETTLE: Duration = Duration::from_millis(150);
+const SETTLE: Duration = Duration::from_millis(100);
 
 /// However busily a directory changes, it is looked at after this: a change is in force within a second.
-const LONGEST_SETTLE: Duration = Duration::from_millis(600);
+const LONGEST_SETTLE: Duration = Duration::from_millis(400);
 
 /// The net under the watch: file systems that tell nothing, clocks that were set, approvals that nobody announced.
 const POLL: Duration = Duration::from_secs(60);
