@@ -67,7 +67,7 @@ fn left_by(definition: &Definition, now: Timestamp) -> BTreeMap<i64, Option<Stri
     let mut store = store::open(&definition.store);
     let counted = store.survey(&selection).unwrap().matches;
     let mut erased = 0;
-    let mut walk = store.walk(&selection).unwrap();
+    let mut walk = store.walk(&selection, std::time::Duration::ZERO).unwrap();
     while let Some(batch) = walk.prepare(7).unwrap() {
         erased += batch.rows();
         batch.commit().unwrap();
