@@ -256,12 +256,15 @@ fn a_batch_in_flight_is_resolved_by_its_records() {
             let in_flight = batch.in_flight().to_vec();
             drop(batch);
             let later = Selection { now: now() + SignedDuration::from_hours(24), ..selection.clone() };
-            let resolve = || store::open(&fixture.kind()).resolve(&later, &in_flight).unwrap();
-            assert_eq!(resolve(), Resolution::RolledBack);
+            let resolve = |in_flight: &[u8]| store::open(&fixture.kind()).resolve(&later, in_flight).unwrap();
+            assert_eq!(resolve(&in_flight), Resolution::RolledBack);
             let batch = walk.prepare(LIMIT).unwrap().unwrap();
-            assert_eq!(batch.in_flight(), in_flight);
+            if batch.transaction().is_none() {
+                assert_eq!(batch.in_flight(), in_flight);
+            }
+            let in_flight = batch.in_flight().to_vec();
             batch.commit().unwrap();
-            assert_eq!(resolve(), Resolution::Committed);
+            assert_eq!(resolve(&in_flight), Resolution::Committed);
         });
     }
 }
@@ -372,6 +375,10 @@ fn nothing_is_left_of_erased_records_once_settled() {
         application.write(&half_expired());
         let rule = fixture.rule(older(), fixture.erase_rows());
         erase(store, &selection(&rule));
-        assert_eq!(store.settle().unwrap(), Physical::Gone);
+        let left = store.settle().unwrap();
+        match fixture.keeps_copies() {
+            false => assert_eq!(left, Physical::Gone),
+            true => assert!(matches!(&left, Physical::Pending(what) if !what.contains("dead rows")), "{left:?}"),
+        }
     });
 }

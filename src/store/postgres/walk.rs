@@ -1,0 +1,399 @@
+//! Erasing batch by batch.
+//!
+//! Where the rows that match lie is read first, by whatever index serves best: six bytes each, put together by the
+//! server, a bounded chunk at a time. Sorted, they are erased in the order of the file, so that each block is read
+//! and written once however scattered the times are, and no statement searches again among rows that are already
+//! dead. Where they lie close together a batch is one range of the file; where they are rare it is a list. Either
+//! way the statement says the whole predicate again: a row that changed or moved in between is kept, and a position
+//! that was given to another row means nothing by itself.
+//!
+//! The table's blocks are counted when the walk begins, so that rows which an UPDATE moves to the end do not make it
+//! endless.
+
+use std::time::Duration;
+
+use postgres::types::Type;
+use sha2::{Digest, Sha256};
+
+use super::connection::{LONGEST_STATEMENT, Session};
+use super::in_flight::{self, SAMPLE, Touched};
+use super::lag::Lag;
+use super::partition::{self, Leaf};
+use super::predicate::Predicate;
+use super::schema::{TableFacts, quoted};
+use super::values::Position;
+use crate::plan::Action;
+use crate::store::{Prepared, Remainder, Selection, StoreError, Walk};
+
+/// Most positions in memory: 8 MB, and 10 MB while they arrive.
+const CHUNK: usize = 1_000_000;
+
+/// Blocks whose rows certainly fit in a chunk: one of 8 KiB holds at most 291 (`MaxHeapTuplesPerPage`).
+const WINDOW: u32 = 3_436;
+
+/// From so many rows per block on, reading all of a range is cheaper than visiting row by row.
+const DENSE: usize = 4;
+
+/// A walk over one selection.
+pub(super) struct PostgresWalk<'s> {
+    session: &'s mut Session,
+    selection: &'s Selection<'s>,
+    facts: TableFacts,
+    predicate: Predicate,
+    /// Erases what belongs to the rows of a batch in other tables; `{rows}` stands for the query of their keys.
+    children: Vec<ChildSql>,
+    leaves: Vec<Leaf>,
+    /// The first of them that is not done.
+    leaf: usize,
+    progress: Progress,
+    positions: Vec<Position>,
+    /// How many of `positions` are done.
+    done: usize,
+    lag: Lag,
+    /// SQL that is true for rows that arrived after the walk began; `None` where keys do not tell.
+    arrived: Option<String>,
+    /// The number of the advisory lock that two hosts would share.
+    lock: i64,
+}
+
+/// A child table and its column, quoted.
+struct ChildSql {
+    table: String,
+    column: String,
+}
+
+/// Where positions come from next, in the present leaf.
+enum Progress {
+    NotBegun,
+    /// There are more than a chunk: window by window, from this block up to the end.
+    From {
+        block: u32,
+        end: u32,
+    },
+    Complete,
+}
+
+/// What a batch did.
+struct Erased {
+    transaction: String,
+    touched: Touched,
+    rows: u64,
+    children: u64,
+}
+
+/// The lock two hosts share, whatever the connection: by the table's name, since the lock is per database.
+fn lock_number(table: &str) -> i64 {
+    let digest: [u8; 32] = Sha256::digest(format!("forgetd/{table}")).into();
+    let (first, _) = digest.split_at(8);
+    first.try_into().map_or(0, i64::from_be_bytes)
+}
+
+impl<'s> PostgresWalk<'s> {
+    /// Prepares a walk. Nothing is changed.
+    pub(super) fn begin(
+        session: &'s mut Session,
+        selection: &'s Selection<'s>,
+        max_lag: Duration,
+    ) -> Result<PostgresWalk<'s>, StoreError> {
+        let table = &selection.rule.target.table;
+        let facts = table_facts(session, table)?;
+        let predicate = Predicate::new(session, selection, &facts)?;
+        let leaves = partition::leaves(session, selection, &facts, &predicate)?;
+        let children = children(session, selection)?;
+        let arrived = high_water(session, &facts, &predicate)?;
+        Ok(PostgresWalk {
+            lock: lock_number(&facts.quoted),
+            session,
+            selection,
+            facts,
+            predicate,
+            children,
+            leaves,
+            leaf: 0,
+            progress: Progress::NotBegun,
+            positions: Vec::new(),
+            done: 0,
+            lag: Lag::new(max_lag),
+            arrived,
+        })
+    }
+
+    /// Tables that the walk changes, quoted.
+    pub(super) fn tables(&self) -> Vec<String> {
+        let children = self.children.iter().map(|child| child.table.clone());
+        std::iter::once(self.facts.quoted.clone()).chain(children).collect()
+    }
+
+    /// Makes sure that there are positions to do; false at the end of the leaf.
+    fn fill(&mut self) -> Result<bool, StoreError> {
+        while self.done == self.positions.len() {
+            let Some(Leaf { quoted, .. }) = self.leaves.get(self.leaf) else { return Ok(false) };
+            let (positions, progress) = match self.progress {
+                Progress::Complete => return Ok(false),
+                Progress::NotBegun => first_positions(self.session, quoted, &self.predicate)?,
+                Progress::From { block, end } if block >= end => (Vec::new(), Progress::Complete),
+                Progress::From { block, end } => {
+                    let next = block.saturating_add(WINDOW).min(end);
+                    let (from, until) = (Position::start_of(block), Position::start_of(next));
+                    let which = format!("t.ctid >= {from} AND t.ctid < {until}");
+                    (positions(self.session, quoted, &self.predicate, &which, "")?, Progress::From { block: next, end })
+                }
+            };
+            self.positions = positions;
+            self.positions.sort_unstable();
+            self.progress = progress;
+            self.done = 0;
+        }
+        Ok(true)
+    }
+
+    fn next_leaf(&mut self) {
+        self.leaf += 1;
+        self.progress = Progress::NotBegun;
+        self.positions = Vec::new();
+        self.done = 0;
+    }
+
+    /// Opens the transaction of a batch and keeps everybody else who erases from the table out of it: its number.
+    fn open(&mut self) -> Result<String, StoreError> {
+        self.session.batch(&format!("BEGIN; SET LOCAL statement_timeout = {}", LONGEST_STATEMENT.as_millis()))?;
+        let sql = "SELECT pg_try_advisory_xact_lock($1), pg_current_xact_id()::text";
+        let row = self.session.one(sql, &[(&self.lock, Type::INT8)])?;
+        match self.session.get(&row, 0)? {
+            true => self.session.get(&row, 1),
+            false => Err(StoreError::Busy { place: self.session.place.clone(), waited_ms: 0 }),
+        }
+    }
+
+    /// Erases the records at the next `count` positions in a transaction that stays open.
+    fn erase(&mut self, count: usize) -> Result<Erased, StoreError> {
+        let transaction = self.open()?;
+        let Some(Leaf { quoted: leaf, .. }) = self.leaves.get(self.leaf) else {
+            return Ok(Erased { transaction, touched: Touched::Records(Vec::new()), rows: 0, children: 0 });
+        };
+        let positions = self.positions.get(self.done..self.done + count).unwrap_or_default();
+        let PostgresWalk { session, predicate, .. } = self;
+        let range = range(positions);
+        // In a range the list is not asked for, and not sent.
+        let list = if range.is_some() { &[][..] } else { positions };
+        let parameters = predicate.values.with(&[(&list, Type::TID_ARRAY)]);
+        let within = range.unwrap_or_else(|| format!("t.ctid = ANY (${})", predicate.values.next()));
+        let rows = format!("{within} AND {}", predicate.matches());
+        let keys = format!("SELECT {} FROM {leaf} AS t WHERE {rows}", predicate.key);
+        // Where children go first, their parents must not change in between, nor be given further ones.
+        let (limit, lock) =
+            if self.children.is_empty() { (format!("LIMIT {SAMPLE}"), "") } else { (String::new(), "FOR UPDATE") };
+        let sample = session.one(
+            &format!("SELECT (array_agg(key::text))[1:{SAMPLE}] FROM ({} {limit} {lock}) AS s (key)", keys),
+            &parameters,
+        )?;
+        let sample: Option<Vec<String>> = session.get(&sample, 0)?;
+        let mut children = 0;
+        for ChildSql { table, column } in &self.children {
+            children +=
+                session.execute(&format!("DELETE FROM {table} AS c WHERE c.{column} IN ({keys})"), &parameters)?;
+        }
+        let act = match &predicate.assignment {
+            None => format!("DELETE FROM {leaf} AS t WHERE {rows}"),
+            Some(assignment) => format!("UPDATE {leaf} AS t SET {assignment} WHERE {rows}"),
+        };
+        let rows = session.execute(&act, &parameters)?;
+        Ok(Erased { transaction, touched: Touched::Records(sample.unwrap_or_default()), rows, children })
+    }
+
+    /// Drops the present leaf, if it may go as a whole, in a transaction that stays open.
+    fn drop_leaf(&mut self) -> Result<Option<Erased>, StoreError> {
+        let transaction = self.open()?;
+        let Some(leaf) = self.leaves.get(self.leaf) else { return Ok(None) };
+        let rows = partition::drop(self.session, leaf, &self.predicate)?;
+        Ok(rows.map(|rows| Erased { transaction, touched: Touched::Partition(leaf.oid), rows, children: 0 }))
+    }
+
+    /// `None` where the leaf must be walked row by row after all: not all of it matches, or something depends on it.
+    fn try_drop(&mut self) -> Result<Option<Erased>, StoreError> {
+        let dropped = self.drop_leaf();
+        if matches!(dropped, Ok(Some(_))) {
+            return dropped;
+        }
+        self.session.roll_back();
+        match dropped {
+            Ok(_) | Err(StoreError::Failed { .. }) => {
+                if let Some(leaf) = self.leaves.get_mut(self.leaf) {
+                    leaf.droppable = false;
+                }
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn batch(&mut self, erased: Erased, extent: Extent) -> Box<dyn Prepared + '_> {
+        let in_flight = in_flight::encode(self.selection, &erased.transaction, &erased.touched);
+        Box::new(Batch { walk: self, erased, extent, in_flight, open: true })
+    }
+}
+
+impl Walk for PostgresWalk<'_> {
+    fn prepare(&mut self, limit: u32) -> Result<Option<Box<dyn Prepared + '_>>, StoreError> {
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX).max(1);
+        self.lag.check(self.session)?;
+        while let Some(leaf) = self.leaves.get(self.leaf) {
+            if leaf.droppable
+                && let Some(erased) = self.try_drop()?
+            {
+                return Ok(Some(self.batch(erased, Extent::Leaf)));
+            }
+            if !self.fill()? {
+                self.next_leaf();
+                continue;
+            }
+            let count = limit.min(self.positions.len() - self.done);
+            match self.erase(count) {
+                Ok(erased) if erased.rows > 0 => return Ok(Some(self.batch(erased, Extent::Positions(count)))),
+                // Others were faster with all of them.
+                Ok(_) => {
+                    self.session.roll_back();
+                    self.done += count;
+                }
+                Err(error) => {
+                    self.session.roll_back();
+                    return Err(error);
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    fn remainder(&mut self) -> Result<Remainder, StoreError> {
+        let arrived: Vec<&str> =
+            self.arrived.as_deref().into_iter().chain(self.predicate.recorded_later.as_deref()).collect();
+        let arrived = if arrived.is_empty() { "false".to_owned() } else { arrived.join(" OR ") };
+        let sql = format!(
+            "SELECT count(*), count(*) FILTER (WHERE {arrived}) FROM {} AS t WHERE {}",
+            self.facts.quoted,
+            self.predicate.matches()
+        );
+        let row = self.session.one(&sql, &self.predicate.values.with(&[]))?;
+        let (all, arrived) = (self.session.count(&row, 0)?, self.session.count(&row, 1)?);
+        Ok(Remainder { left: all - arrived, arrived })
+    }
+}
+
+/// How far a batch gets the walk.
+#[derive(Debug, Clone, Copy)]
+enum Extent {
+    Positions(usize),
+    Leaf,
+}
+
+struct Batch<'w, 's> {
+    walk: &'w mut PostgresWalk<'s>,
+    erased: Erased,
+    extent: Extent,
+    in_flight: Vec<u8>,
+    open: bool,
+}
+
+impl Prepared for Batch<'_, '_> {
+    fn rows(&self) -> u64 {
+        self.erased.rows
+    }
+
+    fn children(&self) -> u64 {
+        self.erased.children
+    }
+
+    fn in_flight(&self) -> &[u8] {
+        &self.in_flight
+    }
+
+    fn transaction(&self) -> Option<&str> {
+        Some(&self.erased.transaction)
+    }
+
+    fn commit(mut self: Box<Self>) -> Result<(), StoreError> {
+        self.open = false;
+        self.walk.session.commit()?;
+        match self.extent {
+            Extent::Positions(count) => self.walk.done += count,
+            Extent::Leaf => self.walk.next_leaf(),
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Batch<'_, '_> {
+    fn drop(&mut self) {
+        if self.open {
+            self.walk.session.roll_back();
+        }
+    }
+}
+
+/// The table, which the inspection has seen: here it can only have gone since.
+pub(super) fn table_facts(session: &mut Session, table: &str) -> Result<TableFacts, StoreError> {
+    TableFacts::read(session, table)?.ok_or_else(|| StoreError::Failed {
+        place: session.place.clone(),
+        reason: format!("there is no table {table}"),
+    })
+}
+
+fn children(session: &mut Session, selection: &Selection<'_>) -> Result<Vec<ChildSql>, StoreError> {
+    let Action::EraseRows { children } = &selection.rule.action else { return Ok(Vec::new()) };
+    let mut tables = Vec::new();
+    for child in children {
+        let facts = table_facts(session, &child.table)?;
+        tables.push(ChildSql { table: facts.quoted, column: quoted(&child.column) });
+    }
+    Ok(tables)
+}
+
+/// The condition that both ends of a list make, where what matches is most of what lies between them.
+fn range(positions: &[Position]) -> Option<String> {
+    let (first, last) = (positions.first()?, positions.last()?);
+    let blocks = usize::try_from(last.block - first.block).ok()? + 1;
+    // Within one block there is nothing to gain from a list.
+    let dense = blocks == 1 || positions.len() / blocks >= DENSE;
+    dense.then(|| format!("t.ctid BETWEEN {first} AND {last}"))
+}
+
+/// All positions, if they fit in a chunk; else where to begin with windows.
+fn first_positions(
+    session: &mut Session,
+    leaf: &str,
+    predicate: &Predicate,
+) -> Result<(Vec<Position>, Progress), StoreError> {
+    let all = positions(session, leaf, predicate, "true", &format!("LIMIT {}", CHUNK + 1))?;
+    if all.len() <= CHUNK {
+        return Ok((all, Progress::Complete));
+    }
+    let sql = "SELECT pg_relation_size($1::regclass) / current_setting('block_size')::int8";
+    let row = session.one(sql, &[(&leaf, Type::TEXT)])?;
+    let blocks: i64 = session.get(&row, 0)?;
+    Ok((Vec::new(), Progress::From { block: 0, end: u32::try_from(blocks).unwrap_or(u32::MAX) }))
+}
+
+fn positions(
+    session: &mut Session,
+    leaf: &str,
+    predicate: &Predicate,
+    which: &str,
+    limit: &str,
+) -> Result<Vec<Position>, StoreError> {
+    let sql = format!(
+        "SELECT array_agg(ctid) FROM (SELECT t.ctid FROM {leaf} AS t WHERE {which} AND {} {limit}) AS s",
+        predicate.matches()
+    );
+    let row = session.one(&sql, &predicate.values.with(&[]))?;
+    Ok(session.get::<Option<Vec<Position>>>(&row, 0)?.unwrap_or_default())
+}
+
+/// Rows with a larger key than any now arrived later, where keys are numbers that grow.
+fn high_water(session: &mut Session, facts: &TableFacts, predicate: &Predicate) -> Result<Option<String>, StoreError> {
+    if !predicate.key_grows {
+        return Ok(None);
+    }
+    let row = session.one(&format!("SELECT max({})::int8 FROM {} AS t", predicate.key, facts.quoted), &[])?;
+    let largest: Option<i64> = session.get(&row, 0)?;
+    Ok(Some(format!("{} > {}", predicate.key, largest.unwrap_or(i64::MIN))))
+}
