@@ -1,7 +1,8 @@
 //! Files that are either there with their whole content, also after a power cut, or not there.
 //!
 //! What root creates in a directory of the daemon's user is given to that user: a checkpoint written by a one-off
-//! command of root must not lock the daemon out of its own log.
+//! command of root must not lock the daemon out of its own log. And no link is followed there: whoever controls the
+//! daemon's user must not make root write to, or give away, a file of root's.
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
@@ -11,11 +12,31 @@ use std::path::{Path, PathBuf};
 /// Replaces `path` by a file with this content, in one step: written aside, synced, renamed, directory synced.
 pub(crate) fn replace(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
     let aside = aside(path);
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&aside)?;
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(mode).no_link().open(&aside)?;
     give_to_owner(&file, path)?;
     file.write_all(content)?;
     file.sync_all()?;
     rename(&aside, path)
+}
+
+/// Writes an empty file, or empties the one that is there.
+pub(crate) fn touch(path: &Path, mode: u32) -> io::Result<()> {
+    let file = OpenOptions::new().write(true).create(true).truncate(true).mode(mode).no_link().open(path)?;
+    give_to_owner(&file, path)?;
+    file.sync_all()?;
+    sync_parent(path)
+}
+
+/// How files in a directory of the daemon's user are opened.
+pub(crate) trait NoLink {
+    /// A symbolic link in the place of the file is an error.
+    fn no_link(&mut self) -> &mut Self;
+}
+
+impl NoLink for OpenOptions {
+    fn no_link(&mut self) -> &mut OpenOptions {
+        self.custom_flags(rustix::fs::OFlags::NOFOLLOW.bits().cast_signed())
+    }
 }
 
 /// Renames within a directory, durably.
