@@ -85,3 +85,36 @@ fn parent(path: &Path) -> &Path {
         _ => Path::new("."),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_in_the_place_of_a_file_is_an_error_and_its_target_stays_as_it_is() {
+        let directory = tempfile::tempdir().unwrap();
+        let (target, link, aside) =
+            (directory.path().join("target"), directory.path().join("link"), directory.path().join("file.new"));
+        std::fs::write(&target, "somebody else's").unwrap();
+        for name in [&link, &aside] {
+            std::os::unix::fs::symlink(&target, name).unwrap();
+        }
+        touch(&link, 0o600).unwrap_err();
+        replace(&directory.path().join("file"), b"ours", 0o600).unwrap_err();
+        assert_eq!(std::fs::read_to_string(&target).unwrap(), "somebody else's");
+    }
+
+    #[test]
+    fn what_is_created_belongs_to_the_owner_of_its_directory() {
+        let directory = tempfile::tempdir().unwrap();
+        if rustix::process::geteuid().is_root() {
+            std::os::unix::fs::chown(directory.path(), Some(65_534), Some(65_534)).unwrap();
+        }
+        let owner = std::fs::metadata(directory.path()).unwrap().uid();
+        touch(&directory.path().join("touched"), 0o600).unwrap();
+        replace(&directory.path().join("replaced"), b"", 0o600).unwrap();
+        for name in ["touched", "replaced"] {
+            assert_eq!(std::fs::metadata(directory.path().join(name)).unwrap().uid(), owner);
+        }
+    }
+}

@@ -413,6 +413,30 @@ fn a_rule_at_work_is_not_run_a_second_time() {
 }
 
 #[test]
+fn a_one_off_purge_begins_no_rule_by_a_configuration_that_has_changed_meanwhile() {
+    let shop = shop_of(&site("[store.chat.table.columns]\ncity = \"visit.location\"\n"), 2_000, 0);
+    insert(&shop.sql(), 2_000, real_now() - days(100));
+    shop.write_daemon("[safety]\napproval = \"automatic\"\nmax-share = 1.0\n[pace]\nduty = 0.01\n");
+    let purge = Command::new(env!("CARGO_BIN_EXE_forgetd"))
+        .arg("--config")
+        .arg(shop.config_dir())
+        .args(["--json", "purge", "--yes"])
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let has_begun = || shop.audit_dir().join("log.jsonl").exists() && !shop.events("batch.committed").is_empty();
+    while !has_begun() {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    shop.edit(SITE, "\"visit.location\" = \"30 days\"", "\"visit.location\" = \"5 months\"");
+    let ended = purge.wait_with_output().unwrap();
+    let runs = serde_json::from_slice::<Value>(&ended.stdout).unwrap();
+    let outcomes = [0, 1].map(|run| runs["runs"][run]["outcome"].as_str().unwrap().to_owned());
+    assert_eq!((ended.status.code(), outcomes), (Some(3), ["done", "interrupted"].map(str::to_owned)));
+    assert_eq!(shop.count("visitors WHERE city = 'Brno'"), 2_000);
+}
+
+#[test]
 fn a_hold_placed_during_a_run_keeps_its_record_from_the_next_batch_on() {
     let shop = large_shop(2_000, 10);
     let mut other_process = shop.state(noon());

@@ -104,13 +104,14 @@ fn meaning(event: Option<&Event>, directory: &Path) -> Option<Change> {
 /// Names, sizes, times and identities of the directory, its parts and their files: equal as long as nothing was
 /// written.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Fingerprint(Vec<(PathBuf, Option<Seen>)>);
+pub struct Fingerprint(Vec<(PathBuf, Option<Seen>)>);
 
 /// Device and inode; mode and owner; size; last change of contents and of anything, with nanoseconds.
 type Seen = [(i64, i64); 5];
 
 impl Fingerprint {
-    pub(super) fn of(directory: &Path) -> Fingerprint {
+    /// What the directory looks like now.
+    pub fn of(directory: &Path) -> Fingerprint {
         let mut found = Vec::new();
         for part in ["", SUBDIRECTORIES[0], SUBDIRECTORIES[1]] {
             let part = directory.join(part);
