@@ -80,7 +80,8 @@ fn program(name: &str) -> PathBuf {
     let mut found: Vec<PathBuf> =
         versions.map(|version| version.path().join("bin").join(name)).filter(|path| path.exists()).collect();
     found.sort();
-    found.pop().unwrap_or_else(|| panic!("{name} is missing: apt-get install postgresql"))
+    assert!(!found.is_empty(), "{name} is missing: apt-get install postgresql");
+    found.pop().unwrap()
 }
 
 /// initdb and the server refuse root.
@@ -89,7 +90,7 @@ fn user() -> &'static str {
 }
 
 fn run(command: &mut Command) {
-    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let output = command.output().unwrap();
     assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
@@ -103,18 +104,22 @@ fn as_user(program: &Path) -> Command {
     command
 }
 
-fn start() -> Server {
-    let directory = tempfile::Builder::new().prefix("forgetd-pg").tempdir_in("/tmp").unwrap().keep();
-    std::fs::set_permissions(&directory, std::fs::Permissions::from_mode(0o755)).unwrap();
-    if !user().is_empty() {
-        run(Command::new("chown").arg(user()).arg(&directory));
-    }
+/// A server that no other test uses.
+pub(crate) fn start() -> Server {
+    let directory = directory();
     let data = directory.join("data");
     run(as_user(&program("initdb"))
         .args(["--username", APPLICATION, "--auth", "trust", "--encoding", "UTF8", "--locale", "C.UTF-8", "--no-sync"])
         .arg(&data));
     certificates(&directory);
     access(&data);
+    let server = launch(directory, &data);
+    server.wait();
+    server
+}
+
+/// Starts a server on a directory that holds `data`.
+fn launch(directory: PathBuf, data: &Path) -> Server {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let options = [
         format!("unix_socket_directories={}", directory.display()),
@@ -133,14 +138,40 @@ fn start() -> Server {
         "max_wal_senders=4".to_owned(),
     ];
     let mut guard = Command::new("sh");
-    guard.args(["-c", GUARD, "guard"]).arg(&directory).arg(program("postgres")).arg(user()).arg("-D").arg(&data);
+    guard.args(["-c", GUARD, "guard"]).arg(&directory).arg(program("postgres")).arg(user()).arg("-D").arg(data);
     for option in options {
         guard.args(["-c", &option]);
     }
     let guard = guard.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    let server = Server { directory, port, _guard: guard };
-    server.wait();
-    server
+    Server { directory, port, _guard: guard }
+}
+
+/// A directory of the server's user.
+fn directory() -> PathBuf {
+    let directory = tempfile::Builder::new().prefix("forgetd-pg").tempdir_in("/tmp").unwrap().keep();
+    std::fs::set_permissions(&directory, std::fs::Permissions::from_mode(0o755)).unwrap();
+    if !user().is_empty() {
+        run(Command::new("chown").arg(user()).arg(&directory));
+    }
+    directory
+}
+
+impl Server {
+    /// A replica of this server, which follows it.
+    pub(crate) fn standby(&self) -> Server {
+        let directory = directory();
+        let data = directory.join("data");
+        run(as_user(&program("pg_basebackup"))
+            .args(["--write-recovery-conf", "--checkpoint=fast", "--no-sync", "--username", APPLICATION])
+            .args(["--host".as_ref(), self.directory.as_os_str()])
+            .args(["--port", &self.port.to_string()])
+            .arg("--pgdata")
+            .arg(&data));
+        certificates(&directory);
+        let standby = launch(directory, &data);
+        standby.wait();
+        standby
+    }
 }
 
 impl Server {

@@ -114,7 +114,7 @@ fn leading_bytes(column: &str, prefix: u8, width: u8) -> String {
     if whole == width {
         return column.to_owned();
     }
-    let split = format!("set_byte('\\x00'::bytea, 0, get_byte({column}, {whole}) & {})", 0xFF_u8 & !(0xFF >> bits));
+    let split = format!("set_byte('\\x00'::bytea, 0, get_byte({column}, {whole}) & {})", !(0xFF_u8 >> bits));
     let zeros = "00".repeat(usize::from(width - whole - 1));
     format!("(substr({column}, 1, {whole}) || {split} || '\\x{zeros}'::bytea)")
 }

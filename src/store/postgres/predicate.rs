@@ -33,7 +33,7 @@ pub(super) struct Predicate {
     pub(super) due: String,
     /// What no hold keeps. Never NULL.
     pub(super) free: String,
-    /// A number whose minimum is the oldest record's time; `None` where age does not matter.
+    /// A value whose minimum is the oldest record's time, and how to read it; `None` where age does not matter.
     pub(super) oldest: Option<(String, Oldest)>,
     /// Conditions on the time.
     pub(super) time: TimeSql,

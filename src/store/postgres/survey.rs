@@ -15,7 +15,7 @@ pub(super) fn survey(session: &mut Session, facts: &TableFacts, predicate: &Pred
     let count = |condition: &str| format!("count(*) FILTER (WHERE {condition})");
     let undatable = |condition: &str| count(&format!("NOT ({judged}) AND {condition}"));
     let oldest = match &predicate.oldest {
-        Some((oldest, _)) => format!("min(CASE WHEN {matches} THEN {oldest} END)"),
+        Some((value, oldest)) => oldest.number(&format!("min({value}) FILTER (WHERE {matches})")),
         None => "NULL::int8".to_owned(),
     };
     let mut columns = vec![

@@ -63,6 +63,15 @@ pub(super) enum Oldest {
 }
 
 impl Oldest {
+    /// SQL of the number that stands for a value: not asked of every row, since the server reckons slowly in it.
+    pub(super) fn number(&self, value: &str) -> String {
+        match self {
+            Oldest::Number(_) => format!("({value})::int8"),
+            Oldest::Micros | Oldest::LocalMicros(_) => format!("(extract(epoch FROM {value}) * 1000000)::int8"),
+            Oldest::Day(_) => format!("({value} - '1970-01-01'::date)::int8"),
+        }
+    }
+
     /// The instant that a number from the server stands for.
     pub(super) fn instant(&self, number: i64) -> Option<Timestamp> {
         match self {
@@ -183,16 +192,15 @@ impl TimeSql {
         })
     }
 
-    /// SQL of a number whose minimum over rows is the oldest, and how to read it.
+    /// SQL of a value whose minimum over rows is the oldest, and how to read it.
     pub(super) fn oldest(&self) -> Option<(String, Oldest)> {
-        let column = &self.column;
-        let micros = |instant: &str| format!("(extract(epoch FROM {instant}) * 1000000)::int8");
+        let column = self.column.clone();
         Some(match &self.reading {
-            Reading::Number(format) => (format!("{column}::int8"), Oldest::Number(*format)),
-            Reading::Instant => (micros(column), Oldest::Micros),
-            Reading::Local(zone) => (micros(column), Oldest::LocalMicros(zone.clone())),
-            Reading::Day(zone) => (format!("({column} - '1970-01-01'::date)::int8"), Oldest::Day(zone.clone())),
-            Reading::Text { instant, .. } => (micros(instant), Oldest::Micros),
+            Reading::Number(format) => (column, Oldest::Number(*format)),
+            Reading::Instant => (column, Oldest::Micros),
+            Reading::Local(zone) => (column, Oldest::LocalMicros(zone.clone())),
+            Reading::Day(zone) => (column, Oldest::Day(zone.clone())),
+            Reading::Text { instant, .. } => (instant.clone(), Oldest::Micros),
             Reading::Unreadable { .. } => return None,
         })
     }

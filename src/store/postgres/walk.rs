@@ -1,14 +1,17 @@
 //! Erasing batch by batch.
 //!
-//! Where the rows that match lie is read first, by whatever index serves best: six bytes each, put together by the
-//! server, a bounded chunk at a time. Sorted, they are erased in the order of the file, so that each block is read
-//! and written once however scattered the times are, and no statement searches again among rows that are already
-//! dead. Where they lie close together a batch is one range of the file; where they are rare it is a list. Either
-//! way the statement says the whole predicate again: a row that changed or moved in between is kept, and a position
-//! that was given to another row means nothing by itself.
+//! Rows are erased in the order of the file, so that each block is read and written once however scattered the times
+//! are, and no statement searches again among rows that are already dead. Two ways lead there:
 //!
-//! The table's blocks are counted when the walk begins, so that rows which an UPDATE moves to the end do not make it
-//! endless.
+//! * Where a good part of a large table matches, range of blocks follows range of blocks, as long as the rows found
+//!   so far suggest. Nothing is read beforehand.
+//! * Else the positions of what matches are read first, by whatever index serves best: six bytes each, put together
+//!   by the server, a bounded chunk at a time, and sorted. Where they lie close together a batch is one range of the
+//!   file; where they are rare it is a list.
+//!
+//! Either way the statement says the whole predicate again: a row that changed or moved in between is kept, and a
+//! position that was given to another row means nothing by itself. The table's blocks are counted when the walk
+//! begins, so that rows which an UPDATE moves to the end do not make it endless.
 
 use std::time::Duration;
 
@@ -33,6 +36,12 @@ const WINDOW: u32 = 3_436;
 
 /// From so many rows per block on, reading all of a range is cheaper than visiting row by row.
 const DENSE: usize = 4;
+
+/// A table with fewer blocks (8 MB) is not worth a guess at how its rows are spread.
+const SMALL: u32 = 1_000;
+
+/// One range says little about the next: no more than this factor from one to the other.
+const LARGEST_CHANGE: u32 = 4;
 
 /// A walk over one selection.
 pub(super) struct PostgresWalk<'s> {
@@ -70,7 +79,42 @@ enum Progress {
         block: u32,
         end: u32,
     },
+    /// Nothing is read beforehand: range by range, from this block up to the end.
+    Blocks {
+        next: u32,
+        end: u32,
+        stride: Stride,
+        /// Whether the last range was empty, so that the next record may be far.
+        seek: bool,
+    },
     Complete,
+}
+
+/// How many blocks hold how many rows that match, as far as is known.
+#[derive(Debug, Clone, Copy)]
+struct Stride {
+    blocks: u32,
+    rows: u64,
+}
+
+impl Stride {
+    /// Blocks that are likely to hold `limit` rows.
+    fn blocks_for(self, limit: usize) -> u32 {
+        let fitting =
+            u128::from(self.blocks) * u128::try_from(limit).unwrap_or(u128::MAX) / u128::from(self.rows.max(1));
+        u32::try_from(fitting).unwrap_or(u32::MAX).min(self.blocks.saturating_mul(LARGEST_CHANGE)).clamp(1, WINDOW)
+    }
+}
+
+/// The part of a leaf that one batch is about.
+#[derive(Debug, Clone, Copy)]
+enum Part {
+    /// So many of the positions that were read.
+    Positions(usize),
+    /// From one block up to, and without, another.
+    Blocks(u32, u32),
+    /// All of it.
+    Leaf,
 }
 
 /// What a batch did.
@@ -129,8 +173,11 @@ impl<'s> PostgresWalk<'s> {
         while self.done == self.positions.len() {
             let Some(Leaf { quoted, .. }) = self.leaves.get(self.leaf) else { return Ok(false) };
             let (positions, progress) = match self.progress {
-                Progress::Complete => return Ok(false),
-                Progress::NotBegun => first_positions(self.session, quoted, &self.predicate)?,
+                Progress::Complete | Progress::Blocks { .. } => return Ok(false),
+                Progress::NotBegun => match dense(self.session, quoted, &self.predicate)? {
+                    Some(blocks) => (Vec::new(), blocks),
+                    None => first_positions(self.session, quoted, &self.predicate)?,
+                },
                 Progress::From { block, end } if block >= end => (Vec::new(), Progress::Complete),
                 Progress::From { block, end } => {
                     let next = block.saturating_add(WINDOW).min(end);
@@ -145,6 +192,59 @@ impl<'s> PostgresWalk<'s> {
             self.done = 0;
         }
         Ok(true)
+    }
+
+    /// What the next batch is about; `None` at the end of the leaf.
+    fn next_part(&mut self, limit: usize) -> Result<Option<Part>, StoreError> {
+        if self.fill()? {
+            return Ok(Some(Part::Positions(limit.min(self.positions.len() - self.done))));
+        }
+        self.seek()?;
+        Ok(match self.progress {
+            Progress::Blocks { next, end, stride, .. } if next < end => {
+                Some(Part::Blocks(next, next.saturating_add(stride.blocks_for(limit)).min(end)))
+            }
+            _ => None,
+        })
+    }
+
+    /// After an empty range: on to the block of the next record that matches, or to the end.
+    fn seek(&mut self) -> Result<(), StoreError> {
+        let (Some(leaf), Progress::Blocks { next, end, seek, .. }) = (self.leaves.get(self.leaf), &mut self.progress)
+        else {
+            return Ok(());
+        };
+        while *seek && *next < *end {
+            let until = next.saturating_add(WINDOW).min(*end);
+            let sql = format!(
+                "SELECT min(t.ctid) FROM {} AS t WHERE t.ctid >= {} AND t.ctid < {} AND {}",
+                leaf.quoted,
+                Position::start_of(*next),
+                Position::start_of(until),
+                self.predicate.matches()
+            );
+            let row = self.session.one(&sql, &self.predicate.values.with(&[]))?;
+            let found: Option<Position> = self.session.get(&row, 0)?;
+            *next = found.map_or(until, |position| position.block);
+            *seek = found.is_none();
+        }
+        Ok(())
+    }
+
+    /// Goes on behind a part of which so many rows were erased.
+    fn pass(&mut self, part: Part, rows: u64) {
+        match (part, &mut self.progress) {
+            (Part::Leaf, _) => self.next_leaf(),
+            (Part::Positions(count), _) => self.done += count,
+            (Part::Blocks(from, until), Progress::Blocks { next, stride, seek, .. }) => {
+                *next = until;
+                *seek = rows == 0;
+                if rows > 0 {
+                    *stride = Stride { blocks: until - from, rows };
+                }
+            }
+            (Part::Blocks(..), _) => {}
+        }
     }
 
     fn next_leaf(&mut self) {
@@ -165,15 +265,23 @@ impl<'s> PostgresWalk<'s> {
         }
     }
 
-    /// Erases the records at the next `count` positions in a transaction that stays open.
-    fn erase(&mut self, count: usize) -> Result<Erased, StoreError> {
+    /// Erases the records of a part in a transaction that stays open.
+    fn erase(&mut self, part: Part) -> Result<Erased, StoreError> {
         let transaction = self.open()?;
         let Some(Leaf { quoted: leaf, .. }) = self.leaves.get(self.leaf) else {
             return Ok(Erased { transaction, touched: Touched::Records(Vec::new()), rows: 0, children: 0 });
         };
-        let positions = self.positions.get(self.done..self.done + count).unwrap_or_default();
+        let positions = match part {
+            Part::Positions(count) => self.positions.get(self.done..self.done + count).unwrap_or_default(),
+            Part::Blocks(..) | Part::Leaf => &[],
+        };
         let PostgresWalk { session, predicate, .. } = self;
-        let range = range(positions);
+        let range = match part {
+            Part::Blocks(from, until) => {
+                Some(format!("t.ctid >= {} AND t.ctid < {}", Position::start_of(from), Position::start_of(until)))
+            }
+            Part::Positions(_) | Part::Leaf => range(positions),
+        };
         // In a range the list is not asked for, and not sent.
         let list = if range.is_some() { &[][..] } else { positions };
         let parameters = predicate.values.with(&[(&list, Type::TID_ARRAY)]);
@@ -188,6 +296,9 @@ impl<'s> PostgresWalk<'s> {
             &parameters,
         )?;
         let sample: Option<Vec<String>> = session.get(&sample, 0)?;
+        let Some(sample) = sample else {
+            return Ok(Erased { transaction, touched: Touched::Records(Vec::new()), rows: 0, children: 0 });
+        };
         let mut children = 0;
         for ChildSql { table, column } in &self.children {
             children +=
@@ -198,7 +309,7 @@ impl<'s> PostgresWalk<'s> {
             Some(assignment) => format!("UPDATE {leaf} AS t SET {assignment} WHERE {rows}"),
         };
         let rows = session.execute(&act, &parameters)?;
-        Ok(Erased { transaction, touched: Touched::Records(sample.unwrap_or_default()), rows, children })
+        Ok(Erased { transaction, touched: Touched::Records(sample), rows, children })
     }
 
     /// Drops the present leaf, if it may go as a whole, in a transaction that stays open.
@@ -227,9 +338,9 @@ impl<'s> PostgresWalk<'s> {
         }
     }
 
-    fn batch(&mut self, erased: Erased, extent: Extent) -> Box<dyn Prepared + '_> {
+    fn batch(&mut self, erased: Erased, part: Part) -> Box<dyn Prepared + '_> {
         let in_flight = in_flight::encode(self.selection, &erased.transaction, &erased.touched);
-        Box::new(Batch { walk: self, erased, extent, in_flight, open: true })
+        Box::new(Batch { walk: self, erased, part, in_flight, open: true })
     }
 }
 
@@ -241,19 +352,18 @@ impl Walk for PostgresWalk<'_> {
             if leaf.droppable
                 && let Some(erased) = self.try_drop()?
             {
-                return Ok(Some(self.batch(erased, Extent::Leaf)));
+                return Ok(Some(self.batch(erased, Part::Leaf)));
             }
-            if !self.fill()? {
+            let Some(part) = self.next_part(limit)? else {
                 self.next_leaf();
                 continue;
-            }
-            let count = limit.min(self.positions.len() - self.done);
-            match self.erase(count) {
-                Ok(erased) if erased.rows > 0 => return Ok(Some(self.batch(erased, Extent::Positions(count)))),
-                // Others were faster with all of them.
+            };
+            match self.erase(part) {
+                Ok(erased) if erased.rows > 0 => return Ok(Some(self.batch(erased, part))),
+                // Nothing is there, or others were faster with all of it.
                 Ok(_) => {
                     self.session.roll_back();
-                    self.done += count;
+                    self.pass(part, 0);
                 }
                 Err(error) => {
                     self.session.roll_back();
@@ -279,17 +389,10 @@ impl Walk for PostgresWalk<'_> {
     }
 }
 
-/// How far a batch gets the walk.
-#[derive(Debug, Clone, Copy)]
-enum Extent {
-    Positions(usize),
-    Leaf,
-}
-
 struct Batch<'w, 's> {
     walk: &'w mut PostgresWalk<'s>,
     erased: Erased,
-    extent: Extent,
+    part: Part,
     in_flight: Vec<u8>,
     open: bool,
 }
@@ -314,10 +417,8 @@ impl Prepared for Batch<'_, '_> {
     fn commit(mut self: Box<Self>) -> Result<(), StoreError> {
         self.open = false;
         self.walk.session.commit()?;
-        match self.extent {
-            Extent::Positions(count) => self.walk.done += count,
-            Extent::Leaf => self.walk.next_leaf(),
-        }
+        let (part, rows) = (self.part, self.erased.rows);
+        self.walk.pass(part, rows);
         Ok(())
     }
 }
@@ -367,10 +468,29 @@ fn first_positions(
     if all.len() <= CHUNK {
         return Ok((all, Progress::Complete));
     }
+    Ok((Vec::new(), Progress::From { block: 0, end: blocks(session, leaf)? }))
+}
+
+fn blocks(session: &mut Session, leaf: &str) -> Result<u32, StoreError> {
     let sql = "SELECT pg_relation_size($1::regclass) / current_setting('block_size')::int8";
     let row = session.one(sql, &[(&leaf, Type::TEXT)])?;
     let blocks: i64 = session.get(&row, 0)?;
-    Ok((Vec::new(), Progress::From { block: 0, end: u32::try_from(blocks).unwrap_or(u32::MAX) }))
+    Ok(u32::try_from(blocks).unwrap_or(u32::MAX))
+}
+
+/// Where to begin with blocks, if by the planner's guess a good part of a large table matches. A wrong guess costs
+/// time and nothing else.
+fn dense(session: &mut Session, leaf: &str, predicate: &Predicate) -> Result<Option<Progress>, StoreError> {
+    let end = blocks(session, leaf)?;
+    if end < SMALL {
+        return Ok(None);
+    }
+    let sql = format!("EXPLAIN (FORMAT JSON) SELECT 1 FROM {leaf} AS t WHERE {}", predicate.matches());
+    let row = session.one(&sql, &predicate.values.with(&[]))?;
+    let plan: serde_json::Value = session.get(&row, 0)?;
+    let guess = plan.pointer("/0/Plan/Plan Rows").and_then(serde_json::Value::as_u64).unwrap_or(0);
+    let dense = usize::try_from(guess).is_ok_and(|guess| guess / usize::try_from(end).unwrap_or(usize::MAX) >= DENSE);
+    Ok(dense.then_some(Progress::Blocks { next: 0, end, stride: Stride { blocks: end, rows: guess }, seek: false }))
 }
 
 fn positions(
