@@ -1,10 +1,13 @@
 //! A PostgreSQL database that belongs to an application.
 //!
-//! The predicate of a rule is built once, in [`predicate`], and every statement that counts or erases is made from
-//! it. Rows are erased where they lie, in the order of the file ([`walk`]); their transaction's number goes into the
-//! evidence, and the server itself says later how a batch ended ([`in_flight`]).
+//! The predicate of a rule is built once, in `predicate`, and every statement that counts or erases is made from
+//! it. Rows are erased where they lie, in the order of the file (`walk`); their transaction's number goes into the
+//! evidence, and the server itself says later how a batch ended (`in_flight`).
 
+mod civil;
+mod column;
 mod connection;
+mod error;
 mod in_flight;
 mod inspect;
 mod lag;
@@ -13,6 +16,7 @@ mod partition;
 mod predicate;
 mod privilege;
 mod reach;
+mod scan;
 mod schema;
 mod settle;
 mod survey;

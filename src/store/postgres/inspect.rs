@@ -1,14 +1,15 @@
 //! Looking at the real table before a rule may touch it. Every refusal says what to change or to write.
 
+use super::column;
 use super::connection::Session;
 use super::lag;
 use super::partition;
-use super::predicate::{fits, text_of};
+use super::predicate::fits;
 use super::privilege::{self, Need};
 use super::reach;
-use super::schema::{ColumnFacts, ColumnKind, TableFacts, TableKind, Uniqueness, quoted};
+use super::schema::{ColumnKind, TableFacts, TableKind, Uniqueness, quoted};
 use crate::config::TimeFormat;
-use crate::config::site::{After, Child, RowTime, Scalar, Unparsed};
+use crate::config::site::{After, Child, RowTime};
 use crate::plan::{Action, Definition, When};
 use crate::store::{Finding, Selection, Severity, StoreError};
 
@@ -54,7 +55,7 @@ pub(super) fn inspect(
     time(&rule.target.time, &facts, &mut findings);
     time_index(rule, &facts, &mut findings);
     compared_values(rule, &facts, &mut findings);
-    changed_column(session, rule, &facts, &mut findings)?;
+    column::changed_column(session, rule, &facts, &mut findings)?;
     privileges(session, rule, &facts, &children, &mut findings)?;
     reach::triggers(session, rule, &facts, &children, &mut findings)?;
     reach::foreign_keys(session, rule, &facts, &children, &mut findings)?;
@@ -255,97 +256,6 @@ fn compared_values(rule: &Definition, facts: &TableFacts, findings: &mut Finding
             hint,
         );
     }
-}
-
-/// Whether the column can take what the action writes.
-fn changed_column(
-    session: &mut Session,
-    rule: &Definition,
-    facts: &TableFacts,
-    findings: &mut Findings,
-) -> Result<(), StoreError> {
-    let Some(column) = rule.action.column().and_then(|name| facts.column(name)) else { return Ok(()) };
-    let place = format!("column {} of table {}", column.name, facts.label);
-    if column.generated {
-        findings.refuse(format!("{place} is computed from others"), "name the columns that it is computed from");
-    }
-    let (_, partitioned_by) = partition::partitioned_by(session, facts)?;
-    if [&rule.target.key, &rule.target.time.column].contains(&&column.name) || partitioned_by.contains(&column.number) {
-        findings.refuse(
-            format!("{place} is the key, the time or the partition by which its rows are found and judged"),
-            "erase whole rows, or name another column as `key` or `time`",
-        );
-    }
-    match &rule.action {
-        Action::EraseRows { .. } => {}
-        Action::EraseColumn { stand_in: None, .. } => null(column, &place, findings),
-        Action::EraseColumn { stand_in: Some(stand_in), .. } => {
-            writes(session, column, stand_in, &place, findings)?;
-            unique(column, facts, &place, findings);
-        }
-        Action::TruncateColumn { mask, stand_in, .. } => {
-            match stand_in {
-                Some(stand_in) => writes(session, column, stand_in, &place, findings)?,
-                None if mask.unparsed == Unparsed::Erase && !is_inet(column) => null(column, &place, findings),
-                None => {}
-            }
-            holds_addresses(column, &place, findings);
-            unique(column, facts, &place, findings);
-        }
-    }
-    Ok(())
-}
-
-fn is_inet(column: &ColumnFacts) -> bool {
-    matches!(column.kind, ColumnKind::Inet | ColumnKind::Cidr)
-}
-
-fn holds_addresses(column: &ColumnFacts, place: &str, findings: &mut Findings) {
-    let can = matches!(column.kind, ColumnKind::Text | ColumnKind::Bytea | ColumnKind::Integer) || is_inet(column);
-    // An unsigned 32-bit number does not fit in these, and what is stored instead is not known.
-    let signed = matches!(column.type_label.as_str(), "integer" | "smallint");
-    if !can || signed {
-        findings.refuse(
-            format!("{place} has type {}, in which no form of an address can be masked", column.type_label),
-            "forms that can: text, inet, cidr, bytea of 4 or 16 bytes, bigint; or erase the column",
-        );
-    }
-}
-
-fn null(column: &ColumnFacts, place: &str, findings: &mut Findings) {
-    if column.not_null {
-        findings.refuse(format!("{place} may not be NULL"), "add `value = \"\"`, or another value to write instead");
-    }
-}
-
-/// Values that differ now would be the same afterwards.
-fn unique(column: &ColumnFacts, facts: &TableFacts, place: &str, findings: &mut Findings) {
-    // Of an expression it is not known what it is made of: that there is one is doubt enough.
-    let colliding = |number: &i16| *number == column.number || *number == 0;
-    if let Some(index) = facts.indexes.iter().find(|index| index.unique && index.columns.iter().any(colliding)) {
-        findings.refuse(
-            format!("{place} may be part of the unique index {}: values would collide", index.name),
-            "erase the column to NULL without a `value`, or make the index not unique",
-        );
-    }
-}
-
-fn writes(
-    session: &mut Session,
-    column: &ColumnFacts,
-    stand_in: &Scalar,
-    place: &str,
-    findings: &mut Findings,
-) -> Result<(), StoreError> {
-    let text = text_of(stand_in);
-    let fits = column.length.is_none_or(|length| text.chars().count() <= length);
-    if !fits || !session.can_cast(&text, &column.type_name)? {
-        findings.refuse(
-            format!("{place} takes only values of type {}", column.type_label),
-            "write a `value` of that type, or none where the column may be NULL",
-        );
-    }
-    Ok(())
 }
 
 fn privileges(
