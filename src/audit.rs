@@ -18,7 +18,6 @@
 //!
 //! [`Log`] appends, [`read`] reads, [`verify`] judges; [`merkle`] and [`note`] are the public formats.
 
-mod durable;
 mod entry;
 mod error;
 mod index;

@@ -23,6 +23,7 @@
 pub mod audit;
 pub mod cli;
 pub mod config;
+mod durable;
 pub mod plan;
 pub mod purge;
 pub mod register;

@@ -155,9 +155,32 @@ pub fn run(rule: &Rule, state: &mut State, order: &Order<'_>) -> Result<Outcome,
         state.log.append(watch.now(), &Event::RuleReleased { rule: rule.name.to_string() }, Sync::Later)?;
     }
     let mut run = Run::begin(rule, state, order, &assessment, &name, watch)?;
-    let end = run.erase(&mut *store, &assessment)?;
-    let finished = run.finish(&mut *store, end)?;
-    Ok(Outcome::Ran(Box::new(finished)))
+    match run.erase(&mut *store, &assessment)? {
+        Erasure::Ended(end) => Ok(Outcome::Ran(Box::new(run.finish(&mut *store, end)?))),
+        Erasure::CommitUnknown(error) => {
+            drop(store);
+            resolve_unknown_commit(rule, state, &name, error, watch.now())
+        }
+    }
+}
+
+/// Only the store can say what became of the batch: it is asked the same way as after a crash, and never repeated.
+fn resolve_unknown_commit(
+    rule: &Rule,
+    state: &mut State,
+    name: &str,
+    error: StoreError,
+    now: Timestamp,
+) -> Result<Outcome, PurgeError> {
+    match recover::recover(state, name, now) {
+        Ok(()) => {}
+        Err(RecoverError::Store(error)) => return Ok(Outcome::Unresolved(error)),
+        Err(RecoverError::State(error)) => return Err(error.into()),
+    }
+    match state.register.last_run(rule.name.as_str())? {
+        Some(run) => Ok(Outcome::Ran(Box::new(run))),
+        None => Ok(Outcome::Unresolved(error)),
+    }
 }
 
 /// The moment as the guards want it.
@@ -213,7 +236,30 @@ struct End {
     reason: Option<String>,
 }
 
+/// How the erasing ended.
+#[derive(Debug)]
+enum Erasure {
+    /// With everything known.
+    Ended(End),
+    /// It is not known whether the last batch was committed; its keys are in flight.
+    CommitUnknown(StoreError),
+}
+
+impl From<End> for Erasure {
+    fn from(end: End) -> Erasure {
+        Erasure::Ended(end)
+    }
+}
+
 impl End {
+    /// At the end of the last walk.
+    fn of(remainder: Remainder) -> End {
+        match remainder.left {
+            0 => End { outcome: RunOutcome::Done, remainder, reason: None },
+            left => End { outcome: RunOutcome::Failed, remainder, reason: Some(format!("{left} records still match")) },
+        }
+    }
+
     fn early(outcome: RunOutcome, reason: impl ToString) -> End {
         End { outcome, remainder: Remainder::default(), reason: Some(reason.to_string()) }
     }
@@ -224,7 +270,13 @@ enum Walked {
     ToTheEnd,
     /// Holds were placed or lifted: the walk begins anew with these.
     HoldsChanged(Vec<HeldValue>),
-    Ended(End),
+    Ended(Erasure),
+}
+
+impl From<End> for Walked {
+    fn from(end: End) -> Walked {
+        Walked::Ended(end.into())
+    }
 }
 
 /// A run under way.
@@ -304,7 +356,7 @@ impl<'a> Run<'a> {
     }
 
     /// Walks until nothing that matched is left.
-    fn erase(&mut self, store: &mut dyn Store, assessment: &Assessment) -> Result<End, PurgeError> {
+    fn erase(&mut self, store: &mut dyn Store, assessment: &Assessment) -> Result<Erasure, PurgeError> {
         let mut holds = assessment.holds.clone();
         let mut walks = 0;
         loop {
@@ -313,23 +365,18 @@ impl<'a> Run<'a> {
             let before = self.erased;
             let mut walk = match store.walk(&selection) {
                 Ok(walk) => walk,
-                Err(error) => return Ok(End::early(RunOutcome::Failed, error)),
+                Err(error) => return Ok(End::early(RunOutcome::Failed, error).into()),
             };
             match self.batches(&mut *walk, &holds)? {
                 Walked::HoldsChanged(changed) => holds = changed,
-                Walked::Ended(end) => return Ok(end),
+                Walked::Ended(erasure) => return Ok(erasure),
                 Walked::ToTheEnd => {
                     walks += 1;
-                    let remainder = match walk.remainder() {
-                        Ok(remainder) => remainder,
-                        Err(error) => return Ok(End::early(RunOutcome::Failed, error)),
-                    };
-                    if remainder.left == 0 {
-                        return Ok(End { outcome: RunOutcome::Done, remainder, reason: None });
-                    }
-                    if walks == MOST_WALKS || self.erased == before {
-                        let reason = format!("{} records still match", remainder.left);
-                        return Ok(End { outcome: RunOutcome::Failed, remainder, reason: Some(reason) });
+                    let erased_something = self.erased > before;
+                    match walk.remainder() {
+                        Ok(remainder) if remainder.left > 0 && erased_something && walks < MOST_WALKS => {}
+                        Ok(remainder) => return Ok(End::of(remainder).into()),
+                        Err(error) => return Ok(End::early(RunOutcome::Failed, error).into()),
                     }
                 }
             }
@@ -349,16 +396,16 @@ impl<'a> Run<'a> {
                 Ok(Some(prepared)) if prepared.rows() == 0 => continue,
                 Ok(Some(prepared)) => prepared,
                 Err(error) => match self.pause_for(error) {
-                    Some(end) => return Ok(Walked::Ended(end)),
+                    Some(end) => return Ok(end.into()),
                     None => continue,
                 },
             };
             let rows = prepared.rows();
             if let Some(end) = self.beyond_the_ceiling(rows) {
-                return Ok(Walked::Ended(end));
+                return Ok(end.into());
             }
-            if let Some(end) = self.commit(prepared)? {
-                return Ok(Walked::Ended(end));
+            if let Some(erasure) = self.commit(prepared)? {
+                return Ok(Walked::Ended(erasure));
             }
             let rest = self.pacer.after(rows, started.elapsed());
             pace::sleep(rest, self.order.interrupt);
@@ -368,18 +415,16 @@ impl<'a> Run<'a> {
     /// Asked before every batch: was the process told to end, are purges stopped, has somebody placed a hold?
     fn may_not_go_on(&self, holds: &[HeldValue]) -> Option<Walked> {
         if self.order.interrupt.load(Ordering::Relaxed) {
-            return Some(Walked::Ended(End::early(RunOutcome::Interrupted, "the process was asked to end")));
+            return Some(End::early(RunOutcome::Interrupted, "the process was asked to end").into());
         }
         if self.state.paths.stop() == Stop::Set {
-            return Some(Walked::Ended(End::early(RunOutcome::Stopped, "purges were stopped")));
+            return Some(End::early(RunOutcome::Stopped, "purges were stopped").into());
         }
         match hold::effect(Some(&self.state.register), &self.rule.name, self.watch.now()) {
             Ok(HoldEffect::Rows(rows)) if rows == holds => None,
             Ok(HoldEffect::Rows(rows)) => Some(Walked::HoldsChanged(rows)),
-            Ok(HoldEffect::Whole(hold)) => {
-                Some(Walked::Ended(End::early(RunOutcome::Held, format!("hold {hold} was placed"))))
-            }
-            Err(error) => Some(Walked::Ended(End::early(RunOutcome::Held, error))),
+            Ok(HoldEffect::Whole(hold)) => Some(End::early(RunOutcome::Held, format!("hold {hold} was placed")).into()),
+            Err(error) => Some(End::early(RunOutcome::Held, error).into()),
         }
     }
 
@@ -403,7 +448,7 @@ impl<'a> Run<'a> {
     }
 
     /// Evidence, COMMIT, outcome. An error here leaves either a transaction that rolls back, or a batch in flight.
-    fn commit(&mut self, prepared: Box<dyn Prepared + '_>) -> Result<Option<End>, PurgeError> {
+    fn commit(&mut self, prepared: Box<dyn Prepared + '_>) -> Result<Option<Erasure>, PurgeError> {
         let (rows, children) = (prepared.rows(), prepared.children());
         self.order.watcher.reached(Step::Erased);
         self.header.batch += 1;
@@ -415,12 +460,11 @@ impl<'a> Run<'a> {
         self.order.watcher.reached(Step::Prepared);
         match prepared.commit() {
             Ok(()) => {}
-            // Only the store can say now what happened: the same way as after a crash.
-            Err(error @ StoreError::CommitUnknown { .. }) => return Ok(Some(End::early(RunOutcome::Failed, error))),
+            Err(error @ StoreError::CommitUnknown { .. }) => return Ok(Some(Erasure::CommitUnknown(error))),
             Err(error) => {
                 let event = Event::BatchRolledBack { run, batch, reason: error.to_string() };
                 self.state.log.append(self.watch.now(), &event, Sync::Now)?;
-                return Ok(self.pause_for(error));
+                return Ok(self.pause_for(error).map(Erasure::Ended));
             }
         }
         self.order.watcher.reached(Step::Committed);

@@ -253,9 +253,9 @@ pub fn assess(
     }
     guard_time(circumstances, store, &mut assessment);
     guard_holds(rule, circumstances, &mut assessment);
-    let counted = look(rule, store, &mut assessment);
-    match counted {
-        Ok(survey) => judge(rule, survey, circumstances, &mut assessment),
+    match look(rule, store, &mut assessment) {
+        Ok(Some(survey)) => judge(rule, survey, circumstances, &mut assessment),
+        Ok(None) => {}
         Err(reason) => assessment.reasons.push(reason),
     }
     assessment
@@ -285,19 +285,18 @@ fn guard_holds(rule: &Rule, circumstances: &Circumstances<'_>, assessment: &mut 
     }
 }
 
-/// Looks at the store as it is and counts.
-fn look(rule: &Rule, store: &mut dyn Store, assessment: &mut Assessment) -> Result<Survey, Reason> {
+/// Looks at the store as it is and counts, unless it is not as the rule needs it.
+fn look(rule: &Rule, store: &mut dyn Store, assessment: &mut Assessment) -> Result<Option<Survey>, Reason> {
     assessment.cutoff = rule.definition.cutoff(assessment.now)?;
-    let (refusals, warnings): (Vec<Finding>, Vec<Finding>) =
-        store.inspect(&rule.definition)?.into_iter().partition(|finding| finding.severity == Severity::Refusal);
+    let findings = store.inspect(&selection(rule, assessment))?;
+    let (refusals, warnings): (Vec<_>, Vec<_>) =
+        findings.into_iter().partition(|finding| finding.severity == Severity::Refusal);
     assessment.warnings = warnings;
     if !refusals.is_empty() {
-        let mut refusals = refusals.into_iter().map(Reason::Refused);
-        let last = refusals.next_back();
-        assessment.reasons.extend(refusals);
-        return last.map_or_else(|| Ok(Survey::default()), Err);
+        assessment.reasons.extend(refusals.into_iter().map(Reason::Refused));
+        return Ok(None);
     }
-    Ok(store.survey(&selection(rule, assessment))?)
+    Ok(Some(store.survey(&selection(rule, assessment))?))
 }
 
 /// The predicate that an assessment counted by.

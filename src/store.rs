@@ -150,12 +150,13 @@ pub enum Physical {
 
 /// Access to one store. Opening is [`open`].
 pub trait Store {
-    /// Looks at the real thing: does the target exist, is its key unique and not null, would a deletion reach further
-    /// than declared? A rule with a [`Severity::Refusal`] must not run.
+    /// Looks at the real thing: does the target exist, with every column that the rule or a hold names; is its key
+    /// unique and not null; would a deletion reach further than declared? A rule with a [`Severity::Refusal`] must not
+    /// run.
     ///
     /// # Errors
     /// The store cannot be read.
-    fn inspect(&mut self, rule: &Definition) -> Result<Vec<Finding>, StoreError>;
+    fn inspect(&mut self, selection: &Selection<'_>) -> Result<Vec<Finding>, StoreError>;
 
     /// Counts, with the same predicate that [`Store::walk`] erases by. Reads only.
     ///

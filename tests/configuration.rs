@@ -7,7 +7,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use forgetd::config::site::{
@@ -75,8 +77,31 @@ fn a_mistake_is_told_at_its_place_with_its_remedy(#[files("tests/bad-config/*.to
     let path = text.lines().next().unwrap().strip_prefix("# file: ").unwrap().to_owned();
     let mut sources = shipped_sources();
     put(&mut sources, &path, &text);
-    let told = Config::parse(sources).unwrap_err().to_string() + "\n";
+    let (exit, told) = checked_by_the_command(&sources);
+    assert_eq!(exit, Some(78));
     assert_data_eq!(told, Data::read_from(&case.with_extension("expected"), Some(DataFormat::Text)).raw());
+}
+
+/// Exit code and problems as `forgetd check` ends with and prints them, the directory's name aside.
+fn checked_by_the_command(sources: &Sources) -> (Option<i32>, String) {
+    let directory = tempfile::tempdir().unwrap();
+    let config = directory.path().join("config");
+    for below in ["", "processors", "sites"] {
+        fs::create_dir_all(config.join(below)).unwrap();
+        fs::set_permissions(config.join(below), fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    for source in sources.values() {
+        let path = config.join(&source.path);
+        fs::write(&path, &source.text).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+    }
+    let mut command = Command::new(env!("CARGO_BIN_EXE_forgetd"));
+    let output = command.args(["--config", "config", "check"]).current_dir(&directory).output().unwrap();
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), "");
+    let told = String::from_utf8(output.stderr).unwrap();
+    let problems = told.strip_prefix("forgetd: the configuration is invalid:\n").unwrap();
+    let below = |line: &str| line.strip_prefix("config/").unwrap_or(line).to_owned() + "\n";
+    (output.status.code(), problems.lines().map(below).collect())
 }
 
 #[test]

@@ -10,8 +10,8 @@ use std::io::{self, BufReader, Read};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 
-use super::durable;
 use super::merkle::Hash;
+use crate::durable;
 
 const RECORD: usize = Hash::LEN + size_of::<u64>();
 const RECORD_BYTES: u64 = 40;

@@ -15,9 +15,9 @@ use base64::engine::general_purpose::STANDARD;
 use ed25519_dalek::SigningKey;
 use rustix::rand::{GetRandomFlags, getrandom};
 
-use super::durable;
 use super::error::{AuditError, not_readable, not_writable};
 use super::note::{Checkpoint, TYPE_ED25519, VerifierKey, hex};
+use crate::durable;
 
 const PREFIX: &str = "PRIVATE+KEY+";
 /// Longer than any key line.

@@ -14,7 +14,6 @@ use std::path::Path;
 use jiff::Timestamp;
 
 use super::Paths;
-use super::durable;
 use super::entry::{Entry, Event};
 use super::error::{AuditError, not_readable, not_writable};
 use super::index::{self, Index, Record, Records};
@@ -23,6 +22,7 @@ use super::line::{self, LineFault, Lines, MAX_LINE, Next};
 use super::merkle::{Frontier, Hash};
 use super::note::Checkpoint;
 use super::start;
+use crate::durable;
 
 /// When an entry has to be on the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

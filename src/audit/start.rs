@@ -10,11 +10,11 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use super::Paths;
-use super::durable;
 use super::error::{AuditError, not_readable, not_writable};
 use super::key::Key;
 use super::merkle::Hash;
 use super::note::{Checkpoint, VerifierKey};
+use crate::durable;
 
 const DIR_MODE: u32 = 0o750;
 const KEY_DIR_MODE: u32 = 0o700;

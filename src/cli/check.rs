@@ -12,7 +12,7 @@ use crate::config::site::Site;
 use crate::config::{Config, Problems};
 use crate::plan::{self, Rule};
 use crate::safety;
-use crate::store::Severity;
+use crate::store::{Selection, Severity};
 
 /// How many runs ahead an operator wants to see to believe a schedule.
 const NEXT_RUNS: usize = 3;
@@ -57,7 +57,7 @@ pub(super) fn run(directory: &Path, options: &CheckOptions, output: &Output) -> 
     };
     let now = session::clock()?.wall;
     let rules = plan::derive(&config);
-    let stores = if options.stores { look_at_stores(&rules) } else { Vec::new() };
+    let stores = if options.stores { look_at_stores(&rules, now) } else { Vec::new() };
     let checked = Checked {
         valid: true,
         problems: &Problems(Vec::new()),
@@ -82,11 +82,12 @@ fn checked_site<'a>(site: &'a Site, rules: &[Rule], now: Timestamp) -> CheckedSi
     }
 }
 
-fn look_at_stores(rules: &[Rule]) -> Vec<StoreFinding> {
+fn look_at_stores(rules: &[Rule], now: Timestamp) -> Vec<StoreFinding> {
     let mut findings = Vec::new();
     for rule in rules {
         let name = || rule.name.to_string();
-        match safety::open_store(rule).inspect(&rule.definition) {
+        let selection = Selection { rule: &rule.definition, now, cutoff: None, holds: Vec::new() };
+        match safety::open_store(rule).inspect(&selection) {
             Ok(found) => findings.extend(found.into_iter().map(|finding| StoreFinding {
                 rule: name(),
                 severity: if finding.severity == Severity::Refusal { "refused" } else { "warning" },

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 
 use crate::audit::{AuditError, Event, Log, Sync};
 use crate::config::{Config, hex};
+use crate::durable;
 use crate::plan::{Rule, RuleName};
 use crate::register::{FILE_NAME, Recorded, Register, RegisterError};
 use crate::safety::{Stop, approval};
@@ -131,14 +132,8 @@ impl State {
         }
         create_directory(&dir.join("wake"), DIRECTORY_MODE)?;
         // SQLite gives its side files the mode of the database: created closed, they all are.
-        let register = paths.register();
-        fs::OpenOptions::new()
-            .append(true)
-            .create(true)
-            .mode(0o600)
-            .open(&register)
-            .map_err(StateError::file(&register))?;
-        let register = Register::open(&register)?;
+        open_private(&paths.register())?;
+        let register = Register::open(&paths.register())?;
         let log = Log::open(&paths.audit(), &paths.key(), now)?;
         Ok(State { paths, register, log })
     }
@@ -184,7 +179,17 @@ fn in_bounds(changes: &[String]) -> Vec<String> {
 }
 
 fn create_directory(path: &Path, mode: u32) -> Result<(), StateError> {
-    fs::DirBuilder::new().recursive(true).mode(mode).create(path).map_err(StateError::file(path))
+    durable::make_dir(path, mode).map_err(StateError::file(path))
+}
+
+/// Opens, creating it where needed, a file that only the state's owner may read.
+pub(crate) fn open_private(path: &Path) -> Result<fs::File, StateError> {
+    let open = || {
+        let file = fs::OpenOptions::new().append(true).create(true).mode(0o600).open(path)?;
+        durable::give_to_owner(&file, path)?;
+        Ok(file)
+    };
+    open().map_err(StateError::file(path))
 }
 
 /// The name under which a rule's lock and batch in flight are filed: rule names may hold any character.
@@ -202,12 +207,7 @@ impl RuleLock {
     /// `None` where another process, or another thread, runs the rule.
     pub(super) fn try_acquire(paths: &StatePaths, name: &str) -> Result<Option<RuleLock>, StateError> {
         let path = paths.locks().join(name);
-        let file = fs::OpenOptions::new()
-            .append(true)
-            .create(true)
-            .mode(0o600)
-            .open(&path)
-            .map_err(StateError::file(&path))?;
+        let file = open_private(&path)?;
         match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(Some(RuleLock { _file: file })),
             Err(error) if error == rustix::io::Errno::WOULDBLOCK => Ok(None),

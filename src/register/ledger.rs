@@ -25,7 +25,6 @@ pub struct Approval {
 
 /// A duty to keep that suspends erasure.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
 pub struct Hold {
     /// Its number.
     #[serde(rename = "hold")]
@@ -77,7 +76,6 @@ pub struct RunStart<'a> {
 
 /// The outcome of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
 pub struct FinishedRun {
     /// Its id.
     pub run: String,

@@ -55,9 +55,9 @@ impl Register {
     /// The register cannot be read.
     pub fn site_since(&self, site: &str) -> Result<Option<Timestamp>, RegisterError> {
         let read = || -> rusqlite::Result<Option<String>> {
-            let sql = "SELECT min(applied_at) FROM configuration_versions WHERE EXISTS \
-                       (SELECT 1 FROM sites WHERE site = ?1 AND valid_until IS NULL) \
-                       AND applied_at >= (SELECT min(valid_from) FROM sites WHERE site = ?1)";
+            // A version that begins when another one ends continues it.
+            let sql = "SELECT max(valid_from) FROM sites AS begun WHERE site = ?1 AND NOT EXISTS \
+                       (SELECT 1 FROM sites WHERE site = begun.site AND valid_until = begun.valid_from)";
             self.db.prepare_cached(sql)?.query_row([site], |row| row.get(0))
         };
         let since = read().map_err(|source| self.query_error(source))?;

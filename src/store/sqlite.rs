@@ -2,15 +2,18 @@
 //!
 //! The file is somebody else's. It is opened as its owner or not at all, its journal mode and format stay as they
 //! are, its locks are waited for with a bound, and deleted content is overwritten (`secure_delete`). The predicate
-//! of a rule is built once, in [`predicate`], and every statement that counts or erases is made from it.
+//! of a rule is built once, in `predicate`, and every statement that counts or erases is made from it.
 
+mod batch;
 mod connection;
 mod functions;
 mod in_flight;
 mod inspect;
+mod keys;
 mod predicate;
 mod reach;
 mod schema;
+mod statements;
 mod survey;
 mod walk;
 
@@ -22,7 +25,6 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 
 use super::{Finding, Physical, Resolution, Selection, Store, StoreError, Survey, Walk};
-use crate::plan::Definition;
 use connection::{Access, Database};
 use predicate::Predicate;
 
@@ -52,8 +54,8 @@ impl Sqlite {
 }
 
 impl Store for Sqlite {
-    fn inspect(&mut self, rule: &Definition) -> Result<Vec<Finding>, StoreError> {
-        inspect::inspect(self.database(Access::Reading)?, rule)
+    fn inspect(&mut self, selection: &Selection<'_>) -> Result<Vec<Finding>, StoreError> {
+        inspect::inspect(self.database(Access::Reading)?, selection)
     }
 
     fn survey(&mut self, selection: &Selection<'_>) -> Result<Survey, StoreError> {

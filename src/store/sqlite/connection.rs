@@ -58,20 +58,15 @@ impl Database {
     }
 
     fn check_usable(&self) -> Result<(), StoreError> {
-        let unavailable =
-            |reason: &str| StoreError::Unavailable { place: self.place.clone(), reason: reason.to_owned() };
-        match self.connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(())) {
-            Ok(()) => {}
-            Err(error) if error.sqlite_error_code() == Some(ErrorCode::NotADatabase) => {
-                return Err(unavailable("this is no SQLite database, or it is encrypted"));
-            }
-            Err(error) => return Err(self.error(&error)),
+        let is_readonly = self.run(|connection| {
+            connection.query_row("SELECT count(*) FROM main.sqlite_schema", [], |_| Ok(()))?;
+            connection.is_readonly("main")
+        })?;
+        if is_readonly {
+            let reason = "the file cannot be written: records in it cannot be erased".to_owned();
+            return Err(StoreError::Unavailable { place: self.place.clone(), reason });
         }
-        match self.connection.is_readonly("main") {
-            Ok(false) => Ok(()),
-            Ok(true) => Err(unavailable("the file cannot be written; records in it cannot be erased")),
-            Err(error) => Err(self.error(&error)),
-        }
+        Ok(())
     }
 
     /// Lets the statements that follow change records, or not.
@@ -91,6 +86,9 @@ impl Database {
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
                 let waited_ms = u64::try_from(LOCK_WAIT.as_millis()).unwrap_or(u64::MAX);
                 StoreError::Busy { place, waited_ms }
+            }
+            Some(ErrorCode::NotADatabase) => {
+                StoreError::Unavailable { place, reason: "this is no SQLite database, or it is encrypted".to_owned() }
             }
             _ => StoreError::Failed { place, reason: describe(error).to_owned() },
         }

@@ -6,79 +6,15 @@
 //! renumbers rowids only where they are not the declared key, and then they are not what is written here.
 
 use jiff::Timestamp;
-use rusqlite::types::{ToSqlOutput, ValueRef};
-use rusqlite::{Connection, ToSql, Transaction, TransactionBehavior};
+use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use super::connection::Database;
+use super::keys::{Key, Keys};
 use super::predicate::Predicate;
 use crate::store::{Resolution, Selection, StoreError};
 
 /// First byte of the encoding.
 const VERSION: u8 = 1;
-
-/// A key that is not the rowid, byte for byte: text need not be valid UTF-8.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) enum Key {
-    /// INTEGER.
-    Integer(i64),
-    /// REAL.
-    Real(f64),
-    /// TEXT.
-    Text(Vec<u8>),
-    /// BLOB.
-    Blob(Vec<u8>),
-}
-
-impl Key {
-    /// The key that a query gave; `None` for NULL, which is none.
-    pub(super) fn new(value: ValueRef<'_>) -> Option<Key> {
-        match value {
-            ValueRef::Null => None,
-            ValueRef::Integer(number) => Some(Key::Integer(number)),
-            ValueRef::Real(number) => Some(Key::Real(number)),
-            ValueRef::Text(text) => Some(Key::Text(text.to_vec())),
-            ValueRef::Blob(blob) => Some(Key::Blob(blob.to_vec())),
-        }
-    }
-}
-
-impl ToSql for Key {
-    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        Ok(ToSqlOutput::Borrowed(match self {
-            Key::Integer(number) => ValueRef::Integer(*number),
-            Key::Real(number) => ValueRef::Real(*number),
-            Key::Text(text) => ValueRef::Text(text),
-            Key::Blob(blob) => ValueRef::Blob(blob),
-        }))
-    }
-}
-
-/// Keys of one batch.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) enum Keys {
-    /// Keys that are rowids, ascending.
-    Integers(Vec<i64>),
-    /// Keys of any other kind.
-    Values(Vec<Key>),
-}
-
-impl Keys {
-    /// How many.
-    pub(super) fn len(&self) -> usize {
-        match self {
-            Keys::Integers(keys) => keys.len(),
-            Keys::Values(keys) => keys.len(),
-        }
-    }
-
-    /// The key at `index`.
-    pub(super) fn get(&self, index: usize) -> Option<Key> {
-        match self {
-            Keys::Integers(keys) => keys.get(index).copied().map(Key::Integer),
-            Keys::Values(keys) => keys.get(index).cloned(),
-        }
-    }
-}
 
 /// A batch as it is written down.
 #[derive(Debug, PartialEq)]
@@ -98,7 +34,7 @@ pub(super) fn encode(selection: &Selection<'_>, keys: &Keys) -> Vec<u8> {
         Keys::Integers(keys) => {
             bytes.push(0);
             let mut previous = 0_i64;
-            for key in keys {
+            for key in keys.iter().rev() {
                 push_varint(&mut bytes, key.wrapping_sub(previous).cast_unsigned());
                 previous = *key;
             }

@@ -8,7 +8,7 @@ use super::reach;
 use super::schema::{ColumnFacts, KeyShape, TableFacts, create_index};
 use crate::config::site::{Child, Scalar, Unparsed};
 use crate::plan::{Action, Definition, Target, When};
-use crate::store::{Finding, Severity, StoreError};
+use crate::store::{Finding, Selection, Severity, StoreError};
 
 /// What was found so far.
 #[derive(Debug, Default)]
@@ -25,12 +25,14 @@ impl Findings {
     }
 }
 
-/// Looks at everything that `rule` relies on.
-pub(super) fn inspect(database: &mut Database, rule: &Definition) -> Result<Vec<Finding>, StoreError> {
+/// Looks at everything that the rule and its holds rely on.
+pub(super) fn inspect(database: &mut Database, selection: &Selection<'_>) -> Result<Vec<Finding>, StoreError> {
+    let rule = selection.rule;
     let mut findings = Findings::default();
     let facts = database.run(|connection| real_table(connection, &rule.target.table, &mut findings))?;
     let Some(facts) = facts else { return Ok(findings.0) };
-    for column in columns(rule) {
+    let held = selection.holds.iter().map(|hold| hold.column.as_str());
+    for column in columns(rule).chain(held) {
         require_column(&facts, &rule.target.table, column, &mut findings);
     }
     database.run(|connection| children(connection, rule, &mut findings))?;
@@ -41,8 +43,8 @@ pub(super) fn inspect(database: &mut Database, rule: &Definition) -> Result<Vec<
     database.run(|connection| key(connection, &rule.target, &facts, &mut findings))?;
     time_index(rule, &facts, &mut findings);
     changed_column(rule, &facts, &mut findings);
-    if facts.key_shape(&rule.target.key).is_some() {
-        reach::triggers(database, rule, &facts, &mut findings)?;
+    if let Some(shape) = facts.key_shape(&rule.target.key) {
+        reach::triggers(database, rule, &shape, &mut findings)?;
         database.run(|connection| reach::foreign_keys(connection, rule, &mut findings))?;
     }
     Ok(findings.0)

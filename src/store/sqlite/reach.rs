@@ -10,8 +10,8 @@ use rusqlite::{Connection, Row};
 use super::connection::Database;
 use super::inspect::Findings;
 use super::predicate::Predicate;
-use super::schema::TableFacts;
-use super::walk::Statements;
+use super::schema::KeyShape;
+use super::statements::Statements;
 use crate::config::site::{Child, SideEffect};
 use crate::plan::{Action, Definition};
 use crate::store::{Selection, StoreError};
@@ -21,7 +21,7 @@ use crate::store::{Selection, StoreError};
 pub(super) fn triggers(
     database: &mut Database,
     rule: &Definition,
-    facts: &TableFacts,
+    shape: &KeyShape,
     findings: &mut Findings,
 ) -> Result<(), StoreError> {
     let fired = Arc::new(Mutex::new(BTreeSet::new()));
@@ -32,9 +32,9 @@ pub(super) fn triggers(
         }
         Authorization::Allow
     };
-    let statements = statements(database, rule, facts)?;
+    let statements = statements(database, rule, shape)?;
     database.connection.authorizer(Some(note)).map_err(|error| database.error(&error))?;
-    let compiled = statements.iter().try_for_each(|sql| database.connection.prepare(sql).map(drop));
+    let compiled = statements.changing().try_for_each(|sql| database.connection.prepare(sql).map(drop));
     let no_longer = None::<fn(AuthContext<'_>) -> Authorization>;
     database.connection.authorizer(no_longer).map_err(|error| database.error(&error))?;
     if let Err(error) = compiled {
@@ -55,12 +55,11 @@ pub(super) fn triggers(
 }
 
 /// The moment does not matter: only the text of the statements does.
-fn statements(database: &Database, rule: &Definition, facts: &TableFacts) -> Result<Vec<String>, StoreError> {
-    let Some(shape) = facts.key_shape(&rule.target.key) else { return Ok(Vec::new()) };
+fn statements(database: &Database, rule: &Definition, shape: &KeyShape) -> Result<Statements, StoreError> {
     let moment = Timestamp::UNIX_EPOCH;
     let selection = Selection { rule, now: moment, cutoff: Some(moment), holds: Vec::new() };
     let predicate = database.run(|connection| Predicate::new(connection, &selection))?;
-    Ok(Statements::new(&predicate, &shape, &rule.action).into_all())
+    Ok(Statements::new(&predicate, shape, &rule.action))
 }
 
 /// While a statement is compiled SQLite knows names of the schema, and no record: its message may be shown.

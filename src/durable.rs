@@ -9,7 +9,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// Replaces `path` by a file with this content, in one step: written aside, synced, renamed, directory synced.
-pub(super) fn replace(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
+pub(crate) fn replace(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
     let aside = aside(path);
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&aside)?;
     give_to_owner(&file, path)?;
@@ -19,13 +19,13 @@ pub(super) fn replace(path: &Path, content: &[u8], mode: u32) -> io::Result<()> 
 }
 
 /// Renames within a directory, durably.
-pub(super) fn rename(from: &Path, to: &Path) -> io::Result<()> {
+pub(crate) fn rename(from: &Path, to: &Path) -> io::Result<()> {
     std::fs::rename(from, to)?;
     sync_parent(to)
 }
 
 /// Makes a directory, and those above it, unless it is there.
-pub(super) fn make_dir(path: &Path, mode: u32) -> io::Result<()> {
+pub(crate) fn make_dir(path: &Path, mode: u32) -> io::Result<()> {
     if path.is_dir() {
         return Ok(());
     }
@@ -35,12 +35,12 @@ pub(super) fn make_dir(path: &Path, mode: u32) -> io::Result<()> {
 }
 
 /// Syncs the directory that holds `path`: until then a new name in it may not outlive a power cut.
-pub(super) fn sync_parent(path: &Path) -> io::Result<()> {
+pub(crate) fn sync_parent(path: &Path) -> io::Result<()> {
     File::open(parent(path))?.sync_all()
 }
 
 /// Gives what root just created to the owner of the directory it stands in.
-pub(super) fn give_to_owner(file: &File, path: &Path) -> io::Result<()> {
+pub(crate) fn give_to_owner(file: &File, path: &Path) -> io::Result<()> {
     if !rustix::process::geteuid().is_root() {
         return Ok(());
     }
@@ -52,7 +52,7 @@ pub(super) fn give_to_owner(file: &File, path: &Path) -> io::Result<()> {
 }
 
 /// The name under which a file is written before it takes its place.
-pub(super) fn aside(path: &Path) -> PathBuf {
+pub(crate) fn aside(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".new");
     PathBuf::from(name)
