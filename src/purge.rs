@@ -17,6 +17,7 @@ use std::time::Instant;
 
 use jiff::{SignedDuration, Timestamp};
 
+use recover::Cause;
 pub use recover::{RecoverError, recover_all};
 pub use state::{State, StateError, StatePaths};
 
@@ -46,7 +47,7 @@ pub struct Order<'a> {
     pub clock: &'a ClockSample,
     /// Why the rule's configuration is in doubt, where it is.
     pub suspended: Option<&'a str>,
-    /// Set when the process was asked to end: the run ends after the batch under way.
+    /// Set when the process ends, or the rule is no longer what it was: the run ends after the batch under way.
     pub interrupt: &'a AtomicBool,
     /// Is told every step.
     pub watcher: &'a dyn Watcher,
@@ -139,7 +140,7 @@ pub fn run(rule: &Rule, state: &mut State, order: &Order<'_>) -> Result<Outcome,
     let name = state::file_name(&rule.name);
     let Some(_lock) = RuleLock::try_acquire(&state.paths, &name)? else { return Ok(Outcome::Busy) };
     let watch = Stopwatch::start(order.clock.wall);
-    match recover::recover(state, &name, watch.now()) {
+    match recover::recover(state, &name, &Cause::ProcessEnded, watch.now()) {
         Ok(()) => {}
         Err(RecoverError::Store(error)) => return Ok(Outcome::Unresolved(error)),
         Err(RecoverError::State(error)) => return Err(error.into()),
@@ -151,9 +152,7 @@ pub fn run(rule: &Rule, state: &mut State, order: &Order<'_>) -> Result<Outcome,
         return Ok(Outcome::NotReady(Box::new(assessment)));
     }
     state.register.keep_clock_sample(order.clock)?;
-    if state.register.note_released(rule.name.as_str())? {
-        state.log.append(watch.now(), &Event::RuleReleased { rule: rule.name.to_string() }, Sync::Later)?;
-    }
+    note_released(rule, state, watch.now())?;
     let mut run = Run::begin(rule, state, order, &assessment, &name, watch)?;
     match run.erase(&mut *store, &assessment)? {
         Erasure::Ended(end) => Ok(Outcome::Ran(Box::new(run.finish(&mut *store, end)?))),
@@ -172,7 +171,7 @@ fn resolve_unknown_commit(
     error: StoreError,
     now: Timestamp,
 ) -> Result<Outcome, PurgeError> {
-    match recover::recover(state, name, now) {
+    match recover::recover(state, name, &Cause::CommitUnknown(&error), now) {
         Ok(()) => {}
         Err(RecoverError::Store(error)) => return Ok(Outcome::Unresolved(error)),
         Err(RecoverError::State(error)) => return Err(error.into()),
@@ -194,10 +193,10 @@ pub fn circumstances<'a>(state: &'a State, order: &Order<'a>) -> Circumstances<'
     }
 }
 
-/// Records that a rule is held, when that is news.
+/// Records that a rule is held, when that is news. The entry comes first: told twice is better than never.
 fn note_held(rule: &Rule, state: &mut State, assessment: &Assessment, now: Timestamp) -> Result<(), PurgeError> {
-    let name = rule.name.as_str();
-    if state.register.note_held(name, &assessment.reason_codes(), now)? {
+    let (name, codes) = (rule.name.as_str(), assessment.reason_codes());
+    if state.register.held_reason(name)?.as_ref() != Some(&codes) {
         let event = Event::RuleHeld {
             rule: name.to_owned(),
             reason: assessment.reason(),
@@ -206,6 +205,17 @@ fn note_held(rule: &Rule, state: &mut State, assessment: &Assessment, now: Times
         };
         state.log.append(now, &event, Sync::Later)?;
         state.log.checkpoint()?;
+        state.register.note_held(name, &codes, now)?;
+    }
+    Ok(())
+}
+
+/// Records that a rule is no longer held, where it was.
+fn note_released(rule: &Rule, state: &mut State, now: Timestamp) -> Result<(), PurgeError> {
+    let name = rule.name.as_str();
+    if state.register.held_reason(name)?.is_some() {
+        state.log.append(now, &Event::RuleReleased { rule: name.to_owned() }, Sync::Later)?;
+        state.register.note_released(name)?;
     }
     Ok(())
 }
@@ -415,7 +425,7 @@ impl<'a> Run<'a> {
     /// Asked before every batch: was the process told to end, are purges stopped, has somebody placed a hold?
     fn may_not_go_on(&self, holds: &[HeldValue]) -> Option<Walked> {
         if self.order.interrupt.load(Ordering::Relaxed) {
-            return Some(End::early(RunOutcome::Interrupted, "the process was asked to end").into());
+            return Some(End::early(RunOutcome::Interrupted, "it was told to end after the batch under way").into());
         }
         if self.state.paths.stop() == Stop::Set {
             return Some(End::early(RunOutcome::Stopped, "purges were stopped").into());

@@ -45,7 +45,7 @@ fn list(log: &Path, options: &AuditListOptions, output: &Output) -> Ended {
         selected.drain(..selected.len().saturating_sub(last));
     }
     output.result(&serde_json::json!({ "entries": selected }), |output| {
-        output.table(&["ENTRY", "TIME", "KIND", "WHAT"], selected.iter().map(row).collect());
+        output.table(&["ENTRY", "TIME", "KIND", "WHAT"], &selected.iter().map(row).collect::<Vec<_>>());
     });
     Ok(Exit::Done)
 }

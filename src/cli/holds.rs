@@ -17,11 +17,11 @@ use crate::register::{NewHold, Register};
 use crate::safety::hold::day_of;
 
 pub(super) fn add(directory: &Path, options: &HoldOptions, output: &Output) -> Ended {
-    let (mut state, clock) = open_state(directory)?;
-    let now = clock.wall;
-    if options.until < day_of(now) {
+    if options.until < day_of(clock()?.wall) {
         return Err(Failure::usage(format!("--until {} is in the past: the hold would hold nothing", options.until)));
     }
+    let (mut state, clock) = open_state(directory)?;
+    let now = clock.wall;
     warn_if_nothing_matches(directory, &options.rule, output);
     let hold = NewHold {
         prefix: &options.rule,
@@ -71,7 +71,10 @@ pub(super) fn list(directory: &Path, output: &Output) -> Ended {
                 instant(hold.added_at),
             ]
         };
-        output.table(&["HOLD", "RULES", "COVERS", "UNTIL", "REASON", "PLACED"], holds.iter().map(row).collect());
+        output.table(
+            &["HOLD", "RULES", "COVERS", "UNTIL", "REASON", "PLACED"],
+            &holds.iter().map(row).collect::<Vec<_>>(),
+        );
     });
     Ok(Exit::Done)
 }
@@ -101,7 +104,8 @@ fn stop(directory: &Path, output: &Output) -> Ended {
         .and_then(|file| file.sync_all())
         .map_err(|error| Failure::new(Exit::Failed, format!("{}: {error}", switch.display())))?;
     output.result(&json!({ "stopped": true }), |output| {
-        output.line(format!("{}: no batch begins until `forgetd stop-purges --lift`.", output.attention("Stopped")));
+        let until = output.advice("`forgetd stop-purges --lift`");
+        output.line(format!("{}: no batch begins until {until}.", output.attention("Stopped")));
     });
     let (mut state, clock) = open_state(directory)?;
     state.log.append(clock.wall, &Event::PurgesStopped { uid: uid() }, Sync::Now)?;

@@ -117,10 +117,10 @@ fn print(purged: &[Purged], output: &Output) {
             run.left.map_or_else(|| "-".to_owned(), count),
         ]
     };
-    output.table(&["RULE", "OUTCOME", "ERASED", "CHILDREN", "LEFT"], purged.iter().map(row).collect());
+    output.table(&["RULE", "OUTCOME", "ERASED", "CHILDREN", "LEFT"], &purged.iter().map(row).collect::<Vec<_>>());
     for run in purged {
         if let Some(reason) = &run.reason {
-            output.line(format!("{}: {reason}", run.rule));
+            output.line(format!("{}: {}", run.rule, output.advice(reason)));
         }
         if let Some(pending) = &run.pending {
             output.line(format!("{}: physically pending: {pending}", run.rule));

@@ -116,7 +116,7 @@ fn print(facts: &Facts, versions: Versions, output: &Output) {
             }
             cells
         };
-        output.table(&header, rows.iter().map(row).collect());
+        output.table(&header, &rows.iter().map(row).collect::<Vec<_>>());
         output.line("");
     }
 }
