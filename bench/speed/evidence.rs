@@ -2,16 +2,15 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::Duration;
 
 use forgetd::audit::{Event, Log, Sync};
 
-use crate::figures::now;
+use crate::figures::{Took, now};
 use crate::installation;
 
 /// Writes a log of `entries` entries in the proportion in which a daemon does, and verifies it with the built program
 /// `rounds` times.
-pub(crate) fn verify(dir: &Path, entries: u64, rounds: usize) -> Vec<Duration> {
+pub(crate) fn verify(dir: &Path, entries: u64, rounds: usize) -> Vec<Took> {
     let (log, key) = (dir.join("audit"), dir.join("audit.key"));
     let _absent = (fs::remove_dir_all(&log), fs::remove_file(&key));
     write(&log, &key, entries);

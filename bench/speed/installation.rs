@@ -6,9 +6,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::Value;
+
+use crate::figures::{Took, measured};
 
 /// The program.
 const FORGETD: &str = env!("CARGO_BIN_EXE_forgetd");
@@ -35,7 +37,7 @@ pub(crate) struct Installation {
 
 /// What a purge took.
 pub(crate) struct Purge {
-    pub(crate) took: Duration,
+    pub(crate) took: Took,
     /// Peak resident memory of the process, in KiB.
     pub(crate) peak_kib: u64,
     pub(crate) erased: u64,
@@ -87,10 +89,8 @@ impl Installation {
 
     /// `forgetd purge`, from its start to its end.
     pub(crate) fn purge(&self) -> Purge {
-        let started = Instant::now();
-        let child = self.command(&["purge", "--yes", "--json", RULE]).spawn().unwrap();
-        let (output, peak_kib) = watched(child);
-        let took = started.elapsed();
+        let mut purge = self.command(&["purge", "--yes", "--json", RULE]);
+        let ((output, peak_kib), took) = measured(|| watched(purge.spawn().unwrap()));
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let run = &json(&output)["runs"][0];
         assert_eq!((run["outcome"].as_str(), run["left"].as_u64()), (Some("done"), Some(0)), "{run}");
@@ -116,12 +116,10 @@ impl Installation {
 }
 
 /// `forgetd audit verify` over the log in `log`.
-pub(crate) fn verify(log: &Path) -> Duration {
+pub(crate) fn verify(log: &Path) -> Took {
     let mut command = Command::new(FORGETD);
     command.args(["audit", "verify", "--json", "--log"]).arg(log);
-    let started = Instant::now();
-    finished(command, &[0]);
-    started.elapsed()
+    measured(|| finished(command, &[0])).1
 }
 
 fn finished(mut command: Command, accepted: &[i32]) -> Output {

@@ -23,7 +23,7 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
-use figures::{grouped, head, median, millis, row, seconds, spread};
+use figures::{Took, grouped, head, measured, median, millis, processor, row, spread, wall};
 use installation::{Installation, Pace};
 use peers::Peer;
 use table::{Order, Template};
@@ -85,7 +85,7 @@ impl Bench {
     /// forgetd beside the loops.
     fn speed(&self, order: Order) {
         let template = Template::write(&self.dir, ROWS, order);
-        let mut loops: [Vec<Duration>; Peer::ALL.len()] = Default::default();
+        let mut loops: [Vec<Took>; Peer::ALL.len()] = Default::default();
         let (mut ours, mut peaks) = (Vec::new(), Vec::new());
         for _ in 0..ROUNDS {
             for (peer, took) in Peer::ALL.into_iter().zip(&mut loops) {
@@ -102,16 +102,16 @@ impl Bench {
             order.name(),
             template.bytes() / 1_000_000
         );
-        head(&title, &["contestant", "seconds", "rows/s", "time of the loop ÷ its own"]);
-        let baseline = seconds(&loops[0]);
+        head(&title, &["contestant", "seconds", "rows/s", "times as fast as the first", "processor seconds"]);
+        let baseline = wall(&loops[0]);
         let names = Peer::ALL.map(Peer::name).into_iter().chain(["**forgetd purge, evidence included**"]);
-        for (name, took) in names.zip(loops.iter().chain([&ours])) {
-            let took = seconds(took);
-            let gains: Vec<f64> = baseline.iter().zip(&took).map(|(loop_took, took)| loop_took / took).collect();
+        for (name, all) in names.zip(loops.iter().chain([&ours])) {
+            let took = wall(all);
+            let gains: Vec<f64> = baseline.iter().zip(&took).map(|(first, took)| first / took).collect();
             let rate = grouped(f64::from(template.expired()) / median(&took));
-            row(&[name, &spread(&took), &rate, &spread(&gains)]);
+            row(&[name, &spread(&took), &rate, &spread(&gains), &spread(&processor(all))]);
         }
-        let ratios: Vec<f64> = seconds(&ours).iter().zip(&baseline).map(|(ours, theirs)| ours / theirs).collect();
+        let ratios: Vec<f64> = wall(&ours).iter().zip(&baseline).map(|(ours, theirs)| ours / theirs).collect();
         match order {
             Order::Time => verdict("time against the loop", median(&ratios), "≤", SLOWEST_IN_TIME_ORDER),
             Order::Random => verdict("gain over the loop", 1.0 / median(&ratios), "≥", LEAST_GAIN_IN_RANDOM_ORDER),
@@ -119,10 +119,10 @@ impl Bench {
         verdict("peak memory in MiB", mebibytes(*peaks.iter().max().unwrap()), "≤", MOST_MEMORY_MIB);
     }
 
-    fn peer(&self, template: &Template, peer: Peer) -> Duration {
+    fn peer(&self, template: &Template, peer: Peer) -> Took {
         let path = self.dir.join("peer.db");
         template.copy_to(&path);
-        let took = peer.purge(&path);
+        let ((), took) = measured(|| peer.purge(&path));
         assert_eq!(peers::rows(&path), template.rows - template.expired());
         table::remove(&path);
         took
@@ -157,11 +157,12 @@ impl Bench {
         let ((), alone) = application::beside(&installation.database(), || thread::sleep(ALONE));
         print("nobody", ALONE, &alone);
         let (purge, with) = application::beside(&installation.database(), || installation.purge());
-        print("forgetd purge, default pace", purge.took, &with);
+        print("forgetd purge, default pace", purge.took.wall, &with);
         for peer in Peer::ALL {
             template.copy_to(&installation.database());
-            let (took, with) = application::beside(&installation.database(), || peer.purge(&installation.database()));
-            print(peer.name(), took, &with);
+            let database = installation.database();
+            let (((), took), with) = application::beside(&database, || measured(|| peer.purge(&database)));
+            print(peer.name(), took.wall, &with);
         }
         table::remove(&installation.database());
     }
@@ -173,14 +174,14 @@ impl Bench {
             let template = Template::write(&self.dir, MANY_ROWS, order);
             let purge = self.forgetd(&template, Pace::Full);
             let peak = format!("{:.1} MiB", mebibytes(purge.peak_kib));
-            let took = format!("{:.1}", purge.took.as_secs_f64());
+            let took = format!("{:.1}", purge.took.wall.as_secs_f64());
             row(&[&grouped(MANY_ROWS.into()), order.name(), &peak, &took]);
         }
     }
 
     /// How fast evidence is verified.
     fn verify(&self) {
-        let took = seconds(&evidence::verify(&self.dir, ENTRIES, ROUNDS));
+        let took = wall(&evidence::verify(&self.dir, ENTRIES, ROUNDS));
         let entries = f64::from(u32::try_from(ENTRIES).unwrap());
         println!("\n`forgetd audit verify`, {} entries: {} s", grouped(entries), spread(&took));
         verdict("entries/s", entries / median(&took), "≥", SLOWEST_VERIFICATION);

@@ -16,9 +16,11 @@ pub(super) fn survey(connection: &Connection, predicate: &Predicate) -> Result<S
         Some(free) => count(connection, predicate, &format!("{} AND NOT ({free})", predicate.due))?,
         None => 0,
     };
-    let undatable = match &predicate.judged {
-        Some(judged) => total - count(connection, predicate, &format!("{} AND {judged}", predicate.scope))?,
-        None => 0,
+    let undatable = match (&predicate.judged, &predicate.not_due) {
+        (None, _) => 0,
+        // Half the work of a night: rows that are due were counted already.
+        (Some(_), Some(not_due)) => total - matches - on_hold - count(connection, predicate, not_due)?,
+        (Some(judged), None) => total - count(connection, predicate, &format!("{} AND {judged}", predicate.scope))?,
     };
     let survey = Survey { total, matches, on_hold, undatable, oldest, ..Survey::default() };
     match (&predicate.instant, &predicate.judged) {
