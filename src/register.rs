@@ -13,7 +13,7 @@ mod show;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 pub use facts::{FACT_TABLES, FactTable};
 pub use in_force::{InForce, NothingInForce};
@@ -29,6 +29,9 @@ const SCHEMA_VERSION: i64 = 1;
 
 /// Another process writes for milliseconds; whoever waits longer than this has found a fault.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Between two attempts at what SQLite does not wait for.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// The register's file below the state directory.
 pub const FILE_NAME: &str = "register.db";
@@ -140,9 +143,23 @@ impl Register {
     }
 
     fn configure(&self) -> rusqlite::Result<()> {
-        self.db.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
+        self.write_ahead()?;
         self.db.pragma_update(None, "synchronous", "FULL")?;
         self.db.pragma_update(None, "foreign_keys", true)
+    }
+
+    /// SQLite does not wait by itself for whoever else has just opened a new file and wants the same.
+    fn write_ahead(&self) -> rusqlite::Result<()> {
+        let mut pauses = BUSY_TIMEOUT.as_millis() / PAUSE.as_millis();
+        loop {
+            match self.db.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(())) {
+                Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) && pauses > 0 => {
+                    pauses -= 1;
+                    std::thread::sleep(PAUSE);
+                }
+                done => return done,
+            }
+        }
     }
 
     /// The schema version of a register: 0 for an empty file.

@@ -36,13 +36,13 @@ use agenda::{Agenda, Decisions};
 use job::{Job, Report};
 use reload::Cause;
 use systemd::Systemd;
-use watch::{Change, DaemonLock, Fingerprint, Noticed, Watch};
+use watch::{Change, DaemonLock, Fingerprint, Watch};
 
 /// A change is looked at when its writer has been quiet for so long: editors write in several steps.
-const SETTLE: Duration = Duration::from_millis(150);
+const SETTLE: Duration = Duration::from_millis(100);
 
 /// However busily a directory changes, it is looked at after this: a change is in force within a second.
-const LONGEST_SETTLE: Duration = Duration::from_millis(600);
+const LONGEST_SETTLE: Duration = Duration::from_millis(400);
 
 /// The net under the watch: file systems that tell nothing, clocks that were set, approvals that nobody announced.
 const POLL: Duration = Duration::from_secs(60);
@@ -163,7 +163,7 @@ struct Daemon {
 }
 
 impl Daemon {
-    fn start(directory: &Path) -> Result<(Daemon, UnboundedReceiver<Noticed>), ServiceError> {
+    fn start(directory: &Path) -> Result<(Daemon, UnboundedReceiver<Change>), ServiceError> {
         let clock = read_clock()?;
         // Watched before it is read: a change in between is noticed.
         let (mut watch, changes) = Watch::begin(directory);
@@ -215,11 +215,7 @@ impl Daemon {
         Ok((daemon, changes))
     }
 
-    async fn serve(
-        mut self,
-        mut signals: Signals,
-        mut changes: UnboundedReceiver<Noticed>,
-    ) -> Result<(), ServiceError> {
+    async fn serve(mut self, mut signals: Signals, mut changes: UnboundedReceiver<Change>) -> Result<(), ServiceError> {
         self.systemd.ready(&self.state_of_affairs());
         info!(sites = self.in_force.config.sites.len(), rules = self.rules.len(), "ready");
         loop {
@@ -229,7 +225,7 @@ impl Daemon {
                 _ = signals.terminate.recv() => break,
                 _ = signals.interrupt.recv() => break,
                 _ = signals.hangup.recv() => self.reload(Cause::Asked)?,
-                Some(noticed) = changes.recv() => self.notice(&noticed)?,
+                Some(change) = changes.recv() => self.notice(change)?,
                 report = job::finished(&mut self.job) => self.job_ended(report)?,
                 () = tokio::time::sleep_until(wake_at) => self.tick()?,
             }
@@ -289,16 +285,15 @@ impl Daemon {
         Ok(())
     }
 
-    fn notice(&mut self, noticed: &Noticed) -> Result<(), ServiceError> {
-        match self.watch.meaning(noticed) {
-            Some(Change::Configuration) => {
+    fn notice(&mut self, change: Change) -> Result<(), ServiceError> {
+        match change {
+            Change::Configuration => {
                 let now = Instant::now();
                 let first = self.reload.map_or(now, |(first, _)| first);
                 self.reload = Some((first, (now + SETTLE).min(first + LONGEST_SETTLE)));
                 Ok(())
             }
-            Some(Change::Woken) => self.something_was_decided(read_clock()?.wall),
-            None => Ok(()),
+            Change::Woken => self.something_was_decided(read_clock()?.wall),
         }
     }
 

@@ -20,7 +20,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use forgetd::audit::{self, BatchOutcome, Event, RunOutcome, Sync, Verdict};
-use forgetd::purge::{Outcome, Step, Unwatched, Watcher};
+use forgetd::purge::{Outcome, Step, Unwatched, Watcher, recover_all};
 use rstest::rstest;
 use rusqlite::Connection;
 use rustix::process::{Resource, Rlimit, Signal, getpid, kill_process, setrlimit};
@@ -168,6 +168,7 @@ fn child_for(shop: &Shop, rule: &str, step: &str, evil: Evil) -> Child {
 
 #[test]
 #[ignore = "the child of the other tests"]
+#[expect(clippy::disallowed_methods, reason = "its parent wants more of it than passed or failed")]
 fn the_process_that_suffers() {
     let scene = std::env::var(SCENE).expect("started by another test");
     let mut scene = scene.lines();
@@ -338,6 +339,21 @@ fn while_an_interrupted_batch_cannot_be_resolved_no_new_run_begins() {
     application.execute_batch("ROLLBACK").unwrap();
     finish(&shop, Action::EraseRows);
     everything_adds_up(&shop, Action::EraseRows, &before);
+}
+
+/// The rule may be gone from the configuration by then: its batch in flight says what it was.
+#[test]
+fn an_interrupted_run_of_a_rule_that_no_longer_exists_is_resolved() {
+    let shop = scene("WAL");
+    child(&shop, Action::EraseRows, "Committed", Evil::Killed).wait().unwrap();
+    let gone = u64::from(EXPIRED + KEPT) - shop.count("visitors");
+    assert!(gone > 500, "{gone}");
+    let text = fs::read_to_string(shop.config_dir().join(shop::SITE)).unwrap();
+    shop.write(shop::SITE, &text[..text.find("[store.chat]").unwrap()]);
+    let unresolved = recover_all(&mut shop.state(noon()), noon()).unwrap();
+    assert!(unresolved.is_empty(), "{unresolved:?}");
+    assert_eq!(Evidence::read(&shop), Evidence { rows: gone, children: 2 * gone, open: BTreeMap::new() });
+    runs_agree(&shop, Action::EraseRows, (gone, 2 * gone));
 }
 
 /// That a rule is held is told once: the once must not be lost with an entry that could not be written.

@@ -149,7 +149,7 @@ fn a_swap_of_the_directory_behind_all_files_is_in_force_at_once() {
 }
 
 #[test]
-fn what_no_watch_can_see_is_found_by_the_poll_and_watched_from_then_on() {
+fn a_change_that_no_watch_can_see_is_found_by_the_poll_and_watched_from_then_on() {
     // The link lies further up than the directory's parent.
     let shop = Installation::new(FAST, QUIET, 10);
     let (release, link) = (|name: &str| shop.path().join(name), shop.path().join("current"));

@@ -11,12 +11,14 @@ use std::process::Command;
 
 use forgetd::audit::{Event, Sync};
 use forgetd::purge::{Outcome, Step, Unwatched, Watcher};
-use forgetd::register::{FinishedRun, NewHold};
+use forgetd::register::{FinishedRun, NewHold, RegisterError};
 use jiff::Timestamp;
 use rstest::rstest;
 use rusqlite::Connection;
 use serde_json::Value;
-use shop::{DEFAULT_SAFETY, SCHEMA, SITE, Shop, UNLIMITED, VISITORS, assess, clock, days, insert, noon, run, site};
+use shop::{
+    DEFAULT_SAFETY, SCHEMA, SITE, Shop, UNLIMITED, VISITORS, assess, clock, days, insert, noon, run, site, try_run,
+};
 
 /// How a command ended, and what it said.
 struct Told {
@@ -222,6 +224,19 @@ fn a_loosened_rule_waits_and_a_tightened_one_narrows_its_approval() {
     assert_eq!(purge(&shop), not_run("waiting"));
 }
 
+/// The process that applied the change was killed before it came to the approvals.
+#[test]
+fn an_approval_is_narrowed_by_whoever_applies_the_same_configuration_next() {
+    let shop = shop_in_order(100);
+    shop.edit(SITE, "visit = \"6 months\"", "visit = \"12 months\"");
+    let now = real_now();
+    let recorded = shop.state(now).register.record(&shop.config(), now, |_| Ok::<_, RegisterError>(())).unwrap();
+    assert!(recorded.new_version);
+    assert_eq!(purge(&shop), done(0));
+    shop.edit(SITE, "visit = \"12 months\"", "visit = \"6 months\"");
+    assert_eq!(purge(&shop), not_run("waiting"));
+}
+
 #[rstest]
 #[case::another_zone("time-zone = \"Europe/Prague\"", "time-zone = \"Asia/Tokyo\"")]
 #[case::another_column("column = \"last_seen\"", "column = \"first_seen\"")]
@@ -387,17 +402,28 @@ fn records_that_expire_in_masses_during_a_run_stop_it_at_the_ceiling() {
 }
 
 #[test]
+fn a_rule_at_work_is_not_run_a_second_time() {
+    let shop = large_shop(600, 10);
+    let (rule, mut other_process) = (shop.rule(VISITORS), shop.state(noon()));
+    let end = run_while(&shop, UNLIMITED, after_the_first_batch, || {
+        let second = try_run(&rule, &mut other_process, UNLIMITED, &clock(noon()), &Unwatched);
+        assert!(matches!(second, Ok(Outcome::Busy)), "{second:?}");
+    });
+    assert_eq!((end.outcome.as_deref(), end.erased), (Some("done"), 600));
+}
+
+#[test]
 fn a_hold_placed_during_a_run_keeps_its_record_from_the_next_batch_on() {
     let shop = large_shop(2_000, 10);
     let mut other_process = shop.state(noon());
     let end = run_while(&shop, UNLIMITED, after_the_first_batch, || {
         let until = "2027-12-31".parse().unwrap();
-        let hold = NewHold { prefix: "shop.example", rows: Some(("id", "1999")), until, reason_code: "court", uid: 0 };
+        let hold = NewHold { prefix: "shop.example", rows: Some(("id", "1000")), until, reason_code: "court", uid: 0 };
         other_process.register.add_hold(&hold, noon()).unwrap();
     });
     assert_eq!((end.outcome.as_deref(), end.erased), (Some("done"), 1_999));
-    assert_eq!(shop.count("visitors WHERE id = 1999"), 1);
-    assert_eq!(shop.count("pages WHERE visitor_id = 1999"), 2);
+    assert_eq!(shop.count("visitors WHERE id = 1000"), 1);
+    assert_eq!(shop.count("pages WHERE visitor_id = 1000"), 2);
 }
 
 #[test]

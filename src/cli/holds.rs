@@ -88,6 +88,7 @@ pub(super) fn lift(directory: &Path, hold: u64, output: &Output) -> Ended {
     state.log.append(clock.wall, &Event::HoldLifted { hold, uid: uid() }, Sync::Now)?;
     state.register.lift_hold(hold, clock.wall)?;
     state.log.checkpoint()?;
+    crate::service::wake(&state.paths);
     output.result(&json!({ "hold": hold }), |output| output.line(format!("{}: hold {hold}", output.good("Lifted"))));
     Ok(Exit::Done)
 }

@@ -157,8 +157,9 @@ impl State {
             log.append(now, &event, Sync::Now)?;
             Ok(())
         })?;
+        // Always: the process that recorded this version may have died before it came to the approvals.
+        approval::carry_over(register, rules, now)?;
         if recorded.new_version {
-            approval::carry_over(register, rules, now)?;
             log.checkpoint()?;
         }
         Ok(recorded)

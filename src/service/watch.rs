@@ -4,34 +4,24 @@
 //! watched too, and all watches are set anew whenever anything was noticed, before the directory is read. What no
 //! event tells is found by a poll of names, sizes and times.
 //!
-//! The kernel is asked for changes alone. A watch that also reports who opens a file would wake the daemon whenever any
-//! program on the machine looks into `/etc`.
+//! Events are sorted where they arrive, in the watch's own thread: who merely reads, or changes a neighbour of the
+//! directory (in `/etc`, say), does not wake the daemon.
 
-use std::collections::BTreeMap;
-use std::ffi::{OsStr, OsString};
 use std::fs;
-use std::io;
-use std::mem::MaybeUninit;
-use std::os::fd::OwnedFd;
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
+use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use rustix::fs::FlockOperation;
-use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
 use rustix::io::Errno;
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use super::ServiceError;
 use crate::purge::StatePaths;
 
 /// Directories below the configuration directory whose files count.
 const SUBDIRECTORIES: [&str; 2] = ["processors", "sites"];
-
-/// Room for several hundred events in one read.
-const EVENT_BUFFER: usize = 16 * 1024;
 
 /// Another command looks for a daemon by taking its lock for a moment: a start waits so long, so often.
 const LOCK_PATIENCE: (u32, Duration) = (5, Duration::from_millis(100));
@@ -45,49 +35,30 @@ pub(super) enum Change {
     Woken,
 }
 
-/// An event as the kernel tells it: at which watch, and the name in the directory watched.
-#[derive(Debug)]
-pub(super) struct Noticed {
-    watch: i32,
-    name: Option<OsString>,
-}
-
-/// What a watch is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
-    /// The configuration directory, or one of its parts.
-    Configuration,
-    /// The directory in which the configuration directory, or a link to it, stands.
-    Parent,
-    /// Where commands announce themselves.
-    Wake,
-}
-
 /// The watches.
 #[derive(Debug)]
 pub(super) struct Watch {
     directory: PathBuf,
     wake: Option<PathBuf>,
     /// Absent where the kernel grants none: then the poll alone finds changes.
-    inotify: Option<Arc<OwnedFd>>,
-    places: BTreeMap<i32, Place>,
+    watcher: Option<RecommendedWatcher>,
 }
 
 impl Watch {
     /// Watches the configuration in `directory`.
-    pub(super) fn begin(directory: &Path) -> (Watch, UnboundedReceiver<Noticed>) {
-        let (sender, noticed) = unbounded_channel();
-        let inotify = match listen(sender) {
-            Ok(inotify) => Some(inotify),
-            Err(error) => {
-                tracing::warn!(%error, "changes are not watched for: they are found within a minute");
-                None
-            }
-        };
+    pub(super) fn begin(directory: &Path) -> (Watch, UnboundedReceiver<Change>) {
         let directory = std::path::absolute(directory).unwrap_or_else(|_| directory.to_owned());
-        let mut watch = Watch { directory, wake: None, inotify, places: BTreeMap::new() };
+        let (sender, changes) = unbounded_channel();
+        let about = directory.clone();
+        let watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
+            // The receiver is gone when the daemon ends.
+            let _ = meaning(event.ok().as_ref(), &about).map(|change| sender.send(change));
+        });
+        let watcher = watcher
+            .inspect_err(|error| tracing::warn!(%error, "changes are not watched for: they are found within a minute"));
+        let mut watch = Watch { directory, wake: None, watcher: watcher.ok() };
         watch.renew();
-        (watch, noticed)
+        (watch, changes)
     }
 
     /// From now on also notices when commands change the state.
@@ -98,79 +69,35 @@ impl Watch {
 
     /// Watches what stands at the paths now, whatever stood there before.
     pub(super) fn renew(&mut self) {
-        let Some(inotify) = &self.inotify else { return };
-        let mut places = BTreeMap::new();
-        let mut watch = |path: &Path, place| match inotify::add_watch(inotify, path, changes_alone()) {
-            // Two paths may be one directory: what is said first counts.
-            Ok(watch) => _ = places.entry(watch).or_insert(place),
-            Err(error) => tracing::debug!(%error, path = %path.display(), "not watched"),
-        };
-        watch(&self.directory, Place::Configuration);
-        for part in SUBDIRECTORIES {
-            watch(&self.directory.join(part), Place::Configuration);
-        }
-        if let Some(wake) = &self.wake {
-            watch(wake, Place::Wake);
-        }
-        if let Some(parent) = self.directory.parent() {
-            watch(parent, Place::Parent);
-        }
-        for stale in self.places.keys().filter(|watch| !places.contains_key(watch)) {
+        let Some(watcher) = &mut self.watcher else { return };
+        let parts = SUBDIRECTORIES.map(|part| self.directory.join(part));
+        let own = std::iter::once(self.directory.as_path()).chain(parts.iter().map(PathBuf::as_path));
+        for path in own.chain(self.directory.parent()).chain(self.wake.as_deref()) {
             // A watch whose directory is gone has ended by itself.
-            let _ = inotify::remove_watch(inotify, *stale);
-        }
-        self.places = places;
-    }
-
-    /// What an event means; `None` for a neighbour of the configuration directory.
-    pub(super) fn meaning(&self, noticed: &Noticed) -> Option<Change> {
-        match self.places.get(&noticed.watch) {
-            Some(Place::Wake) => Some(Change::Woken),
-            Some(Place::Parent) if noticed.name.as_deref() != self.directory.file_name() => None,
-            // A queue that overflowed, or a watch that has just been given up, is a reason to look, too.
-            Some(Place::Parent | Place::Configuration) | None => Some(Change::Configuration),
-        }
-    }
-}
-
-/// Contents, names and permissions, of the files in a directory and of the directory itself.
-fn changes_alone() -> WatchFlags {
-    WatchFlags::ATTRIB
-        | WatchFlags::CREATE
-        | WatchFlags::DELETE
-        | WatchFlags::DELETE_SELF
-        | WatchFlags::MODIFY
-        | WatchFlags::MOVE_SELF
-        | WatchFlags::MOVED_FROM
-        | WatchFlags::MOVED_TO
-        | WatchFlags::ONLYDIR
-}
-
-/// Hands events on from a thread of its own, until nobody wants them any more.
-fn listen(sender: UnboundedSender<Noticed>) -> io::Result<Arc<OwnedFd>> {
-    let inotify = Arc::new(inotify::init(CreateFlags::CLOEXEC)?);
-    let events = Arc::clone(&inotify);
-    std::thread::Builder::new().name("watch".to_owned()).spawn(move || hand_on(&events, &sender))?;
-    Ok(inotify)
-}
-
-fn hand_on(inotify: &OwnedFd, sender: &UnboundedSender<Noticed>) {
-    let mut buffer = [const { MaybeUninit::uninit() }; EVENT_BUFFER];
-    let mut events = inotify::Reader::new(inotify, &mut buffer);
-    loop {
-        let noticed = match events.next() {
-            // The end of a watch: either the directory's own end was told before, or we gave it up.
-            Ok(event) if event.events().contains(ReadFlags::IGNORED) => continue,
-            Ok(event) => {
-                let name = event.file_name().map(|name| OsStr::from_bytes(name.to_bytes()).to_owned());
-                Noticed { watch: event.wd(), name }
+            let _ = watcher.unwatch(path);
+            if let Err(error) = watcher.watch(path, RecursiveMode::NonRecursive) {
+                tracing::debug!(%error, path = %path.display(), "not watched");
             }
-            Err(Errno::INTR) => continue,
-            Err(error) => return tracing::warn!(%error, "changes are no longer watched for: the poll finds them"),
-        };
-        if sender.send(noticed).is_err() {
-            return;
         }
+    }
+}
+
+/// What an event means for the configuration in `directory`; `None` where nothing has changed that matters. An error,
+/// a queue that overflowed for one, is a reason to look.
+fn meaning(event: Option<&Event>, directory: &Path) -> Option<Change> {
+    let Some(event) = event else { return Some(Change::Configuration) };
+    if matches!(event.kind, EventKind::Access(_)) {
+        return None;
+    }
+    let is_neighbour = |path: &PathBuf| path.parent() == directory.parent() && path != directory;
+    let is_ours = |path: &PathBuf| path.starts_with(directory) || directory.parent() == Some(path);
+    if event.paths.is_empty() || event.paths.iter().any(is_ours) {
+        Some(Change::Configuration)
+    } else if event.paths.iter().all(is_neighbour) {
+        None
+    } else {
+        // The only other place that is watched.
+        Some(Change::Woken)
     }
 }
 

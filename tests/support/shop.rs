@@ -217,7 +217,27 @@ pub(crate) fn rule(config: &Config, name: &str) -> Rule {
 }
 
 /// One run, as the daemon would make it.
+///
+/// A test in another thread may just be starting a process, which has this rule's lock for the moment between its fork
+/// and its exec: then the run is tried again.
 pub(crate) fn run(
+    rule: &Rule,
+    state: &mut State,
+    safety: Safety,
+    clock: &ClockSample,
+    watcher: &dyn Watcher,
+) -> Result<Outcome, PurgeError> {
+    let attempt = |_| match try_run(rule, state, safety, clock, watcher) {
+        Ok(Outcome::Busy) => {
+            std::thread::sleep(Duration::from_millis(20));
+            None
+        }
+        ended => Some(ended),
+    };
+    (0..100).find_map(attempt).unwrap_or(Ok(Outcome::Busy))
+}
+
+pub(crate) fn try_run(
     rule: &Rule,
     state: &mut State,
     safety: Safety,

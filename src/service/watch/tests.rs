@@ -13,16 +13,12 @@ fn directory() -> (TempDir, PathBuf) {
     (directory, config)
 }
 
-/// The meaning of the next event that has one, if it comes within a second.
-fn next(watch: &Watch, noticed: &mut UnboundedReceiver<Noticed>) -> Option<Change> {
+/// The next change, if it comes within a second.
+fn next(changes: &mut UnboundedReceiver<Change>) -> Option<Change> {
     let until = std::time::Instant::now() + Duration::from_secs(1);
     while std::time::Instant::now() < until {
-        match noticed.try_recv() {
-            Ok(event) => {
-                if let Some(change) = watch.meaning(&event) {
-                    return Some(change);
-                }
-            }
+        match changes.try_recv() {
+            Ok(change) => return Some(change),
             Err(_) => std::thread::sleep(Duration::from_millis(5)),
         }
     }
@@ -32,26 +28,26 @@ fn next(watch: &Watch, noticed: &mut UnboundedReceiver<Noticed>) -> Option<Chang
 #[test]
 fn reading_the_directory_is_no_change() {
     let (_directory, config) = directory();
-    let (watch, mut noticed) = Watch::begin(&config);
+    let (_watch, mut noticed) = Watch::begin(&config);
     fs::read(config.join("forgetd.toml")).unwrap();
     assert_eq!(fs::read_dir(config.join("sites")).unwrap().count(), 1);
-    assert_eq!(next(&watch, &mut noticed), None);
+    assert_eq!(next(&mut noticed), None);
 }
 
 #[test]
 fn neighbours_of_the_directory_are_none_of_our_business() {
     let (directory, config) = directory();
-    let (watch, mut noticed) = Watch::begin(&config);
+    let (_watch, mut noticed) = Watch::begin(&config);
     fs::write(directory.path().join("passwd"), "changed").unwrap();
-    assert_eq!(next(&watch, &mut noticed), None);
+    assert_eq!(next(&mut noticed), None);
 }
 
 #[test]
 fn a_file_in_a_part_of_the_directory_is_noticed() {
     let (_directory, config) = directory();
-    let (watch, mut noticed) = Watch::begin(&config);
+    let (_watch, mut noticed) = Watch::begin(&config);
     fs::write(config.join("sites/shop.toml"), "two").unwrap();
-    assert_eq!(next(&watch, &mut noticed), Some(Change::Configuration));
+    assert_eq!(next(&mut noticed), Some(Change::Configuration));
 }
 
 #[test]
@@ -59,11 +55,11 @@ fn a_part_that_is_created_later_is_watched_once_the_watches_are_renewed() {
     let (_directory, config) = directory();
     let (mut watch, mut noticed) = Watch::begin(&config);
     fs::create_dir(config.join("processors")).unwrap();
-    assert_eq!(next(&watch, &mut noticed), Some(Change::Configuration));
+    assert_eq!(next(&mut noticed), Some(Change::Configuration));
     watch.renew();
     while noticed.try_recv().is_ok() {}
     fs::write(config.join("processors/new.toml"), "one").unwrap();
-    assert_eq!(next(&watch, &mut noticed), Some(Change::Configuration));
+    assert_eq!(next(&mut noticed), Some(Change::Configuration));
 }
 
 #[test]
@@ -74,11 +70,11 @@ fn a_command_that_announces_itself_is_told_from_a_change() {
     let (mut watch, mut noticed) = Watch::begin(&config);
     watch.listen_for_commands(&paths);
     wake(&paths);
-    assert_eq!(next(&watch, &mut noticed), Some(Change::Woken));
+    assert_eq!(next(&mut noticed), Some(Change::Woken));
     while noticed.try_recv().is_ok() {}
     // Again, although the file is there now and as empty as before.
     wake(&paths);
-    assert_eq!(next(&watch, &mut noticed), Some(Change::Woken));
+    assert_eq!(next(&mut noticed), Some(Change::Woken));
 }
 
 #[test]

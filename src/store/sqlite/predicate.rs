@@ -29,8 +29,8 @@ pub(super) struct Predicate {
     pub(super) scope: String,
     /// Which of them can be judged; `None` where all can. Never NULL.
     pub(super) judged: Option<String>,
-    /// Which of those that can be judged are not due, where a count of these alone is cheaper than one of all.
-    pub(super) not_due: Option<String>,
+    /// Which records can be judged and are too young yet; `None` where age does not matter.
+    pub(super) young: Option<String>,
     /// What would be touched: due, in scope, and changed by the action.
     pub(super) due: String,
     /// What no hold keeps; `None` where there are no holds. Never NULL.
@@ -62,15 +62,10 @@ impl Predicate {
         let column = |name: &str| qualified(&target.table, name);
         let time = TimeSql::new(&target.time, column(&target.time.column), plausible, &mut values);
         let scope = scope(selection, &mut values);
-        let not_due = match (&selection.rule.action, &selection.rule.when, selection.cutoff) {
-            // Where a row is erased for its age alone, the numbers from the cutoff on are all that is left.
-            (Action::EraseRows { .. }, When::Older(_) | When::Expired, Some(cutoff)) => {
-                time.number_from(cutoff, &mut values)
-            }
-            _ => None,
-        };
+        let ages = matches!(selection.rule.when, When::Older(_) | When::Expired);
+        let cutoff = selection.cutoff.filter(|_| ages);
         let (judged, when) = match &selection.rule.when {
-            When::Older(_) | When::Expired => (Some(time.datable.clone()), time.before(selection.cutoff, &mut values)),
+            When::Older(_) | When::Expired => (Some(time.datable.clone()), time.before(cutoff, &mut values)),
             When::NotStored => (None, None),
             When::WithoutConsent(consent) => {
                 let (judged, missing) = without_consent(consent, &column(&consent.column), &mut values);
@@ -84,8 +79,8 @@ impl Predicate {
             key: column(&target.key),
             free: free(selection, &mut values),
             recorded_later: time.later_than(selection.now, &mut values),
-            instant: selection.cutoff.map(|_| time.instant),
-            not_due: not_due.map(|not_due| all([Some(not_due), Some(scope.clone())])),
+            young: cutoff.and_then(|cutoff| time.not_before(cutoff, &mut values)),
+            instant: cutoff.map(|_| time.instant),
             scope,
             judged,
             due,
@@ -190,11 +185,15 @@ impl TimeSql {
         Some(format!("typeof({column}) = 'integer' AND {column} BETWEEN {earliest} AND {last}"))
     }
 
-    /// What [`TimeSql::number_before`] leaves of the datable numbers; `None` where times are no numbers.
-    fn number_from(&self, cutoff: Timestamp, values: &mut Values) -> Option<String> {
-        let (column, (earliest, latest)) = (&self.column, self.bounds?);
-        let first = self.format.to_number_floor(cutoff)?.min(latest.saturating_add(1)).max(earliest);
-        let (first, latest) = (values.add(first.into()), values.add(latest.into()));
+    /// What is datable and not [`TimeSql::before`] the cutoff.
+    fn not_before(&self, cutoff: Timestamp, values: &mut Values) -> Option<String> {
+        let column = &self.column;
+        let Some((earliest, latest)) = self.bounds else {
+            let cutoff = values.add(functions::microseconds_down(cutoff)?.into());
+            return Some(format!("{} >= {cutoff}", self.instant.0));
+        };
+        let first = values.add(self.format.to_number_floor(cutoff)?.max(earliest).into());
+        let latest = values.add(latest.into());
         Some(format!("typeof({column}) = 'integer' AND {column} BETWEEN {first} AND {latest}"))
     }
 
