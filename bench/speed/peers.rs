@@ -53,7 +53,7 @@ pub(crate) fn open(path: &Path) -> Connection {
     connection
         .execute_batch(
             "PRAGMA secure_delete = ON; PRAGMA foreign_keys = ON; PRAGMA cell_size_check = ON;
-             PRAGMA temp_store = MEMORY; PRAGMA cache_size = -24576;",
+             PRAGMA temp_store = MEMORY; PRAGMA cache_size = -32768;",
         )
         .unwrap();
     connection
