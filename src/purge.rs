@@ -19,6 +19,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use recover::Cause;
 pub use recover::{RecoverError, recover_all};
+pub(crate) use state::open_private;
 pub use state::{State, StateError, StatePaths};
 
 use crate::audit::{AuditError, Event, RunFinished, RunOutcome, Sync};
@@ -35,6 +36,9 @@ use state::RuleLock;
 /// Records may come to match while a walk is under way (a consent is withdrawn): the walk is repeated for them, but
 /// not for ever.
 const MOST_WALKS: u32 = 3;
+
+/// Characters of a reason that go into evidence: an entry is bounded, what can be wrong with a table is not.
+const LONGEST_REASON: usize = 4_000;
 
 /// What a purge is told.
 #[derive(Clone, Copy)]
@@ -199,7 +203,7 @@ fn note_held(rule: &Rule, state: &mut State, assessment: &Assessment, now: Times
     if state.register.held_reason(name)?.as_ref() != Some(&codes) {
         let event = Event::RuleHeld {
             rule: name.to_owned(),
-            reason: assessment.reason(),
+            reason: assessment.reason().chars().take(LONGEST_REASON).collect(),
             matches: assessment.matches(),
             overdue_since: assessment.overdue_since,
         };
@@ -430,7 +434,7 @@ impl<'a> Run<'a> {
         if self.state.paths.stop() == Stop::Set {
             return Some(End::early(RunOutcome::Stopped, "purges were stopped").into());
         }
-        match hold::effect(Some(&self.state.register), &self.rule.name, self.watch.now()) {
+        match hold::effect(Some(&self.state.register), self.rule, self.watch.now()) {
             Ok(HoldEffect::Rows(rows)) if rows == holds => None,
             Ok(HoldEffect::Rows(rows)) => Some(Walked::HoldsChanged(rows)),
             Ok(HoldEffect::Whole(hold)) => Some(End::early(RunOutcome::Held, format!("hold {hold} was placed")).into()),

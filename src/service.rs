@@ -24,7 +24,7 @@ use tracing::{info, warn};
 
 pub use clock::{ClockError, read_clock};
 pub use interrupt::Interrupt;
-pub use watch::{is_running, wake};
+pub use watch::{Fingerprint, is_running, wake};
 
 use crate::audit::{AuditError, Event, Sync};
 use crate::config::{Config, Problems, Trust, state_directory};
@@ -36,7 +36,7 @@ use agenda::{Agenda, Decisions};
 use job::{Job, Report};
 use reload::Cause;
 use systemd::Systemd;
-use watch::{Change, DaemonLock, Fingerprint, Watch};
+use watch::{Change, DaemonLock, Watch};
 
 /// A change is looked at when its writer has been quiet for so long: editors write in several steps.
 const SETTLE: Duration = Duration::from_millis(100);
@@ -156,6 +156,8 @@ struct Daemon {
     /// How often something was decided since the start: a job that began before was judged by less.
     decided: u64,
     poll_at: Instant,
+    /// The wall clock at the last poll.
+    polled: Timestamp,
     heartbeat_at: Timestamp,
     systemd: Systemd,
     watch: Watch,
@@ -206,6 +208,7 @@ impl Daemon {
             decisions,
             decided: 0,
             poll_at: Instant::now() + POLL,
+            polled: clock.wall,
             heartbeat_at: clock.wall.saturating_add(HEARTBEAT).unwrap_or(clock.wall),
             systemd: Systemd::from_environment(),
             watch,
@@ -279,10 +282,25 @@ impl Daemon {
             if Fingerprint::of(&self.directory) != self.fingerprint {
                 self.reload(Cause::Noticed)?;
             }
+            self.notice_clock_set_back()?;
             self.look_for_decisions()?;
             self.heartbeat()?;
         }
         Ok(())
+    }
+
+    /// What was planned by a clock that was ahead would come too late by as much.
+    fn notice_clock_set_back(&mut self) -> Result<(), ServiceError> {
+        let now = read_clock()?.wall;
+        let before = std::mem::replace(&mut self.polled, now);
+        if now >= before {
+            return Ok(());
+        }
+        warn!(seconds = before.duration_since(now).as_secs(), "the clock was set back: all runs are planned anew");
+        self.heartbeat_at = self.heartbeat_at.min(now.saturating_add(HEARTBEAT).unwrap_or(now));
+        self.agenda.forget();
+        let Config { daemon, sites, .. } = &self.in_force.config;
+        Ok(self.agenda.update(&self.rules, sites, daemon.safety, &self.control.register, now)?)
     }
 
     fn notice(&mut self, change: Change) -> Result<(), ServiceError> {

@@ -12,9 +12,10 @@ use super::session::{self, clock};
 use super::{Ended, Exit, Failure};
 use crate::audit::{Event, Sync};
 use crate::config::Config;
+use crate::durable;
 use crate::plan;
-use crate::register::{NewHold, Register};
-use crate::safety::hold::day_of;
+use crate::register::NewHold;
+use crate::safety::hold::{concerns, day_of};
 
 pub(super) fn add(directory: &Path, options: &HoldOptions, output: &Output) -> Ended {
     if options.until < day_of(clock()?.wall) {
@@ -48,13 +49,13 @@ pub(super) fn add(directory: &Path, options: &HoldOptions, output: &Output) -> E
 
 fn warn_if_nothing_matches(directory: &Path, prefix: &str, output: &Output) {
     let Ok(config) = Config::load(directory) else { return };
-    if !plan::derive(&config).iter().any(|rule| rule.name.is_within(prefix)) {
+    if !plan::derive(&config).iter().any(|rule| concerns(prefix, rule)) {
         output.warning(&format!("no rule is called `{prefix}` or begins so at present"));
     }
 }
 
 pub(super) fn list(directory: &Path, output: &Output) -> Ended {
-    let register = Register::open_existing(&session::state_paths(directory)?.register())?;
+    let register = session::state_paths(directory)?.existing_register()?;
     let today = day_of(clock()?.wall);
     let holds = register.map(|register| register.holds(Some(today))).transpose()?.unwrap_or_default();
     output.result(&json!({ "holds": holds }), |output| {
@@ -101,8 +102,7 @@ fn stop(directory: &Path, output: &Output) -> Ended {
     let paths = session::state_paths(directory)?;
     let switch = paths.stop_switch();
     std::fs::create_dir_all(paths.dir())
-        .and_then(|()| std::fs::File::create(&switch))
-        .and_then(|file| file.sync_all())
+        .and_then(|()| durable::touch(&switch, 0o640))
         .map_err(|error| Failure::new(Exit::Failed, format!("{}: {error}", switch.display())))?;
     output.result(&json!({ "stopped": true }), |output| {
         let until = output.advice("`forgetd stop-purges --lift`");

@@ -84,6 +84,8 @@ pub(super) fn recover(state: &mut State, name: &str, cause: &Cause<'_>, now: Tim
                 finish(state, &header, &seen, cause, now)?
             }
         };
+        // Also where the process died between the run's end and its seal.
+        state.log.checkpoint()?;
         close_in_register(state, &header, (started, seen.counted), &finished, now)?;
     }
     in_flight.remove()?;
@@ -194,7 +196,6 @@ fn finish(
         reason: Some(reason),
     };
     state.log.append(now, &Event::RunFinished(finished.clone()), Sync::Now)?;
-    state.log.checkpoint()?;
     Ok(finished)
 }
 

@@ -107,6 +107,11 @@ impl Agenda {
         Ok(())
     }
 
+    /// Plans everything anew, by what the register knows.
+    pub(super) fn forget(&mut self) {
+        self.entries.clear();
+    }
+
     /// The earliest time at which anything is due.
     pub(super) fn next_due(&self) -> Option<Timestamp> {
         self.entries.values().filter_map(|planned| planned.due).min()
@@ -206,6 +211,8 @@ fn first_due(
         (None, Some(released)) => released,
         (None, None) => register.site_since(&rule.site)?.unwrap_or(now),
     };
+    // Written by a clock that was ahead: waiting for that day to come would keep everything until then.
+    let since = since.min(now);
     Ok(site.schedule.next_after(since, &site.time_zone.zone))
 }
 

@@ -8,7 +8,7 @@
 //! directory (in `/etc`, say), does not wake the daemon.
 
 use std::fs;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use rustix::io::Errno;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use super::ServiceError;
-use crate::purge::StatePaths;
+use crate::purge::{StatePaths, open_private};
 
 /// Directories below the configuration directory whose files count.
 const SUBDIRECTORIES: [&str; 2] = ["processors", "sites"];
@@ -104,13 +104,14 @@ fn meaning(event: Option<&Event>, directory: &Path) -> Option<Change> {
 /// Names, sizes, times and identities of the directory, its parts and their files: equal as long as nothing was
 /// written.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Fingerprint(Vec<(PathBuf, Option<Seen>)>);
+pub struct Fingerprint(Vec<(PathBuf, Option<Seen>)>);
 
 /// Device and inode; mode and owner; size; last change of contents and of anything, with nanoseconds.
 type Seen = [(i64, i64); 5];
 
 impl Fingerprint {
-    pub(super) fn of(directory: &Path) -> Fingerprint {
+    /// What the directory looks like now.
+    pub fn of(directory: &Path) -> Fingerprint {
         let mut found = Vec::new();
         for part in ["", SUBDIRECTORIES[0], SUBDIRECTORIES[1]] {
             let part = directory.join(part);
@@ -142,7 +143,7 @@ fn look(path: PathBuf) -> (PathBuf, Option<Seen>) {
 /// Lets a running daemon look at once at what a command has changed. Without a daemon, or without the right to, its
 /// poll will find it.
 pub fn wake(paths: &StatePaths) {
-    let _ = fs::write(paths.wake(), b"");
+    let _ = crate::durable::touch(&paths.wake(), 0o640);
 }
 
 /// One daemon on one state.
@@ -153,8 +154,7 @@ pub(super) struct DaemonLock {
 
 impl DaemonLock {
     pub(super) fn acquire(paths: &StatePaths) -> Result<DaemonLock, ServiceError> {
-        let path = lock_path(paths);
-        let file = fs::OpenOptions::new().append(true).create(true).mode(0o600).open(path)?;
+        let file = open_private(&lock_path(paths))?;
         let (attempts, pause) = LOCK_PATIENCE;
         for _ in 0..attempts {
             match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {

@@ -339,3 +339,11 @@ fn the_stop_switch_a_hold_and_an_approval_are_decisions() {
     let later = Decisions::now(&paths, &life.register, at("2027-01-14T08:00:00Z")).unwrap();
     assert_eq!(later, approved);
 }
+
+#[test]
+fn a_run_that_a_clock_from_the_future_wrote_down_does_not_put_the_next_one_off_until_then() {
+    let mut life = Life::nightly("2026-11-01T12:00:00Z");
+    life.has_run(AGE, "2026-12-30T02:30:00Z", "done");
+    life.update("2026-12-01T12:00:00Z");
+    assert_eq!(life.next(), Some(at("2026-12-02T02:30:00Z")));
+}
