@@ -16,6 +16,7 @@ pub(crate) fn verify(dir: &Path, entries: u64, rounds: usize) -> Vec<Took> {
     write(&log, &key, entries);
     let took = (0..rounds).map(|_| installation::verify(&log)).collect();
     fs::remove_dir_all(&log).unwrap();
+    fs::remove_file(&key).unwrap();
     took
 }
 

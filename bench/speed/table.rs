@@ -99,6 +99,12 @@ impl Template {
     }
 }
 
+impl Drop for Template {
+    fn drop(&mut self) {
+        remove(&self.path);
+    }
+}
+
 /// Removes a database and what SQLite left beside it.
 pub(crate) fn remove(path: &Path) {
     for suffix in ["", "-wal", "-shm"] {
