@@ -7,6 +7,7 @@
 pub mod address;
 pub mod mysql;
 pub mod postgres;
+pub mod server;
 pub mod sqlite;
 
 use std::time::Duration;

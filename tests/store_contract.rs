@@ -367,11 +367,12 @@ fn visitors_who_arrive_during_a_walk_are_kept_or_counted_apart_and_none_is_lost(
 }
 
 #[test]
-fn nothing_is_left_of_erased_records_once_settled() {
+fn what_is_left_of_erased_records_is_known_once_settled() {
     on_every_kind(|fixture, application, store| {
         application.write(&half_expired());
         let rule = fixture.rule(older(), fixture.erase_rows());
         erase(store, &selection(&rule));
-        assert_eq!(store.settle().unwrap(), Physical::Gone);
+        let settled = store.settle().unwrap();
+        assert_eq!(settled == Physical::Gone, fixture.overwrites(), "{settled:?}");
     });
 }

@@ -4,6 +4,7 @@
 //! statement that counts or erases is made from it. Work is done in short transactions over ranges of the key, under
 //! READ COMMITTED, so that only the rows that go are locked, and only for as long as a batch lasts.
 
+mod columns;
 mod connection;
 mod error;
 mod grants;

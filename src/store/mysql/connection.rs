@@ -5,7 +5,6 @@
 
 use std::time::Duration;
 
-use mysql::consts::CapabilityFlags;
 use mysql::prelude::{FromRow, Queryable};
 use mysql::{Conn, Error, Opts, Row};
 
@@ -82,7 +81,8 @@ impl Database {
     pub(super) fn open(server: &Server, attempt: Attempt) -> Result<Database, StoreError> {
         let place = server.url.clone();
         let unavailable = |reason: String| StoreError::Unavailable { place: place.clone(), reason };
-        let password = login::password(server)?;
+        let password = login::password(server).map_err(|error| unavailable(error.to_string()))?;
+        let password = password.map(|secret| String::from_utf8_lossy(secret.expose()).into_owned());
         let address = Address::new(server, password).map_err(|mistake| unavailable(mistake.to_string()))?;
         let options = Opts::from(address.options.clone());
         let name = options.get_db_name().unwrap_or_default().to_owned();
@@ -236,7 +236,6 @@ fn rows<T: FromRow>(connection: &mut Conn, sql: &str) -> mysql::Result<Vec<T>> {
 }
 
 fn configure(connection: &mut Conn) -> mysql::Result<ServerFacts> {
-    debug_assert!(!connection.has_capability(CapabilityFlags::CLIENT_FOUND_ROWS));
     let facts = server_facts(connection)?;
     let lock_wait = LOCK_WAIT.as_secs();
     connection.query_drop("SET NAMES utf8mb4")?;

@@ -142,13 +142,6 @@ impl TableFacts {
     }
 }
 
-impl IndexFacts {
-    /// Whether it is over `column`, among others.
-    pub(super) fn is_over(&self, column: &str) -> bool {
-        self.columns.iter().any(|part| names(part.as_ref(), column))
-    }
-}
-
 fn names(part: Option<&String>, column: &str) -> bool {
     part.is_some_and(|part| is_same(part, column))
 }

@@ -42,7 +42,7 @@ pub(super) fn literal(column: &str, class: Class, value: &Scalar) -> Option<Stan
             // A date alone is its first moment here: nothing is dated by a stand-in.
             let moment = if written.len() == "2000-01-01".len() { written + " 00:00:00" } else { written };
             let instant = TimeFormat::Datetime.parse_text(&moment, Some(&TimeZone::UTC))?;
-            let utc = instant.to_zoned(TimeZone::UTC);
+            let utc = TimeZone::UTC.to_datetime(instant);
             match class {
                 Class::Date => equal(format!("DATE'{}'", utc.strftime("%Y-%m-%d"))),
                 _ => equal(format!("TIMESTAMP'{}'", utc.strftime("%Y-%m-%d %H:%M:%S"))),
