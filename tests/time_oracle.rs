@@ -3,7 +3,10 @@
 //! The model knows three zones by their laws, not by a database; it counts days itself and reads text by its shape.
 //! For every cell the survey and a real walk must agree with it, and what is undatable must be kept and counted.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
+#[path = "support/mariadb.rs"]
+mod mariadb;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -14,6 +17,7 @@ use forgetd::plan::{Action, Definition, Target, When};
 use forgetd::store::{self, Selection};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use mysql::prelude::Queryable;
 use rstest::rstest;
 use rusqlite::Connection;
 use rusqlite::types::Value;
@@ -26,7 +30,6 @@ const DAY: i64 = 86_400;
 /// 1995-01-01T00:00:00Z.
 const EARLIEST: i64 = 788_918_400;
 const TOLERANCE: i64 = 120;
-const DECLARED: [&str; 4] = ["INTEGER", "TEXT", "DATETIME", ""];
 
 /// Days from 1970-01-01, by counting leap years.
 fn days(year: i64, month: i64, day: i64) -> i64 {
@@ -228,11 +231,14 @@ enum Verdict {
 }
 
 /// One column's declaration and one moment.
+#[derive(Clone, Copy)]
 struct Cell<'a> {
     format: TimeFormat,
     law: Option<&'a Law>,
     now: i64,
     cutoff: i64,
+    /// Whether the column's type can hold the format.
+    is_possible: bool,
 }
 
 const UNITS: [(TimeFormat, i128); 3] =
@@ -244,6 +250,9 @@ impl Cell<'_> {
     }
 
     fn instant(&self, stored: &Value, law: Option<&Law>) -> Option<i128> {
+        if !self.is_possible {
+            return None;
+        }
         let instant = match (stored, self.unit()) {
             (Value::Integer(number), Some(unit)) => i128::from(*number) * unit,
             (Value::Text(text), None) => read_text(text, self.format, law)?,
@@ -396,7 +405,7 @@ fn edges(cell: &Cell<'_>, law: &Law) -> Vec<Value> {
 }
 
 fn rule(
-    connection: &Connection,
+    kind: StoreKind,
     format: TimeFormat,
     zone: Option<Zone>,
     when: When,
@@ -405,7 +414,7 @@ fn rule(
 ) -> Definition {
     Definition {
         rule: serde_json::from_value("shop.example/chat/visitors".into()).unwrap(),
-        store: StoreKind::Sqlite { path: connection.path().unwrap().into() },
+        store: kind,
         target: Target {
             table: "visitors".to_owned(),
             key: "id".to_owned(),
@@ -419,14 +428,128 @@ fn rule(
     }
 }
 
-/// Fills a table and reads back what SQLite made of the values, which depends on the declared type.
-fn stored(connection: &Connection, declared: &str, values: &[Value]) -> Vec<(i64, Value)> {
-    connection.execute_batch(&format!("DROP TABLE IF EXISTS visitors; CREATE TABLE visitors (id INTEGER PRIMARY KEY, seen {declared}); CREATE INDEX seen ON visitors (seen); BEGIN")).unwrap();
-    let mut insert = connection.prepare("INSERT INTO visitors (seen) VALUES (?1)").unwrap();
-    values.iter().for_each(|value| assert_eq!(insert.execute([value]).unwrap(), 1));
-    connection.execute_batch("COMMIT").unwrap();
-    let mut select = connection.prepare("SELECT id, seen FROM visitors").unwrap();
-    select.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap().collect::<Result<_, _>>().unwrap()
+/// A database in which the table of one cell is made.
+trait Engine {
+    fn kind(&self) -> StoreKind;
+    /// Types that a time column may be declared with.
+    fn declared(&self) -> &'static [&'static str];
+    /// Fills a table and reads back what the database made of the values, which depends on the declared type.
+    fn stored(&mut self, declared: &str, values: &[Value]) -> Vec<(i64, Value)>;
+    fn left(&mut self) -> BTreeSet<i64>;
+    /// Whether a column so declared can hold the format, and in which zone it then is, whatever the rule says.
+    fn reads(&self, declared: &str, format: TimeFormat) -> (bool, Option<&'static Law>);
+}
+
+struct Sqlite {
+    connection: Connection,
+    _directory: tempfile::TempDir,
+}
+
+impl Sqlite {
+    fn new() -> Sqlite {
+        let directory = tempfile::tempdir().unwrap();
+        let connection = Connection::open(directory.path().join("chat.db")).unwrap();
+        connection.pragma_update(None, "synchronous", "OFF").unwrap();
+        Sqlite { connection, _directory: directory }
+    }
+}
+
+impl Engine for Sqlite {
+    fn kind(&self) -> StoreKind {
+        StoreKind::Sqlite { path: self.connection.path().unwrap().into() }
+    }
+
+    fn declared(&self) -> &'static [&'static str] {
+        &["INTEGER", "TEXT", "DATETIME", ""]
+    }
+
+    fn stored(&mut self, declared: &str, values: &[Value]) -> Vec<(i64, Value)> {
+        let connection = &self.connection;
+        connection.execute_batch(&format!("DROP TABLE IF EXISTS visitors; CREATE TABLE visitors (id INTEGER PRIMARY KEY, seen {declared}); CREATE INDEX seen ON visitors (seen); BEGIN")).unwrap();
+        let mut insert = connection.prepare("INSERT INTO visitors (seen) VALUES (?1)").unwrap();
+        values.iter().for_each(|value| assert_eq!(insert.execute([value]).unwrap(), 1));
+        connection.execute_batch("COMMIT").unwrap();
+        let mut select = connection.prepare("SELECT id, seen FROM visitors").unwrap();
+        select.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap().collect::<Result<_, _>>().unwrap()
+    }
+
+    fn left(&mut self) -> BTreeSet<i64> {
+        let mut select = self.connection.prepare("SELECT id FROM visitors").unwrap();
+        select.query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap()
+    }
+
+    fn reads(&self, _: &str, _: TimeFormat) -> (bool, Option<&'static Law>) {
+        (true, None)
+    }
+}
+
+struct MariaDb {
+    database: mariadb::MariaDbDatabase,
+    connection: mysql::Conn,
+}
+
+impl MariaDb {
+    fn new() -> MariaDb {
+        let database = mariadb::shared().database();
+        let connection = database.connect();
+        MariaDb { database, connection }
+    }
+}
+
+impl Engine for MariaDb {
+    fn kind(&self) -> StoreKind {
+        self.database.kind("root")
+    }
+
+    fn declared(&self) -> &'static [&'static str] {
+        &["BIGINT", "VARCHAR(64)", "DATETIME(6)", "TIMESTAMP(6) NULL", "DATE", "VARBINARY(40)", "BINARY(14)"]
+    }
+
+    /// The application writes as carelessly as the server lets it, from a session in another zone.
+    fn stored(&mut self, declared: &str, values: &[Value]) -> Vec<(i64, Value)> {
+        let literal = |value: &Value| match value {
+            Value::Null => "(NULL)".to_owned(),
+            Value::Integer(number) => format!("({number})"),
+            Value::Real(number) => format!("({number:e})"),
+            Value::Text(text) => format!("(_utf8mb4'{text}')"),
+            Value::Blob(bytes) => format!("(x'{}')", bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>()),
+        };
+        let rows: Vec<String> = values.iter().map(literal).collect();
+        for statement in [
+            "DROP TABLE IF EXISTS visitors".to_owned(),
+            format!("CREATE TABLE visitors (id BIGINT AUTO_INCREMENT PRIMARY KEY, seen {declared}, KEY (seen))"),
+            "SET sql_mode = 'ALLOW_INVALID_DATES', time_zone = '+05:00'".to_owned(),
+            format!("INSERT IGNORE INTO visitors (seen) VALUES {}", rows.join(",")),
+            "SET time_zone = '+00:00'".to_owned(),
+        ] {
+            self.connection.query_drop(statement).unwrap();
+        }
+        let read = |(id, stored): (i64, Option<Vec<u8>>)| {
+            let stored = match stored {
+                None => Value::Null,
+                Some(bytes) if declared.contains("BINARY") => Value::Blob(bytes),
+                Some(bytes) if declared == "BIGINT" => Value::Integer(String::from_utf8(bytes).unwrap().parse().unwrap()),
+                Some(bytes) => Value::Text(String::from_utf8(bytes).unwrap()),
+            };
+            (id, stored)
+        };
+        self.connection.query_map("SELECT id, seen FROM visitors ORDER BY id", read).unwrap()
+    }
+
+    fn left(&mut self) -> BTreeSet<i64> {
+        self.connection.query::<i64, _>("SELECT id FROM visitors").unwrap().into_iter().collect()
+    }
+
+    fn reads(&self, declared: &str, format: TimeFormat) -> (bool, Option<&'static Law>) {
+        match (format, declared) {
+            (TimeFormat::UnixSeconds | TimeFormat::UnixMillis | TimeFormat::UnixMicros, "BIGINT") => (true, None),
+            (TimeFormat::Iso8601 | TimeFormat::Mediawiki, "VARCHAR(64)") => (true, None),
+            (TimeFormat::Mediawiki, "VARBINARY(40)" | "BINARY(14)") => (true, None),
+            (TimeFormat::Datetime, "DATETIME(6)" | "DATE") => (true, None),
+            (TimeFormat::Datetime, "TIMESTAMP(6) NULL") => (true, Some(&LAWS[0])),
+            _ => (false, None),
+        }
+    }
 }
 
 fn count(matching: impl Iterator) -> u64 {
@@ -434,8 +557,10 @@ fn count(matching: impl Iterator) -> u64 {
 }
 
 /// Counts and erases, and compares both with the model.
-fn check(connection: &Connection, rule: &Definition, cell: &Cell<'_>, declared: &str, values: &[Value]) {
-    let rows = stored(connection, declared, values);
+fn check(engine: &mut dyn Engine, rule: &Definition, cell: &Cell<'_>, declared: &str, values: &[Value]) {
+    let rows = engine.stored(declared, values);
+    let (is_possible, law) = engine.reads(declared, cell.format);
+    let cell = &Cell { is_possible, law: law.or(cell.law), ..*cell };
     let of = |verdict| rows.iter().filter(move |(_, value)| cell.judge(value) == verdict);
     let selection = Selection {
         rule,
@@ -450,13 +575,7 @@ fn check(connection: &Connection, rule: &Definition, cell: &Cell<'_>, declared: 
         batch.commit().unwrap();
     }
     drop(walk);
-    let left: BTreeSet<i64> = connection
-        .prepare("SELECT id FROM visitors")
-        .unwrap()
-        .query_map([], |row| row.get(0))
-        .unwrap()
-        .collect::<Result<_, _>>()
-        .unwrap();
+    let left = engine.left();
     let place = format!("{} in a column of type {declared:?}, now {}", cell.format, cell.now);
     for (id, value) in &rows {
         assert_eq!(left.contains(id), cell.judge(value) != Verdict::Expired, "{place}: {value:?}");
@@ -479,14 +598,14 @@ fn at(year: i64, month: i64, day: i64, hour: i64) -> i64 {
 }
 
 #[rstest]
-#[case::utc(&LAWS[0])]
-#[case::prague(&LAWS[1])]
-#[case::new_york(&LAWS[2])]
-#[case::lord_howe(&LAWS[3])]
-fn every_cell_agrees_with_the_model(#[case] law: &Law) {
-    let directory = tempfile::tempdir().unwrap();
-    let connection = Connection::open(directory.path().join("chat.db")).unwrap();
-    connection.pragma_update(None, "synchronous", "OFF").unwrap();
+fn every_cell_agrees_with_the_model(
+    #[values(&LAWS[0], &LAWS[1], &LAWS[2], &LAWS[3])] law: &Law,
+    #[values("sqlite", "mariadb")] engine: &str,
+) {
+    let engine: &mut dyn Engine = match engine {
+        "sqlite" => &mut Sqlite::new(),
+        _ => &mut MariaDb::new(),
+    };
     let moments = [
         // 31 August less six months: the last day of February, in a leap year and in another.
         (at(2024, 8, 31, 10), Span::Months(6), "6 months"),
@@ -504,28 +623,30 @@ fn every_cell_agrees_with_the_model(#[case] law: &Law) {
     for (now, span, period) in moments {
         let when = When::Older(period.parse().unwrap());
         for (format, zone) in TimeFormat::ALL.iter().flat_map(|format| zones.iter().map(|zone| (*format, *zone))) {
-            let cell = Cell { format, law: zone, now, cutoff: cutoff(now, span, law) };
-            let rule = rule(&connection, format, zone.map(Law::zone), when.clone(), TimeMeaning::Recorded, law);
+            let cell = Cell { format, law: zone, now, cutoff: cutoff(now, span, law), is_possible: true };
+            let rule = rule(engine.kind(), format, zone.map(Law::zone), when.clone(), TimeMeaning::Recorded, law);
             let derived = rule.cutoff(Timestamp::from_second(now).unwrap()).unwrap();
             assert_eq!(derived.map(Timestamp::as_second), Some(cell.cutoff), "{} in {}", period, law.name);
             let values = [odd_values(), edges(&cell, law)].concat();
-            for declared in DECLARED {
-                check(&connection, &rule, &cell, declared, &values);
+            for declared in engine.declared() {
+                check(engine, &rule, &cell, declared, &values);
             }
         }
     }
 }
 
-#[test]
-fn an_expiry_may_lie_ahead() {
-    let directory = tempfile::tempdir().unwrap();
-    let connection = Connection::open(directory.path().join("chat.db")).unwrap();
+#[rstest]
+fn an_expiry_may_lie_ahead(#[values("sqlite", "mariadb")] engine: &str) {
     let now = at(2026, 3, 1, 12);
     let years = |years: i64| now + years * 365 * DAY;
     let values = [now - 1, now, now + 1, years(50), years(102), EARLIEST - 1, EARLIEST].map(Value::Integer);
-    let rows = stored(&connection, "INTEGER", &values);
+    let engine: &mut dyn Engine = match engine {
+        "sqlite" => &mut Sqlite::new(),
+        _ => &mut MariaDb::new(),
+    };
+    let rows = engine.stored("BIGINT", &values);
     let utc = &LAWS[0];
-    let rule = rule(&connection, TimeFormat::UnixSeconds, None, When::Expired, TimeMeaning::Expires, utc);
+    let rule = rule(engine.kind(), TimeFormat::UnixSeconds, None, When::Expired, TimeMeaning::Expires, utc);
     let moment = Timestamp::from_second(now).unwrap();
     let selection = Selection { rule: &rule, now: moment, cutoff: Some(moment), holds: Vec::new() };
     let survey = store::open(&rule.store).survey(&selection).unwrap();
