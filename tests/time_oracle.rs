@@ -512,7 +512,9 @@ impl Engine for MariaDb {
             Value::Integer(number) => format!("({number})"),
             Value::Real(number) => format!("({number:e})"),
             Value::Text(text) => format!("(_utf8mb4'{text}')"),
-            Value::Blob(bytes) => format!("(x'{}')", bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>()),
+            Value::Blob(bytes) => {
+                format!("(x'{}')", bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
+            }
         };
         let rows: Vec<String> = values.iter().map(literal).collect();
         for statement in [
@@ -528,7 +530,9 @@ impl Engine for MariaDb {
             let stored = match stored {
                 None => Value::Null,
                 Some(bytes) if declared.contains("BINARY") => Value::Blob(bytes),
-                Some(bytes) if declared == "BIGINT" => Value::Integer(String::from_utf8(bytes).unwrap().parse().unwrap()),
+                Some(bytes) if declared == "BIGINT" => {
+                    Value::Integer(String::from_utf8(bytes).unwrap().parse().unwrap())
+                }
                 Some(bytes) => Value::Text(String::from_utf8(bytes).unwrap()),
             };
             (id, stored)

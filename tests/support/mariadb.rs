@@ -68,7 +68,9 @@ impl MariaDb {
     }
 
     fn log(&self) -> String {
-        ["install.log", "log"].map(|name| std::fs::read_to_string(self.directory.join(name)).unwrap_or_default()).concat()
+        ["install.log", "log"]
+            .map(|name| std::fs::read_to_string(self.directory.join(name)).unwrap_or_default())
+            .concat()
     }
 
     pub(crate) fn socket(&self) -> PathBuf {

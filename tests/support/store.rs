@@ -294,7 +294,10 @@ impl Application for MysqlApplication {
     fn touch(&mut self, ids: &[i64], at: Timestamp) {
         for id in ids {
             self.0
-                .exec_drop("UPDATE visitors SET last_seen = ? WHERE CAST(id AS CHAR) = ?", (at.as_second(), id.to_string()))
+                .exec_drop(
+                    "UPDATE visitors SET last_seen = ? WHERE CAST(id AS CHAR) = ?",
+                    (at.as_second(), id.to_string()),
+                )
                 .unwrap();
         }
     }

@@ -20,7 +20,10 @@ pub(super) fn compared_columns(rule: &Definition, facts: &TableFacts, findings: 
         let Some(column) = facts.column(name) else { continue };
         if is_equal(&qualified(&facts.name, name), column.class, value).is_none() {
             findings.refuse(
-                format!("column {name} of table {} is of type {}: no value of it is equal to {value}", facts.name, column.declared),
+                format!(
+                    "column {name} of table {} is of type {}: no value of it is equal to {value}",
+                    facts.name, column.declared
+                ),
                 format!("write a value of that type as `{key}`"),
             );
         }

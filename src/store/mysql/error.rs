@@ -106,7 +106,7 @@ pub(super) fn describe(error: &Error) -> String {
         Error::IoError(error) => error.to_string(),
         Error::TlsError(error) => error.to_string(),
         Error::DriverError(error) => error.to_string(),
-        Error::CodecError(_) => "the server's answer cannot be read".to_owned(),
+        Error::CodecError(error) => error.to_string(),
         Error::UrlError(_) => "the URL cannot be read".to_owned(),
         Error::FromValueError(_) | Error::FromRowError(_) => "the server answers in an unexpected form".to_owned(),
     }

@@ -10,11 +10,7 @@ use crate::store::StoreError;
 
 /// Whether the user has been given a privilege on the table itself, its database, or everything. What comes through a
 /// role does not show here.
-pub(super) fn is_granted(
-    database: &mut Database,
-    facts: &TableFacts,
-    privilege: &str,
-) -> Result<bool, StoreError> {
+pub(super) fn is_granted(database: &mut Database, facts: &TableFacts, privilege: &str) -> Result<bool, StoreError> {
     let grantee = grantee(database)?;
     let of_user = format!("GRANTEE = {} AND PRIVILEGE_TYPE = {}", text(&grantee), text(privilege));
     let (schema, table) = (text(&facts.database), text(&facts.name));

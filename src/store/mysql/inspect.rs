@@ -108,7 +108,8 @@ pub(super) fn real_table(
 ) -> Result<Option<TableFacts>, StoreError> {
     let Some(facts) = TableFacts::read(database, name)? else {
         let grant = grants::grant(database, "SELECT, DELETE", name)?;
-        let hint = format!("write the table's name as the database has it; a table without a grant cannot be seen: {grant}");
+        let hint =
+            format!("write the table's name as the database has it; a table without a grant cannot be seen: {grant}");
         findings.refuse(format!("there is no table {name} that the user may see"), hint);
         return Ok(None);
     };
@@ -123,9 +124,10 @@ pub(super) fn real_table(
             format!("{name} keeps every old version of its rows: nothing that is deleted from it is gone"),
             format!("ALTER TABLE {} DROP SYSTEM VERSIONING;", quoted(name)),
         ),
-        (kind, _) => {
-            (format!("{name} is no ordinary table but a {kind}"), "name the table that the application writes to".to_owned())
-        }
+        (kind, _) => (
+            format!("{name} is no ordinary table but a {kind}"),
+            "name the table that the application writes to".to_owned(),
+        ),
     };
     findings.refuse(message, hint);
     Ok(None)
@@ -194,7 +196,8 @@ fn time(rule: &Definition, facts: &TableFacts, findings: &mut Findings) {
     }
     match (time.format, column.class, &time.zone) {
         (TimeFormat::Datetime, Class::Date | Class::Datetime, None) => {
-            findings.refuse(format!("{place}, which has no zone"), "add `time-zone = \"UTC\"`, or the zone of its values");
+            findings
+                .refuse(format!("{place}, which has no zone"), "add `time-zone = \"UTC\"`, or the zone of its values");
         }
         (TimeFormat::Datetime, Class::Timestamp, Some(_)) => {
             findings.refuse(format!("{place}, which is an instant already"), "remove `time-zone`");
@@ -209,7 +212,11 @@ fn time(rule: &Definition, facts: &TableFacts, findings: &mut Findings) {
     }
 }
 
-fn children(database: &mut Database, rule: &Definition, findings: &mut Findings) -> Result<Vec<TableFacts>, StoreError> {
+fn children(
+    database: &mut Database,
+    rule: &Definition,
+    findings: &mut Findings,
+) -> Result<Vec<TableFacts>, StoreError> {
     let Action::EraseRows { children } = &rule.action else { return Ok(Vec::new()) };
     let parent = TableFacts::read(database, &rule.target.table)?;
     let key = parent.as_ref().and_then(|parent| parent.column(&rule.target.key)).map(|key| key.class);

@@ -8,7 +8,8 @@ use super::sql::exact_text;
 use crate::config::site::{Mask, Unparsed};
 
 /// An IPv4 address as everybody writes it; zeros in front would be octal to some.
-const V4: &str = "^((25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])[.]){3}(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])\\\\z";
+const V4: &str =
+    "^((25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])[.]){3}(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])\\\\z";
 
 /// What may be an IPv6 address without a port, a zone or an IPv4 address in it.
 const V6: &str = "^[0-9A-Fa-f:]{2,39}\\\\z";

@@ -159,11 +159,7 @@ impl std::ops::Drop for Drop<'_, '_> {
 }
 
 /// Whether the partition is still there. Reading from the table waits for whoever has it locked.
-pub(super) fn resolve(
-    database: &mut Database,
-    facts: &TableFacts,
-    partition: &str,
-) -> Result<Resolution, StoreError> {
+pub(super) fn resolve(database: &mut Database, facts: &TableFacts, partition: &str) -> Result<Resolution, StoreError> {
     let key = facts.columns.first().map_or("1".to_owned(), |column| qualified(&facts.name, &column.name));
     database.rows::<mysql::Row>(&format!("SELECT {key} FROM {} LIMIT 1", facts.quoted()))?;
     let sql = format!(

@@ -267,7 +267,8 @@ fn effect(columns: &Columns<'_>, action: &Action) -> Result<Effect, StoreError> 
 
 /// Columns with `ON UPDATE CURRENT_TIMESTAMP`, other than the one that is written, each set to itself.
 fn kept(facts: &TableFacts, written: &str) -> String {
-    let automatic = facts.columns.iter().filter(|column| column.on_update && !super::schema::is_same(&column.name, written));
+    let automatic =
+        facts.columns.iter().filter(|column| column.on_update && !super::schema::is_same(&column.name, written));
     automatic.map(|column| format!(", {0} = {0}", quoted(&column.name))).collect()
 }
 

@@ -87,11 +87,7 @@ pub(super) fn foreign_keys(
 }
 
 /// A table without any grant cannot be seen, and neither can its foreign keys, which act all the same.
-fn all_tables_visible(
-    database: &mut Database,
-    facts: &TableFacts,
-    findings: &mut Findings,
-) -> Result<(), StoreError> {
+fn all_tables_visible(database: &mut Database, facts: &TableFacts, findings: &mut Findings) -> Result<(), StoreError> {
     let anywhere = TableFacts { name: String::new(), ..facts.clone() };
     for privilege in ["SELECT", "SHOW VIEW", "REFERENCES", "INSERT", "UPDATE", "DELETE", "CREATE", "ALTER", "TRIGGER"] {
         if grants::is_granted(database, &anywhere, privilege)? {
@@ -200,7 +196,10 @@ fn update(rule: &Definition, column: &str, references: &[Reference], findings: &
         if is_same(&reference.parent, table) && is_same(&reference.parent_column, column) {
             if let CarriedOn::Forbidden = carried_on(rule, reference, &reference.on_update, "a change in", findings) {
                 findings.refuse(
-                    format!("{}.{} refers to column {column}, so that changing it fails", reference.table, reference.column),
+                    format!(
+                        "{}.{} refers to column {column}, so that changing it fails",
+                        reference.table, reference.column
+                    ),
                     "erase whole rows instead, or let the foreign key refer to another column",
                 );
             }

@@ -186,10 +186,8 @@ fn replace_doubtful(
     let mut rows = 0;
     for chunk in replaced.chunks(ROWS) {
         let whens: String = chunk.iter().map(|(key, _, new)| format!(" WHEN {key} THEN {new}")).collect();
-        let pairs: Vec<String> = chunk
-            .iter()
-            .map(|(literal, old, _)| format!("({key} = {literal} AND {} = {old})", doubt.value))
-            .collect();
+        let pairs: Vec<String> =
+            chunk.iter().map(|(literal, old, _)| format!("({key} = {literal} AND {} = {old})", doubt.value)).collect();
         let keys: Vec<&str> = chunk.iter().map(|(key, ..)| key.as_str()).collect();
         rows += database.execute(&format!(
             "UPDATE {table} SET {} = (CASE {key}{whens} END){} WHERE {key} IN ({}) AND ({}) = 1",

@@ -79,12 +79,7 @@ pub(super) fn matching(
 }
 
 /// What the undatable values may be instead.
-fn doubts(
-    database: &mut Database,
-    predicate: &Predicate,
-    judged: &str,
-    survey: Survey,
-) -> Result<Survey, StoreError> {
+fn doubts(database: &mut Database, predicate: &Predicate, judged: &str, survey: Survey) -> Result<Survey, StoreError> {
     let mut counts: Vec<(TimeFormat, u64)> = Vec::new();
     let among = format!("{} AND NOT ({judged})", predicate.scope);
     for (format, condition) in predicate.other_units() {

@@ -45,10 +45,7 @@ impl TextTime {
     fn instant_in(&self, zone: Option<&[Stretch]>) -> String {
         let (text, offset) = (&self.text, self.offset());
         let is_date = format!("CHAR_LENGTH({text}) = 10");
-        let local = format!(
-            "IF({is_date}, CAST(LEFT({text}, 10) AS DATETIME(6)) + INTERVAL 1 DAY, {})",
-            self.local()
-        );
+        let local = format!("IF({is_date}, CAST(LEFT({text}, 10) AS DATETIME(6)) + INTERVAL 1 DAY, {})", self.local());
         let in_zone = zone.map_or("NULL".to_owned(), |stretches| {
             // A date alone is the last microsecond of its day: the one before the next midnight.
             format!("{local} - INTERVAL {} SECOND - INTERVAL ({is_date}) MICROSECOND", seconds_east(&local, stretches))
@@ -72,7 +69,12 @@ impl TextTime {
             let at = at.saturating_add(SignedDuration::from_hours(hours)).unwrap_or(at);
             super::sql::text(&at.strftime("%Y-%m-%d").to_string())
         };
-        format!("{column} >= {} AND {column} < {} AND {}", day(from, -48), day(to, 48), bounds(&self.instant(), from, to))
+        format!(
+            "{column} >= {} AND {column} < {} AND {}",
+            day(from, -48),
+            day(to, 48),
+            bounds(&self.instant(), from, to)
+        )
     }
 
     /// SQL that is true where the text would lie in `from..to` if it were of UTC, and has no offset.

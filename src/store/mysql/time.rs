@@ -175,11 +175,7 @@ impl TimeColumn {
             Class::Binary { .. } => bytes(digits.as_bytes()),
             _ => text(digits),
         };
-        format!(
-            "{column} >= {} AND {column} < {} AND {exact} REGEXP '{MEDIAWIKI}'",
-            literal(&from),
-            literal(&to)
-        )
+        format!("{column} >= {} AND {column} < {} AND {exact} REGEXP '{MEDIAWIKI}'", literal(&from), literal(&to))
     }
 }
 
