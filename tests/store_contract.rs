@@ -1,6 +1,11 @@
 //! The contract of a store, run over every kind of store there is, on the real thing.
 
-#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test fails by panicking, and says where it was")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a test fails by panicking, and says where it was"
+)]
 
 #[path = "support/store.rs"]
 mod support;

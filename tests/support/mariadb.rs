@@ -3,7 +3,7 @@
 //! It listens on a socket in a directory of its own. A shell stands guard: it waits for the end of a pipe that only
 //! this process holds, and then ends the server and removes its directory, however the process ended.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -75,10 +75,6 @@ impl MariaDb {
 
     pub(crate) fn socket(&self) -> PathBuf {
         self.directory.join("socket")
-    }
-
-    pub(crate) fn directory(&self) -> &Path {
-        &self.directory
     }
 
     fn options(&self) -> OptsBuilder {

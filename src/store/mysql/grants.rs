@@ -33,11 +33,10 @@ fn grantee(database: &mut Database) -> Result<String, StoreError> {
 
 /// Whether the server would let the user run `sql`, which changes nothing: it is only explained.
 pub(super) fn may_run(database: &mut Database, sql: &str) -> Result<bool, StoreError> {
-    let explained = database.run(|connection| match connection.query_drop(format!("EXPLAIN {sql}")) {
+    database.run(|connection| match connection.query_drop(format!("EXPLAIN {sql}")) {
         Err(error) if error::code(&error).is_some_and(|code| error::NO_TABLE_PRIVILEGE.contains(&code)) => Ok(false),
         other => other.map(|()| true),
-    });
-    explained
+    })
 }
 
 /// The statement that gives `privileges` on a table of the database to the user.

@@ -243,12 +243,12 @@ fn children(
 
 /// Whether a column can hold a key as it is.
 fn suits(key: Class, child: Class) -> bool {
-    match (key, child) {
-        (Class::Integer, Class::Integer | Class::Text { .. }) => true,
-        (Class::Text { .. } | Class::Uuid, Class::Text { .. } | Class::Uuid) => true,
-        (Class::Binary { .. }, Class::Binary { .. }) => true,
-        _ => false,
-    }
+    matches!(
+        (key, child),
+        (Class::Integer, Class::Integer | Class::Text { .. })
+            | (Class::Text { .. } | Class::Uuid, Class::Text { .. } | Class::Uuid)
+            | (Class::Binary { .. }, Class::Binary { .. })
+    )
 }
 
 /// The least that the rule needs. The server itself is asked, since roles and patterns may grant it as well.

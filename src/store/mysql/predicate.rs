@@ -38,6 +38,8 @@ pub(super) struct Predicate {
     pub(super) judged: Option<String>,
     /// What would be touched: due, in scope, and changed by the action (or in doubt).
     pub(super) due: String,
+    /// As `due`, without what is in doubt.
+    certain: String,
     /// What no hold keeps; `None` where there are no holds. Never NULL.
     pub(super) free: Option<String>,
     /// The time column, where age matters.
@@ -109,7 +111,7 @@ impl Predicate {
                 (Some(judged), Some(missing))
             }
         };
-        let Effect { assignment, changes, doubt } = effect(&columns, &selection.rule.action)?;
+        let Effect { assignment, changes, certain, doubt } = effect(&columns, &selection.rule.action)?;
         let recorded_later = match target.time.meaning {
             // An expiry says nothing about when the record came.
             TimeMeaning::Expires => None,
@@ -120,6 +122,7 @@ impl Predicate {
             key,
             key_class: key_facts.class,
             free: free(&columns, selection)?,
+            certain: all([when.clone(), certain, Some(scope.clone())]),
             due: all([when, changes, Some(scope.clone())]),
             time: selection.cutoff.map(|_| time),
             scope,
@@ -134,6 +137,11 @@ impl Predicate {
     /// What a purge touches, but for what is in doubt and proves harmless.
     pub(super) fn matches(&self) -> String {
         all([Some(self.due.clone()), self.free.clone()])
+    }
+
+    /// What a purge touches by its statement alone.
+    pub(super) fn certainly_matches(&self) -> String {
+        all([Some(self.certain.clone()), self.free.clone()])
     }
 
     /// Other numeric formats, each with SQL that is true where a number is plausible in it. Never NULL.
@@ -222,13 +230,15 @@ fn without_consent(columns: &Columns<'_>, consent: &Consent) -> Result<(String, 
 struct Effect {
     assignment: Option<Assignment>,
     changes: Option<String>,
+    /// As `changes`, without what is in doubt.
+    certain: Option<String>,
     doubt: Option<Doubt>,
 }
 
 /// Only what the action changes is touched, so that a second run finds nothing.
 fn effect(columns: &Columns<'_>, action: &Action) -> Result<Effect, StoreError> {
     let (name, stand_in) = match action {
-        Action::EraseRows { .. } => return Ok(Effect { assignment: None, changes: None, doubt: None }),
+        Action::EraseRows { .. } => return Ok(Effect { assignment: None, changes: None, certain: None, doubt: None }),
         Action::EraseColumn { column, stand_in } | Action::TruncateColumn { column, stand_in, .. } => {
             (column, stand_in)
         }
@@ -245,24 +255,28 @@ fn effect(columns: &Columns<'_>, action: &Action) -> Result<Effect, StoreError> 
         Some(stand_in) => format!("{column} IS NOT NULL AND ({}) IS NOT TRUE", stand_in.is_there),
     };
     let written = stand_in.map_or("NULL".to_owned(), |stand_in| stand_in.literal);
-    let (value, changes, doubt) = match action {
+    let (value, certain, doubt) = match action {
         Action::TruncateColumn { mask, .. } => {
             let Some(sql) = MaskSql::new(&column, facts.class, mask, &written) else {
                 let reason = format!("column {name} is of type {}: it holds no addresses", facts.declared);
                 return Err(columns.database.failed(&reason));
             };
-            let changed = all([Some(sql.changes.clone())]);
-            let changed = sql.doubt.as_ref().map_or(changed.clone(), |doubt| format!("({changed} OR {doubt})"));
             let doubt = sql.doubt.map(|condition| {
                 let value = exact_text(&column, facts.class);
                 Doubt { condition, value, unparsed: written, mask: *mask }
             });
-            (sql.masked, format!("{holds_something} AND {changed}"), doubt)
+            (sql.masked, Some(sql.changes), doubt)
         }
-        _ => (written, holds_something, None),
+        _ => (written, None, None),
     };
+    let changes = match (&certain, &doubt) {
+        (Some(certain), Some(doubt)) => Some(format!("({certain} OR {})", doubt.condition)),
+        _ => certain.clone(),
+    };
+    let with = |changes| Some(all([Some(holds_something.clone()), changes]));
+    let (changes, certain) = (with(changes), with(certain));
     let assignment = Assignment { column: quoted(name), value, kept: kept(columns.facts, name) };
-    Ok(Effect { assignment: Some(assignment), changes: Some(changes), doubt })
+    Ok(Effect { assignment: Some(assignment), changes, certain, doubt })
 }
 
 /// Columns with `ON UPDATE CURRENT_TIMESTAMP`, other than the one that is written, each set to itself.

@@ -189,20 +189,18 @@ fn forbidden(reference: &Reference, by_key: bool, findings: &mut Findings) {
     findings.refuse(format!("{table}.{column} refers to {parent}, so that deleting from it fails"), hint);
 }
 
-/// A column that others refer to, or that refers to others itself.
+/// A column that others refer to.
 fn update(rule: &Definition, column: &str, references: &[Reference], findings: &mut Findings) {
-    let table = &rule.target.table;
-    for reference in references {
-        if is_same(&reference.parent, table) && is_same(&reference.parent_column, column) {
-            if let CarriedOn::Forbidden = carried_on(rule, reference, &reference.on_update, "a change in", findings) {
-                findings.refuse(
-                    format!(
-                        "{}.{} refers to column {column}, so that changing it fails",
-                        reference.table, reference.column
-                    ),
-                    "erase whole rows instead, or let the foreign key refer to another column",
-                );
-            }
+    let of_column = |reference: &&Reference| {
+        is_same(&reference.parent, &rule.target.table) && is_same(&reference.parent_column, column)
+    };
+    for reference in references.iter().filter(of_column) {
+        if let CarriedOn::Forbidden = carried_on(rule, reference, &reference.on_update, "a change in", findings) {
+            let Reference { table, column: referring, .. } = reference;
+            findings.refuse(
+                format!("{table}.{referring} refers to column {column}, so that changing it fails"),
+                "erase whole rows instead, or let the foreign key refer to another column",
+            );
         }
     }
 }

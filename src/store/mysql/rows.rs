@@ -4,8 +4,6 @@
 //! a range of keys touches it and the number of rows must come out as planned. Where others wrote in between, or
 //! where rows of other tables go first, the rows are locked and read before, and only those are touched.
 
-use mysql::Row;
-
 use super::connection::Database;
 use super::keys::Keys;
 use super::predicate::{Doubt, Predicate};
@@ -37,10 +35,19 @@ pub(super) struct Touched {
 fn select(predicate: &Predicate, which: &str, tail: &str) -> String {
     let Predicate { table, key, .. } = predicate;
     let value = match &predicate.doubt {
-        None => "NULL".to_owned(),
-        Some(Doubt { condition, value, .. }) => format!("IF({condition}, {value}, NULL)"),
+        None => String::new(),
+        Some(Doubt { condition, value, .. }) => format!(", IF({condition}, {value}, NULL)"),
     };
-    format!("SELECT {key}, {value} FROM {table} {which} {tail}")
+    format!("SELECT {key}{value} FROM {table} {which} {tail}")
+}
+
+/// Whether rows of a batch must be judged outside, which costs another look at each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Doubts {
+    /// None of them.
+    None,
+    /// Some, or it is not known.
+    Some,
 }
 
 /// What reading keys gave.
@@ -50,6 +57,8 @@ pub(super) struct Read {
     pub(super) keys: Keys,
     /// How many rows the server gave.
     pub(super) rows: usize,
+    /// Whether any of them must be judged outside.
+    pub(super) doubts: Doubts,
     /// The key of the last one, as SQL.
     pub(super) last: Option<String>,
 }
@@ -63,32 +72,27 @@ pub(super) fn read_keys(
 ) -> Result<Read, StoreError> {
     let mut keys = Keys::none(predicate.key_class);
     let mut last = Keys::none(predicate.key_class);
-    let (mut rows, mut is_readable) = (0, true);
+    let (mut rows, mut is_readable, mut doubts) = (0, true, Doubts::None);
     database.each(&select(predicate, which, tail), |mut row| {
-        let is_harmless = is_in_doubt_for_nothing(predicate, &mut row);
+        let in_doubt = row.take::<Option<Vec<u8>>, _>(1).flatten();
         let Some(key) = row.take::<mysql::Value, _>(0) else { return };
         rows += 1;
-        if is_harmless {
-            last = Keys::none(predicate.key_class);
-            is_readable &= last.push(key).is_some();
-        } else {
-            is_readable &= keys.push(key).is_some();
-            last = Keys::none(predicate.key_class);
-        }
+        last = Keys::none(predicate.key_class);
+        let is_harmless = match (&predicate.doubt, in_doubt) {
+            (Some(doubt), Some(value)) => {
+                doubts = Doubts::Some;
+                doubt.replacement(&value).is_none()
+            }
+            _ => false,
+        };
+        let list = if is_harmless { &mut last } else { &mut keys };
+        is_readable &= list.push(key).is_some();
     })?;
     if !is_readable {
         return Err(database.failed("a key is of a type that is not supported"));
     }
     let last = last.literal(0).or_else(|| keys.literal(keys.len().checked_sub(1)?));
-    Ok(Read { keys, rows, last })
-}
-
-fn is_in_doubt_for_nothing(predicate: &Predicate, row: &mut Row) -> bool {
-    let value = row.take::<Option<Vec<u8>>, _>(1).flatten();
-    match (&predicate.doubt, value) {
-        (Some(doubt), Some(value)) => doubt.replacement(&value).is_none(),
-        _ => false,
-    }
+    Ok(Read { keys, rows, doubts, last })
 }
 
 /// Keys of the rows among `piece` that match, each row locked.
@@ -107,8 +111,9 @@ pub(super) fn touch_planned(
     database: &mut Database,
     predicate: &Predicate,
     keys: &Keys,
+    doubts: Doubts,
 ) -> Result<Option<Touched>, StoreError> {
-    let rows = act(database, predicate, &keys.reaching(&predicate.key))?;
+    let rows = act(database, predicate, &keys.reaching(&predicate.key), doubts)?;
     let is_planned = usize::try_from(rows) == Ok(keys.len());
     Ok(is_planned.then_some(Touched { rows, children: 0 }))
 }
@@ -130,29 +135,25 @@ pub(super) fn touch_exactly(
             touched.children += database.execute(&format!("DELETE FROM {table} WHERE {piece}"))?;
         }
     }
-    touched.rows = act(database, predicate, &locked.exactly(&predicate.key))?;
+    touched.rows = act(database, predicate, &locked.exactly(&predicate.key), Doubts::Some)?;
     Ok((locked, touched))
 }
 
-fn act(database: &mut Database, predicate: &Predicate, pieces: &[String]) -> Result<u64, StoreError> {
+fn act(database: &mut Database, predicate: &Predicate, pieces: &[String], doubts: Doubts) -> Result<u64, StoreError> {
     let mut rows = 0;
     for piece in pieces {
-        rows += match &predicate.doubt {
-            None => database.execute(&statement(predicate, piece, None))?,
-            Some(doubt) => {
-                let masked = database.execute(&statement(predicate, piece, Some(doubt)))?;
-                masked + replace_doubtful(database, predicate, doubt, piece)?
-            }
-        };
+        rows += database.execute(&statement(predicate, piece))?;
+        if let (Some(doubt), Doubts::Some) = (&predicate.doubt, doubts) {
+            rows += replace_doubtful(database, predicate, doubt, piece)?;
+        }
     }
     Ok(rows)
 }
 
 /// The statement over one piece. What is in doubt is left to another one.
-fn statement(predicate: &Predicate, piece: &str, doubt: Option<&Doubt>) -> String {
-    let Predicate { table, .. } = predicate;
-    let certain = doubt.map(|doubt| format!(" AND NOT {}", doubt.condition)).unwrap_or_default();
-    let which = format!("WHERE {piece} AND {}{certain}", rechecked(predicate));
+fn statement(predicate: &Predicate, piece: &str) -> String {
+    let table = &predicate.table;
+    let which = format!("WHERE {piece} AND ({}) = 1", predicate.certainly_matches());
     match &predicate.assignment {
         None => format!("DELETE FROM {table} {which}"),
         Some(assignment) => {

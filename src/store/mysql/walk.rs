@@ -16,7 +16,7 @@ use super::lock::TableLock;
 use super::partitions;
 use super::predicate::Predicate;
 use super::replicas::ReplicaWatch;
-use super::rows::{ChildTable, Touched, read_keys, touch_exactly, touch_planned};
+use super::rows::{ChildTable, Doubts, Touched, read_keys, touch_exactly, touch_planned};
 use super::schema::{Class, TableFacts};
 use super::sql::{qualified, quoted, table};
 use super::survey;
@@ -44,6 +44,8 @@ pub(super) struct MysqlWalk<'s> {
     /// Partitions all of whose rows may match; the oldest first.
     pub(super) partitions: VecDeque<String>,
     keys: Keys,
+    /// Of the rows of `keys`.
+    doubts: Doubts,
     /// How many of `keys` are done.
     done: usize,
     progress: Progress,
@@ -80,6 +82,7 @@ impl<'s> MysqlWalk<'s> {
             lock: TableLock::new(&facts.database, &facts.name),
             replicas: ReplicaWatch::new(max_lag),
             keys: Keys::none(predicate.key_class),
+            doubts: Doubts::None,
             progress: Progress::NotBegun,
             done: 0,
             database,
@@ -112,7 +115,7 @@ impl<'s> MysqlWalk<'s> {
         if matches!(self.progress, Progress::NotBegun) {
             let tail = format!("LIMIT {}", chunk + 1);
             let read = read_keys(self.database, &self.predicate, &format!("WHERE {matches}"), &tail)?;
-            self.done = 0;
+            (self.done, self.doubts) = (0, read.doubts);
             if read.rows <= chunk {
                 self.keys = read.keys;
                 self.keys.sort();
@@ -128,7 +131,7 @@ impl<'s> MysqlWalk<'s> {
         let tail = format!("ORDER BY {column} LIMIT {chunk}");
         let read = read_keys(self.database, &self.predicate, &which, &tail)?;
         self.keys = read.keys;
-        self.done = 0;
+        (self.done, self.doubts) = (0, read.doubts);
         self.progress = match read.last {
             Some(last) if read.rows == chunk => Progress::Above(Some(last)),
             _ => Progress::Complete,
@@ -140,7 +143,7 @@ impl<'s> MysqlWalk<'s> {
     fn touch(&mut self, count: usize) -> Result<(Keys, Touched), StoreError> {
         let keys = self.keys.slice(self.done..self.done + count);
         if self.children.is_empty() {
-            if let Some(touched) = touch_planned(self.database, &self.predicate, &keys)? {
+            if let Some(touched) = touch_planned(self.database, &self.predicate, &keys, self.doubts)? {
                 return Ok((keys, touched));
             }
             self.database.execute("ROLLBACK")?;
