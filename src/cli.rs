@@ -9,6 +9,7 @@ mod audit;
 mod check;
 mod demo;
 mod holds;
+mod manual;
 mod output;
 mod plan;
 mod progress;
@@ -16,11 +17,12 @@ mod purge;
 mod register;
 mod session;
 mod status;
+mod table;
 
 use std::process::ExitCode;
 
+use clap::Parser;
 use clap::error::ErrorKind;
-use clap::{CommandFactory, Parser};
 
 use arguments::{Arguments, Command, HoldCommand};
 use output::Output;
@@ -110,7 +112,7 @@ pub fn main() -> ExitCode {
             return if asked { Exit::Done } else { Exit::Usage }.into();
         }
     };
-    let output = Output::new(arguments.json);
+    let output = Output::new(arguments.json, arguments.config.as_deref());
     match run(arguments, &output) {
         Ok(exit) => exit.into(),
         Err(failure) => {
@@ -138,11 +140,8 @@ fn run(arguments: Arguments, output: &Output) -> Ended {
         Command::StopPurges { lift } => holds::stop_purges(&directory, lift, output),
         Command::Register { command } => register::run(&directory, &command, output),
         Command::Audit { log, command } => audit::run(&directory, log, &command, output),
-        Command::Completions { shell } => {
-            output.bytes(&completions(shell));
-            Ok(Exit::Done)
-        }
-        Command::Man { directory } => manual(directory.as_deref(), output),
+        Command::Completions { shell } => manual::completions(shell, output),
+        Command::Man { directory } => manual::pages(directory.as_deref(), output),
     }
 }
 
@@ -155,23 +154,4 @@ fn run_daemon(directory: &std::path::Path, output: &Output) -> Ended {
         }
         Err(error) => Err(error.into()),
     }
-}
-
-fn completions(shell: clap_complete::Shell) -> Vec<u8> {
-    let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Arguments::command(), "forgetd", &mut script);
-    script
-}
-
-/// The manual page on standard output, or every command's page in a directory.
-fn manual(directory: Option<&std::path::Path>, output: &Output) -> Ended {
-    match directory {
-        Some(directory) => clap_mangen::generate_to(Arguments::command(), directory)?,
-        None => {
-            let mut page = Vec::new();
-            clap_mangen::Man::new(Arguments::command()).render(&mut page)?;
-            output.bytes(&page);
-        }
-    }
-    Ok(Exit::Done)
 }

@@ -13,7 +13,7 @@ mod show;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 pub use facts::{FACT_TABLES, FactTable};
 pub use in_force::{InForce, NothingInForce};
@@ -29,6 +29,9 @@ const SCHEMA_VERSION: i64 = 1;
 
 /// Another process writes for milliseconds; whoever waits longer than this has found a fault.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Between two attempts at what SQLite does not wait for.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// The register's file below the state directory.
 pub const FILE_NAME: &str = "register.db";
@@ -127,35 +130,51 @@ impl Register {
     }
 
     fn prepare(db: Connection, path: &Path) -> Result<Register, RegisterError> {
+        let open_error = |source| RegisterError::Open { path: path.to_owned(), source };
         let mut register = Register { db, path: path.to_owned() };
-        register.configure().map_err(|source| RegisterError::Open { path: path.to_owned(), source })?;
-        if register.version()? == 0 {
+        register.db.busy_timeout(BUSY_TIMEOUT).map_err(open_error)?;
+        // Before anything else: another program's database is left as it is.
+        let version = register.version()?;
+        register.configure().map_err(open_error)?;
+        if version == 0 {
             register.migrate()?;
         }
         Ok(register)
     }
 
     fn configure(&self) -> rusqlite::Result<()> {
-        self.db.busy_timeout(BUSY_TIMEOUT)?;
-        self.db.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
+        self.write_ahead()?;
         self.db.pragma_update(None, "synchronous", "FULL")?;
         self.db.pragma_update(None, "foreign_keys", true)
     }
 
+    /// SQLite does not wait by itself for whoever else has just opened a new file and wants the same.
+    fn write_ahead(&self) -> rusqlite::Result<()> {
+        let mut pauses = BUSY_TIMEOUT.as_millis() / PAUSE.as_millis();
+        loop {
+            match self.db.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(())) {
+                Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) && pauses > 0 => {
+                    pauses -= 1;
+                    std::thread::sleep(PAUSE);
+                }
+                done => return done,
+            }
+        }
+    }
+
     /// The schema version of a register: 0 for an empty file.
     fn version(&self) -> Result<i64, RegisterError> {
-        let pragma = |name| self.db.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
-        let (id, version) = (
-            pragma("application_id").map_err(|source| self.query_error(source))?,
-            pragma("user_version").map_err(|source| self.query_error(source))?,
-        );
-        match (id, version) {
-            (0, 0) => Ok(0),
-            (APPLICATION_ID, found) if found > SCHEMA_VERSION => {
+        // One statement, one state of the file: another process may be creating the schema.
+        let sql = "SELECT application_id, user_version, NOT EXISTS (SELECT 1 FROM sqlite_schema) \
+                   FROM pragma_application_id, pragma_user_version";
+        let found = self.db.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)));
+        match found.map_err(|source| self.query_error(source))? {
+            (0, 0, true) => Ok(0),
+            (APPLICATION_ID, found, _) if found > SCHEMA_VERSION => {
                 Err(RegisterError::Newer { path: self.path.clone(), found })
             }
-            (APPLICATION_ID, version) => Ok(version),
-            (found, _) => Err(RegisterError::Foreign { path: self.path.clone(), found }),
+            (APPLICATION_ID, version, _) => Ok(version),
+            (found, ..) => Err(RegisterError::Foreign { path: self.path.clone(), found }),
         }
     }
 

@@ -278,7 +278,7 @@ fn guard_time(circumstances: &Circumstances<'_>, store: &mut dyn Store, assessme
 }
 
 fn guard_holds(rule: &Rule, circumstances: &Circumstances<'_>, assessment: &mut Assessment) {
-    match hold::effect(circumstances.register, &rule.name, assessment.now) {
+    match hold::effect(circumstances.register, rule, assessment.now) {
         Ok(HoldEffect::Rows(rows)) => assessment.holds = rows,
         Ok(HoldEffect::Whole(hold)) => assessment.reasons.push(Reason::OnHold(hold)),
         Err(error) => assessment.reasons.push(error.into()),

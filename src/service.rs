@@ -9,6 +9,7 @@ mod agenda;
 mod clock;
 mod interrupt;
 mod job;
+mod reload;
 mod systemd;
 mod watch;
 
@@ -19,28 +20,29 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::Instant;
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
 pub use clock::{ClockError, read_clock};
 pub use interrupt::Interrupt;
-pub use watch::{is_running, wake};
+pub use watch::{Fingerprint, is_running, wake};
 
 use crate::audit::{AuditError, Event, Sync};
 use crate::config::{Config, Problems, Trust, state_directory};
-use crate::plan::{self, Rule};
+use crate::plan::Rule;
 use crate::purge::{self, PurgeError, State, StateError, StatePaths};
 use crate::register::{InForce, NothingInForce, RegisterError};
 use crate::safety;
-use agenda::Agenda;
+use agenda::{Agenda, Decisions};
 use job::{Job, Report};
+use reload::Cause;
 use systemd::Systemd;
-use watch::{DaemonLock, Fingerprint, Watch};
+use watch::{Change, DaemonLock, Watch};
 
 /// A change is looked at when its writer has been quiet for so long: editors write in several steps.
-const SETTLE: Duration = Duration::from_millis(150);
+const SETTLE: Duration = Duration::from_millis(100);
 
 /// However busily a directory changes, it is looked at after this: a change is in force within a second.
-const LONGEST_SETTLE: Duration = Duration::from_millis(600);
+const LONGEST_SETTLE: Duration = Duration::from_millis(400);
 
 /// The net under the watch: file systems that tell nothing, clocks that were set, approvals that nobody announced.
 const POLL: Duration = Duration::from_secs(60);
@@ -63,9 +65,6 @@ pub enum ServiceError {
     /// The clock cannot be read.
     #[error(transparent)]
     Clock(#[from] ClockError),
-    /// The directory cannot be watched.
-    #[error("the configuration directory cannot be watched: {0}")]
-    Watch(#[from] notify::Error),
     /// The runtime or a signal could not be set up.
     #[error("{0}")]
     Runtime(#[from] std::io::Error),
@@ -99,8 +98,10 @@ pub fn run(directory: &Path) -> Result<(), ServiceError> {
     start_logging();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
+        // A signal during a long start is heard when it is over.
+        let signals = Signals::receive()?;
         let (daemon, changes) = Daemon::start(directory)?;
-        daemon.serve(changes).await
+        daemon.serve(signals, changes).await
     })
 }
 
@@ -116,7 +117,24 @@ fn start_logging() {
         .with_ansi(std::io::stderr().is_terminal())
         .with_target(false);
     // Already set when a test runs two daemons in one process: the first one serves both.
-    let _ = subscriber.try_init();
+    let _ = if systemd::logs_to_journal() { subscriber.without_time().try_init() } else { subscriber.try_init() };
+}
+
+/// The signals that mean something to the daemon.
+struct Signals {
+    hangup: Signal,
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn receive() -> std::io::Result<Signals> {
+        Ok(Signals {
+            hangup: signal(SignalKind::hangup())?,
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
 }
 
 /// The daemon between two events.
@@ -133,16 +151,25 @@ struct Daemon {
     fingerprint: Fingerprint,
     /// When a change was first noticed, and when it will be looked at.
     reload: Option<(Instant, Instant)>,
+    /// What operators had decided when last looked at.
+    decisions: Decisions,
+    /// How often something was decided since the start: a job that began before was judged by less.
+    decided: u64,
     poll_at: Instant,
+    /// The wall clock at the last poll.
+    polled: Timestamp,
     heartbeat_at: Timestamp,
     systemd: Systemd,
-    _watch: Watch,
+    watch: Watch,
     _lock: DaemonLock,
 }
 
 impl Daemon {
-    fn start(directory: &Path) -> Result<(Daemon, UnboundedReceiver<watch::Change>), ServiceError> {
+    fn start(directory: &Path) -> Result<(Daemon, UnboundedReceiver<Change>), ServiceError> {
         let clock = read_clock()?;
+        // Watched before it is read: a change in between is noticed.
+        let (mut watch, changes) = Watch::begin(directory);
+        let fingerprint = Fingerprint::of(directory);
         let loaded = Config::load(directory);
         let known = |state_dir: &Path| StatePaths::new(state_dir).register().exists();
         let state_dir = match &loaded {
@@ -152,9 +179,9 @@ impl Daemon {
                 None => return Err(ServiceError::Invalid(problems.clone())),
             },
         };
-        let fingerprint = Fingerprint::of(directory);
         let mut control = State::open(&state_dir, clock.wall)?;
         let lock = DaemonLock::acquire(&control.paths)?;
+        watch.listen_for_commands(&control.paths);
         let worker = State::open(&state_dir, clock.wall)?;
         let in_force = match InForce::determine(directory, loaded, Some(&control.register)) {
             Ok(in_force) => in_force,
@@ -167,7 +194,7 @@ impl Daemon {
         for error in purge::recover_all(&mut control, clock.wall)? {
             warn!(%error, "an interrupted run is not resolved yet");
         }
-        let (watch, changes) = Watch::begin(directory, &control.paths)?;
+        let decisions = Decisions::now(&control.paths, &control.register, clock.wall)?;
         let mut daemon = Daemon {
             directory: directory.to_owned(),
             in_force,
@@ -178,29 +205,29 @@ impl Daemon {
             job: None,
             fingerprint,
             reload: None,
+            decisions,
+            decided: 0,
             poll_at: Instant::now() + POLL,
+            polled: clock.wall,
             heartbeat_at: clock.wall.saturating_add(HEARTBEAT).unwrap_or(clock.wall),
             systemd: Systemd::from_environment(),
-            _watch: watch,
+            watch,
             _lock: lock,
         };
         daemon.come_into_force(clock.wall)?;
         Ok((daemon, changes))
     }
 
-    async fn serve(mut self, mut changes: UnboundedReceiver<watch::Change>) -> Result<(), ServiceError> {
-        let mut hangup = signal(SignalKind::hangup())?;
-        let (mut terminate, mut interrupt): (Signal, Signal) =
-            (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-        self.systemd.ready();
+    async fn serve(mut self, mut signals: Signals, mut changes: UnboundedReceiver<Change>) -> Result<(), ServiceError> {
+        self.systemd.ready(&self.state_of_affairs());
         info!(sites = self.in_force.config.sites.len(), rules = self.rules.len(), "ready");
         loop {
             self.begin_what_is_due()?;
             let wake_at = self.wake_at()?;
             tokio::select! {
-                _ = terminate.recv() => break,
-                _ = interrupt.recv() => break,
-                _ = hangup.recv() => self.reload()?,
+                _ = signals.terminate.recv() => break,
+                _ = signals.interrupt.recv() => break,
+                _ = signals.hangup.recv() => self.reload(Cause::Asked)?,
                 Some(change) = changes.recv() => self.notice(change)?,
                 report = job::finished(&mut self.job) => self.job_ended(report)?,
                 () = tokio::time::sleep_until(wake_at) => self.tick()?,
@@ -213,10 +240,13 @@ impl Daemon {
     async fn end(mut self) -> Result<(), ServiceError> {
         self.systemd.stopping();
         info!("ending after the current batch");
-        if let Some(job) = &self.job {
+        while let Some(job) = &self.job {
             job.interrupt();
-            let report = job::finished(&mut self.job).await;
-            self.job_ended(report)?;
+            let watchdog_at = self.systemd.watchdog_at().unwrap_or_else(|| Instant::now() + POLL);
+            tokio::select! {
+                report = job::finished(&mut self.job) => self.job_ended(report)?,
+                () = tokio::time::sleep_until(watchdog_at) => self.systemd.feed_watchdog(Instant::now()),
+            }
         }
         self.control.log.append(read_clock()?.wall, &Event::DaemonStopped {}, Sync::Later)?;
         self.control.log.checkpoint()?;
@@ -245,108 +275,43 @@ impl Daemon {
         let now = Instant::now();
         self.systemd.feed_watchdog(now);
         if self.reload.is_some_and(|(_, at)| at <= now) {
-            self.reload()?;
+            self.reload(Cause::Noticed)?;
         }
         if self.poll_at <= now {
             self.poll_at = now + POLL;
             if Fingerprint::of(&self.directory) != self.fingerprint {
-                self.reload()?;
+                self.reload(Cause::Noticed)?;
             }
-            self.look_for_approvals()?;
+            self.notice_clock_set_back()?;
+            self.look_for_decisions()?;
             self.heartbeat()?;
         }
         Ok(())
     }
 
-    fn notice(&mut self, change: watch::Change) -> Result<(), ServiceError> {
+    /// What was planned by a clock that was ahead would come too late by as much.
+    fn notice_clock_set_back(&mut self) -> Result<(), ServiceError> {
+        let now = read_clock()?.wall;
+        let before = std::mem::replace(&mut self.polled, now);
+        if now >= before {
+            return Ok(());
+        }
+        warn!(seconds = before.duration_since(now).as_secs(), "the clock was set back: all runs are planned anew");
+        self.heartbeat_at = self.heartbeat_at.min(now.saturating_add(HEARTBEAT).unwrap_or(now));
+        self.agenda.forget();
+        let Config { daemon, sites, .. } = &self.in_force.config;
+        Ok(self.agenda.update(&self.rules, sites, daemon.safety, &self.control.register, now)?)
+    }
+
+    fn notice(&mut self, change: Change) -> Result<(), ServiceError> {
         match change {
-            watch::Change::Configuration => {
+            Change::Configuration => {
                 let now = Instant::now();
                 let first = self.reload.map_or(now, |(first, _)| first);
                 self.reload = Some((first, (now + SETTLE).min(first + LONGEST_SETTLE)));
+                Ok(())
             }
-            watch::Change::Woken => self.look_for_approvals()?,
-        }
-        Ok(())
-    }
-
-    /// Looks at the whole directory again.
-    fn reload(&mut self) -> Result<(), ServiceError> {
-        self.reload = None;
-        self.systemd.reloading();
-        self.fingerprint = Fingerprint::of(&self.directory);
-        let now = read_clock()?.wall;
-        match Config::load(&self.directory) {
-            Ok(config) if config.daemon.state_dir != self.in_force.config.daemon.state_dir => {
-                // Approvals, holds and evidence stand in the old one.
-                error!("`state-dir` has changed: restart forgetd to move to another state; nothing was applied");
-            }
-            Ok(config) => {
-                let news = self.in_force.problems.is_some() || config.digest() != self.in_force.config.digest();
-                if news {
-                    self.in_force = InForce { config, suspended: Default::default(), problems: None };
-                    self.come_into_force(now)?;
-                }
-            }
-            Err(problems) => {
-                let known = self.in_force.problems.as_ref() == Some(&problems);
-                let config = self.in_force.config.clone();
-                self.in_force = InForce::while_invalid(&self.directory, config, problems);
-                if !known {
-                    self.tell_problems(now)?;
-                }
-                self.interrupt_what_changed();
-            }
-        }
-        self.systemd.ready();
-        Ok(())
-    }
-
-    /// Applies what is in force now: record, derive, plan the next runs.
-    fn come_into_force(&mut self, now: Timestamp) -> Result<(), ServiceError> {
-        self.rules = plan::derive(&self.in_force.config);
-        if self.in_force.problems.is_some() {
-            self.tell_problems(now)?;
-        } else {
-            let recorded = self.control.apply(&self.in_force.config, &self.rules, now)?;
-            for change in &recorded.changes {
-                tracing::debug!(%change, "configuration");
-            }
-            if recorded.new_version {
-                let (version, changes) = (recorded.version, recorded.changes.len());
-                info!(version, changes, rules = self.rules.len(), "configuration applied");
-            }
-        }
-        self.interrupt_what_changed();
-        let sites = &self.in_force.config.sites;
-        Ok(self.agenda.update(&self.rules, sites, &self.control.register, now)?)
-    }
-
-    fn tell_problems(&mut self, now: Timestamp) -> Result<(), ServiceError> {
-        let Some(problems) = &self.in_force.problems else { return Ok(()) };
-        for problem in &problems.0 {
-            error!(file = %problem.file, line = problem.line, column = problem.column, "{}", problem.message);
-        }
-        let suspended: Vec<String> = self.in_force.suspended.keys().cloned().collect();
-        warn!(
-            sites = suspended.len(),
-            "the configuration is invalid: nothing new is applied, these sites are suspended"
-        );
-        let event = Event::ConfigRejected {
-            problems: u64::try_from(problems.0.len()).unwrap_or(u64::MAX),
-            suspended: suspended.into_iter().take(MOST_SITES_NAMED).collect(),
-        };
-        self.control.log.append(now, &event, Sync::Later)?;
-        self.control.log.checkpoint()?;
-        Ok(())
-    }
-
-    /// A run whose rule is no longer what it was, or whose site is in doubt, ends after its batch.
-    fn interrupt_what_changed(&self) {
-        let Some(job) = &self.job else { return };
-        let unchanged = self.rules.iter().any(|rule| rule.definition == job.rule().definition);
-        if !unchanged || self.in_force.suspended.contains_key(&job.rule().site) {
-            job.interrupt();
+            Change::Woken => self.something_was_decided(read_clock()?.wall),
         }
     }
 
@@ -360,7 +325,8 @@ impl Daemon {
             let Some(state) = self.worker.take() else { return Ok(()) };
             let daemon = &self.in_force.config.daemon;
             let suspended = self.in_force.suspended.get(&rule.site).cloned();
-            self.job = Some(Job::begin(rule.clone(), state, (daemon.safety, daemon.pace), clock, suspended));
+            self.job =
+                Some(Job::begin(rule.clone(), state, (daemon.safety, daemon.pace), clock, suspended, self.decided));
             return Ok(());
         }
         Ok(())
@@ -368,7 +334,7 @@ impl Daemon {
 
     fn job_ended(&mut self, report: Report) -> Result<(), ServiceError> {
         self.job = None;
-        let Report { rule, state, outcome } = report;
+        let Report { rule, decided, state, outcome } = report;
         self.worker = Some(match state {
             Some(state) => state,
             None => State::open(self.control.paths.dir(), read_clock()?.wall)?,
@@ -382,13 +348,38 @@ impl Daemon {
             _ => None,
         };
         job::tell(&rule, &outcome, next);
+        if decided != self.decided {
+            // What was decided while the guards were asked may be just what they asked for.
+            self.reconsider(now)?;
+        }
         Ok(())
     }
 
-    /// An operator may have approved something: what waits for nothing else is due again.
-    fn look_for_approvals(&mut self) -> Result<(), ServiceError> {
+    /// An operator may have decided something without telling: by removing the stop switch, say.
+    fn look_for_decisions(&mut self) -> Result<(), ServiceError> {
         let now = read_clock()?.wall;
+        let decisions = Decisions::now(&self.control.paths, &self.control.register, now)?;
+        if decisions == self.decisions { Ok(()) } else { self.something_was_decided(now) }
+    }
+
+    fn something_was_decided(&mut self, now: Timestamp) -> Result<(), ServiceError> {
+        self.decisions = Decisions::now(&self.control.paths, &self.control.register, now)?;
+        self.decided += 1;
+        self.reconsider(now)
+    }
+
+    /// What waits for nothing else any more is due again.
+    fn reconsider(&mut self, now: Timestamp) -> Result<(), ServiceError> {
         Ok(self.agenda.reconsider(&self.rules, &self.in_force.config.sites, &self.control.register, now)?)
+    }
+
+    /// In one line, for whoever asks the service manager.
+    fn state_of_affairs(&self) -> String {
+        let (sites, rules) = (self.in_force.config.sites.len(), self.rules.len());
+        match (&self.in_force.problems, self.in_force.suspended.len()) {
+            (None, _) => format!("{sites} sites, {rules} rules"),
+            (Some(_), suspended) => format!("the configuration is invalid; {suspended} of {sites} sites suspended"),
+        }
     }
 
     fn heartbeat(&mut self) -> Result<(), ServiceError> {
@@ -406,6 +397,3 @@ impl Daemon {
         Ok(())
     }
 }
-
-/// An entry is bounded: a mistake in `forgetd.toml` suspends every site there is.
-const MOST_SITES_NAMED: usize = 500;

@@ -127,9 +127,6 @@ pub enum Event {
     /// A run ended: what it erased, the negative proof (`left`, and `arrived` since), what is physically pending.
     #[serde(rename = "run.finished")]
     RunFinished(RunFinished),
-    /// A rule was asked for and not begun.
-    #[serde(rename = "run.refused")]
-    RunRefused { rule: String, reason: String },
     /// The daemon runs.
     #[serde(rename = "daemon.started")]
     DaemonStarted { version: String },
@@ -219,7 +216,6 @@ impl Event {
             Event::BatchRolledBack { .. } => "batch.rolled-back",
             Event::BatchResolved { .. } => "batch.resolved",
             Event::RunFinished(_) => "run.finished",
-            Event::RunRefused { .. } => "run.refused",
             Event::DaemonStarted { .. } => "daemon.started",
             Event::DaemonStopped {} => "daemon.stopped",
             Event::Heartbeat {} => "heartbeat",
@@ -235,7 +231,6 @@ impl Event {
             | Event::RuleReleased { rule }
             | Event::RunStarted { rule, .. }
             | Event::RunFinished(RunFinished { rule, .. })
-            | Event::RunRefused { rule, .. }
             | Event::HoldAdded { prefix: rule, .. } => Some(rule),
             _ => None,
         }

@@ -11,7 +11,7 @@ use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 
 use super::merkle::Hash;
-use crate::durable;
+use crate::durable::{self, NoLink};
 
 const RECORD: usize = Hash::LEN + size_of::<u64>();
 const RECORD_BYTES: u64 = 40;
@@ -48,7 +48,9 @@ impl Index {
     /// Opens or creates the cache; without it the log works all the same.
     pub(super) fn open(path: &Path) -> Index {
         let open = || -> io::Result<File> {
-            let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o640).open(path)?;
+            let mut options = OpenOptions::new();
+            options.read(true).write(true).create(true).truncate(false).mode(0o640);
+            let file = options.no_link().open(path)?;
             durable::give_to_owner(&file, path)?;
             Ok(file)
         };

@@ -82,15 +82,20 @@ impl Log {
 
     /// Appends an entry and returns its index, from 0.
     ///
+    /// Its time is never before the last entry's: the log is what tells that a clock was set back, and would be
+    /// believed no more once such a clock had written its own entry. Only an operator's approval of the clock goes back.
+    ///
     /// # Errors
     /// [`AuditError`]; the entry is then not in the log.
     pub fn append(&mut self, now: Timestamp, event: &Event, sync: Sync) -> Result<u64, AuditError> {
         self.locked(|log, torn| {
+            let not_before = log.last_time.filter(|_| !matches!(event, Event::ClockApproved { .. }));
+            let time = not_before.map_or(now, |last| last.max(now));
             if torn > 0 {
                 log.cut().map_err(not_writable(&log.paths.log))?;
-                log.write(now, &Event::LogRepaired { bytes: torn }, Sync::Later)?;
+                log.write(time, &Event::LogRepaired { bytes: torn }, Sync::Later)?;
             }
-            log.write(now, event, sync)
+            log.write(time, event, sync)
         })
     }
 

@@ -14,7 +14,7 @@ use super::error::{AuditError, not_readable, not_writable};
 use super::key::Key;
 use super::merkle::Hash;
 use super::note::{Checkpoint, VerifierKey};
-use crate::durable;
+use crate::durable::{self, NoLink};
 
 const DIR_MODE: u32 = 0o750;
 const KEY_DIR_MODE: u32 = 0o700;
@@ -24,7 +24,7 @@ pub(super) const FILE_MODE: u32 = 0o640;
 /// Opens the log's file; creates it, and the directories, unless a key says that it was begun.
 pub(super) fn log_file(paths: &Paths, key: &Path) -> Result<File, AuditError> {
     let mut options = OpenOptions::new();
-    options.read(true).append(true);
+    options.read(true).append(true).no_link();
     if key.exists() {
         return match options.open(&paths.log) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {

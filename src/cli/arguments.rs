@@ -7,6 +7,37 @@ use jiff::civil::Date;
 
 use crate::safety::approval::PlanToken;
 
+/// Options that every command has stand apart from its own.
+const GLOBAL: &str = "Options of every command";
+
+/// The way of a newcomer.
+pub(super) const FIRST_STEPS: &[(&str, &str)] = &[
+    ("forgetd demo", "shows everything on sample data"),
+    ("forgetd check", "validates a configuration"),
+    ("forgetd plan", "shows what would be erased, and why"),
+    ("forgetd approve", "releases it"),
+    ("forgetd run", "erases it on time, every time"),
+];
+
+/// How commands end, for help and manual.
+pub(super) const EXIT_CODES: &[(&str, &str)] = &[
+    ("0", "done"),
+    ("1", "failed"),
+    ("2", "called wrongly"),
+    ("3", "needs attention: a rule waits for approval, is held, or its records are overdue"),
+    ("4", "the audit log does not verify"),
+    ("78", "the configuration is invalid"),
+];
+
+fn after_help() -> String {
+    let list = |title: &str, entries: &[(&str, &str)]| {
+        let width = entries.iter().map(|(what, _)| what.len()).max().unwrap_or(0);
+        let line = |(what, meaning): &(&str, &str)| format!("  {what:<width$}  {meaning}\n");
+        format!("{title}:\n{}", entries.iter().map(line).collect::<String>())
+    };
+    format!("{}\n{}", list("First steps", FIRST_STEPS), list("Exit codes", EXIT_CODES).trim_end())
+}
+
 /// Makes a website forget its visitors on time, and proves it.
 ///
 /// The configuration says which processors a site uses, what its stores hold and how long that may be kept. forgetd
@@ -16,18 +47,15 @@ use crate::safety::approval::PlanToken;
 #[command(
     name = "forgetd",
     version,
-    after_help = "First steps: `forgetd demo` shows everything on sample data; `forgetd check` validates a configuration;\n\
-                  `forgetd plan` shows what would be erased; `forgetd approve` releases it; `forgetd run` does it on time.\n\n\
-                  Exit codes: 0 done, 1 failed, 2 usage, 3 needs attention (overdue, held, waiting), 4 the audit log does\n\
-                  not verify, 78 configuration invalid."
+    after_help = after_help()
 )]
 pub(super) struct Arguments {
     /// Configuration directory [default: /etc/forgetd, or ./config where that is absent]
-    #[arg(long, global = true, value_name = "DIR")]
+    #[arg(long, global = true, value_name = "DIR", help_heading = GLOBAL)]
     pub(super) config: Option<PathBuf>,
 
     /// Print results as JSON
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = GLOBAL)]
     pub(super) json: bool,
 
     #[command(subcommand)]
@@ -45,24 +73,37 @@ pub(super) enum Command {
     /// Validate the configuration
     Check(CheckOptions),
     /// Show what would be erased now and why; changes nothing
+    ///
+    /// Counts exactly what a purge would touch, by the same predicate. The token under PLAN is what `forgetd
+    /// approve` asks for; it is valid for 24 hours.
     Plan {
         /// A rule's name or its beginning, such as `shop.example` or `shop.example/chat/visitors`
         rule: Option<String>,
     },
     /// Release a rule that waits or is held
+    ///
+    /// A new rule, or one that keeps less than before, erases nothing until somebody has read its plan. The approval
+    /// lasts as long as the rule stays the same, and lets its next run touch what the plan counted and a tenth more.
     Approve(ApproveOptions),
     /// Purge once, through the same guards as the daemon
+    ///
+    /// Erases the records of every rule that is ready, batch by batch, and says why the others were left alone. Asks
+    /// before it erases.
     Purge(PurgeOptions),
     /// Show every rule: last run, next due, waiting, held and why, overdue; and the log's health
     Status,
     /// Suspend erasure where there is a duty to keep
+    ///
+    /// Works while the configuration is invalid. A hold ends by itself after its last day.
     Hold {
         #[command(subcommand)]
         command: HoldCommand,
     },
     /// Stop all purges before their next batch
+    ///
+    /// Also those of the daemon, and while the configuration is invalid.
     StopPurges {
-        /// Let them go on
+        /// Let purges go on
         #[arg(long)]
         lift: bool,
     },
@@ -81,12 +122,12 @@ pub(super) enum Command {
     },
     /// Print a completion script
     Completions {
-        /// For which shell
+        /// The shell that the script is for
         shell: clap_complete::Shell,
     },
     /// Print the manual page, or write those of all commands into a directory
     Man {
-        /// Where to write them
+        /// Where to write the pages of all commands [default: the main page, to standard output]
         directory: Option<PathBuf>,
     },
 }
@@ -95,11 +136,11 @@ pub(super) enum Command {
 pub(super) struct DemoOptions {
     /// Keep the sample in this directory [default: a temporary one, removed at the end]
     pub(super) directory: Option<PathBuf>,
-    /// How many visitors
-    #[arg(long, default_value_t = super::demo::visitors::DEFAULT_VISITORS)]
+    /// How many visitors the sample has
+    #[arg(long, value_name = "N", default_value_t = super::demo::visitors::DEFAULT_VISITORS)]
     pub(super) visitors: u32,
-    /// Another seed, another sample
-    #[arg(long, default_value_t = super::demo::visitors::DEFAULT_SEED)]
+    /// What the sample is drawn from: the same seed gives the same visitors
+    #[arg(long, value_name = "N", default_value_t = super::demo::visitors::DEFAULT_SEED)]
     pub(super) seed: u64,
 }
 
@@ -116,7 +157,7 @@ pub(super) struct ApproveOptions {
     #[arg(required_unless_present = "clock")]
     pub(super) rule: Option<String>,
     /// The token that `forgetd plan` printed for it
-    #[arg(long, value_name = "TOKEN", required_unless_present = "clock")]
+    #[arg(long, value_name = "TOKEN", value_parser = plan_token, required_unless_present = "clock")]
     pub(super) plan: Option<PlanToken>,
     /// Confirm that the clock is right after a jump
     #[arg(long, conflicts_with_all = ["rule", "plan"])]
@@ -127,10 +168,10 @@ pub(super) struct ApproveOptions {
 pub(super) struct PurgeOptions {
     /// A rule's name or its beginning [default: every rule]
     pub(super) rule: Option<String>,
-    /// Show what would be erased and stop
+    /// Show what would be erased, and erase nothing
     #[arg(long)]
     pub(super) dry_run: bool,
-    /// Do not ask
+    /// Erase without asking, for scripts
     #[arg(long, short)]
     pub(super) yes: bool,
 }
@@ -143,7 +184,7 @@ pub(super) enum HoldCommand {
     List,
     /// Lift a hold
     Lift {
-        /// Its number
+        /// The hold's number, as `forgetd hold list` shows it
         hold: u64,
     },
 }
@@ -155,8 +196,8 @@ pub(super) struct HoldOptions {
     /// Only rows whose column has this value; it stands in the register only
     #[arg(long = "where", value_name = "COLUMN=VALUE", value_parser = column_and_value)]
     pub(super) rows: Option<(String, String)>,
-    /// Last day of the hold
-    #[arg(long, value_name = "DATE")]
+    /// Last day of the hold, such as 2027-12-31
+    #[arg(long, value_name = "DATE", value_parser = date)]
     pub(super) until: Date,
     /// Why, as a code of your own (letters, digits, `.`, `-`, `_`): it stands in the audit log
     #[arg(long, value_name = "CODE", value_parser = reason_code)]
@@ -167,15 +208,15 @@ pub(super) struct HoldOptions {
 pub(super) enum RegisterCommand {
     /// Show what is declared
     Show {
-        /// A table of the register, such as `processors` or `storage_items` [default: all]
+        /// What of it, such as `processors`, `categories`, `storage-items` or `sites` [default: all]
         what: Option<String>,
         /// As it was at the end of this day (UTC)
-        #[arg(long, value_name = "DATE")]
+        #[arg(long, value_name = "DATE", value_parser = date)]
         as_of: Option<Date>,
     },
     /// Show how what is declared has changed
     History {
-        /// A table of the register [default: all]
+        /// What of it, as for `register show` [default: all]
         what: Option<String>,
     },
 }
@@ -186,7 +227,7 @@ pub(super) enum AuditCommand {
     List(AuditListOptions),
     /// Show one entry
     Show {
-        /// Its number, from 0
+        /// The entry's number, from 0
         entry: u64,
     },
     /// Check the log against its signed checkpoint, and against checkpoints that you kept
@@ -199,24 +240,33 @@ pub(super) enum AuditCommand {
 
 #[derive(Debug, Args)]
 pub(super) struct AuditListOptions {
-    /// Only this site
+    /// Only entries of this site's rules
     #[arg(long)]
     pub(super) site: Option<String>,
-    /// Only this rule: a name or its beginning
+    /// Only entries of this rule: a name or its beginning
     #[arg(long)]
     pub(super) rule: Option<String>,
-    /// Only this kind, such as `run.finished`, or group, such as `run`
+    /// Only entries of this kind, such as `run.finished`, or group, such as `run`
     #[arg(long)]
     pub(super) kind: Option<String>,
-    /// Only from this day on (UTC)
-    #[arg(long, value_name = "DATE")]
+    /// Only entries from this day on (UTC)
+    #[arg(long, value_name = "DATE", value_parser = date)]
     pub(super) since: Option<Date>,
-    /// Only up to this day (UTC)
-    #[arg(long, value_name = "DATE")]
+    /// Only entries up to this day (UTC)
+    #[arg(long, value_name = "DATE", value_parser = date)]
     pub(super) until: Option<Date>,
-    /// Only the last so many
+    /// Only the last N of them
     #[arg(long, value_name = "N")]
     pub(super) last: Option<usize>,
+}
+
+fn plan_token(text: &str) -> Result<PlanToken, &'static str> {
+    text.parse().map_err(|_| "this is not a plan token: run `forgetd plan RULE` and copy what stands under PLAN")
+}
+
+fn date(text: &str) -> Result<Date, &'static str> {
+    let iso = text.len() == "2026-03-01".len();
+    text.parse().ok().filter(|_| iso).ok_or("write a day as YEAR-MONTH-DAY, such as 2026-03-01")
 }
 
 fn column_and_value(text: &str) -> Result<(String, String), &'static str> {

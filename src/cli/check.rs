@@ -102,13 +102,14 @@ fn look_at_stores(rules: &[Rule], now: Timestamp) -> Vec<StoreFinding> {
 }
 
 fn print(checked: &Checked<'_>, options: &CheckOptions, output: &Output) {
-    output.line(format!("{}: {} sites", output.good("The configuration is valid"), checked.sites.len()));
+    let sites = super::output::number_of(checked.sites.len(), "site");
+    output.line(format!("{}: {sites}.", output.good("The configuration is valid")));
     for site in &checked.sites {
         let next: Vec<String> = site.next_runs.iter().copied().map(instant).collect();
         output.line(format!(
-            "  {}: {} rules, next runs {} (`{}` in {})",
+            "  {}: {}, next runs {} (`{}` in {})",
             site.site,
-            site.rules,
+            super::output::number_of(site.rules, "rule"),
             next.join(", "),
             site.schedule,
             site.time_zone
@@ -123,6 +124,6 @@ fn print(checked: &Checked<'_>, options: &CheckOptions, output: &Output) {
     match (options.stores, checked.stores.is_empty()) {
         (true, true) => output.line(output.good("The stores are as the rules need them.")),
         (true, false) => {}
-        (false, _) => output.line("The stores were not looked at: `forgetd check --stores`."),
+        (false, _) => output.line(output.advice("The stores were not looked at: `forgetd check --stores`.")),
     }
 }

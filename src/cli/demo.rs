@@ -6,13 +6,13 @@
 mod sample;
 pub(super) mod visitors;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Instant;
 
 use tempfile::TempDir;
 
 use super::arguments::DemoOptions;
-use super::output::{Output, count, instant};
+use super::output::{Output, count, instant, number_of};
 use super::session::{self, Reading, Writing};
 use super::{Ended, Exit, Failure};
 use crate::audit;
@@ -29,7 +29,9 @@ pub(super) fn run(options: &DemoOptions, output: &Output) -> Ended {
     let exit = demo.tell(options)?;
     if !demo.keeps {
         output.line("");
-        output.line("The sample was temporary. `forgetd demo DIR` keeps it, and the commands above work as printed.");
+        output.line(
+            "The sample was temporary and is gone: `forgetd demo DIR` keeps it, and its commands then work as printed.",
+        );
     }
     Ok(exit)
 }
@@ -127,7 +129,9 @@ impl Demo<'_> {
             .values()
             .find_map(|site| site.schedule.next_after(reading.clock.wall, &site.time_zone.zone));
         self.say(format!(
-            "Valid: {sites} site, {rules} rules derived, none written by hand; next scheduled run {}.",
+            "Valid: {}, {} derived, none written by hand; next scheduled run {}.",
+            number_of(sites, "site"),
+            number_of(rules, "rule"),
             next.map_or_else(|| "never".to_owned(), instant)
         ));
         self.more("check --stores");
@@ -245,11 +249,4 @@ impl Demo<'_> {
         self.more("run");
         Ok(if matches == 0 && ready == assessments.len() { Exit::Done } else { Exit::Attention })
     }
-}
-
-/// A path as a shell takes it.
-fn quoted(path: &Path) -> String {
-    let text = path.display().to_string();
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '.' | '-' | '_');
-    if text.chars().all(plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
 }

@@ -12,16 +12,17 @@ use super::session::{self, clock};
 use super::{Ended, Exit, Failure};
 use crate::audit::{Event, Sync};
 use crate::config::Config;
+use crate::durable;
 use crate::plan;
-use crate::register::{NewHold, Register};
-use crate::safety::hold::day_of;
+use crate::register::NewHold;
+use crate::safety::hold::{concerns, day_of};
 
 pub(super) fn add(directory: &Path, options: &HoldOptions, output: &Output) -> Ended {
-    let (mut state, clock) = open_state(directory)?;
-    let now = clock.wall;
-    if options.until < day_of(now) {
+    if options.until < day_of(clock()?.wall) {
         return Err(Failure::usage(format!("--until {} is in the past: the hold would hold nothing", options.until)));
     }
+    let (mut state, clock) = open_state(directory)?;
+    let now = clock.wall;
     warn_if_nothing_matches(directory, &options.rule, output);
     let hold = NewHold {
         prefix: &options.rule,
@@ -48,13 +49,13 @@ pub(super) fn add(directory: &Path, options: &HoldOptions, output: &Output) -> E
 
 fn warn_if_nothing_matches(directory: &Path, prefix: &str, output: &Output) {
     let Ok(config) = Config::load(directory) else { return };
-    if !plan::derive(&config).iter().any(|rule| rule.name.is_within(prefix)) {
+    if !plan::derive(&config).iter().any(|rule| concerns(prefix, rule)) {
         output.warning(&format!("no rule is called `{prefix}` or begins so at present"));
     }
 }
 
 pub(super) fn list(directory: &Path, output: &Output) -> Ended {
-    let register = Register::open_existing(&session::state_paths(directory)?.register())?;
+    let register = session::state_paths(directory)?.existing_register()?;
     let today = day_of(clock()?.wall);
     let holds = register.map(|register| register.holds(Some(today))).transpose()?.unwrap_or_default();
     output.result(&json!({ "holds": holds }), |output| {
@@ -71,7 +72,10 @@ pub(super) fn list(directory: &Path, output: &Output) -> Ended {
                 instant(hold.added_at),
             ]
         };
-        output.table(&["HOLD", "RULES", "COVERS", "UNTIL", "REASON", "PLACED"], holds.iter().map(row).collect());
+        output.table(
+            &["HOLD", "RULES", "COVERS", "UNTIL", "REASON", "PLACED"],
+            &holds.iter().map(row).collect::<Vec<_>>(),
+        );
     });
     Ok(Exit::Done)
 }
@@ -85,6 +89,7 @@ pub(super) fn lift(directory: &Path, hold: u64, output: &Output) -> Ended {
     state.log.append(clock.wall, &Event::HoldLifted { hold, uid: uid() }, Sync::Now)?;
     state.register.lift_hold(hold, clock.wall)?;
     state.log.checkpoint()?;
+    crate::service::wake(&state.paths);
     output.result(&json!({ "hold": hold }), |output| output.line(format!("{}: hold {hold}", output.good("Lifted"))));
     Ok(Exit::Done)
 }
@@ -97,11 +102,11 @@ fn stop(directory: &Path, output: &Output) -> Ended {
     let paths = session::state_paths(directory)?;
     let switch = paths.stop_switch();
     std::fs::create_dir_all(paths.dir())
-        .and_then(|()| std::fs::File::create(&switch))
-        .and_then(|file| file.sync_all())
+        .and_then(|()| durable::touch(&switch, 0o640))
         .map_err(|error| Failure::new(Exit::Failed, format!("{}: {error}", switch.display())))?;
     output.result(&json!({ "stopped": true }), |output| {
-        output.line(format!("{}: no batch begins until `forgetd stop-purges --lift`.", output.attention("Stopped")));
+        let until = output.advice("`forgetd stop-purges --lift`");
+        output.line(format!("{}: no batch begins until {until}.", output.attention("Stopped")));
     });
     let (mut state, clock) = open_state(directory)?;
     state.log.append(clock.wall, &Event::PurgesStopped { uid: uid() }, Sync::Now)?;

@@ -1,10 +1,12 @@
 //! What commands print: tables and colour on a terminal, plain and stable text in a pipe, JSON when asked.
 
 use std::io::{IsTerminal, Write};
+use std::path::{Path, PathBuf};
 
 use anstyle::{AnsiColor, Style};
-use comfy_table::{Cell, ContentArrangement, Table, presets};
 use serde::Serialize;
+
+use super::table::{self, Medium};
 
 /// How results are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,12 +20,14 @@ enum Form {
 pub(super) struct Output {
     form: Form,
     terminal: bool,
+    config: Option<PathBuf>,
 }
 
 impl Output {
-    pub(super) fn new(json: bool) -> Output {
+    /// `config` is the configuration directory as the caller wrote it.
+    pub(super) fn new(json: bool, config: Option<&Path>) -> Output {
         let form = if json { Form::Json } else { Form::Text };
-        Output { form, terminal: std::io::stdout().is_terminal() }
+        Output { form, terminal: std::io::stdout().is_terminal(), config: config.map(Path::to_owned) }
     }
 
     /// Whether a person is watching: progress and questions make sense.
@@ -69,23 +73,19 @@ impl Output {
         paint(text, AnsiColor::Yellow)
     }
 
-    /// A table with aligned columns; the last column takes what width is left on a terminal.
-    pub(super) fn table(&self, header: &[&str], rows: Vec<Vec<String>>) {
-        let mut table = Table::new();
-        table.load_preset(presets::NOTHING);
-        if self.terminal {
-            table.set_content_arrangement(ContentArrangement::Dynamic);
-            table.set_header(header.iter().map(|name| Cell::new(name).add_attribute(comfy_table::Attribute::Bold)));
-        } else {
-            table.set_content_arrangement(ContentArrangement::Disabled);
-            table.set_header(header);
+    /// A table.
+    pub(super) fn table(&self, header: &[&str], rows: &[Vec<String>]) {
+        let width = self.terminal.then(|| comfy_table::Table::new().width()).flatten();
+        for line in table::render(header, rows, width.map_or(Medium::Pipe, Medium::Terminal)) {
+            self.line(line);
         }
-        table.add_rows(rows);
-        for column in table.column_iter_mut() {
-            column.set_padding((0, 2));
-        }
-        for line in table.to_string().lines() {
-            self.line(line.trim_end());
+    }
+
+    /// Text that names commands, which then work as printed: with the configuration that this command was given.
+    pub(super) fn advice(&self, text: &str) -> String {
+        match &self.config {
+            Some(config) => text.replace("`forgetd ", &format!("`forgetd --config {} ", quoted(config))),
+            None => text.to_owned(),
         }
     }
 
@@ -103,13 +103,13 @@ impl Output {
     /// What went wrong.
     pub(super) fn error(&self, text: &str) {
         let style = AnsiColor::Red.on_default().bold();
-        let _ = writeln!(anstream::stderr(), "{style}forgetd:{style:#} {text}");
+        let _ = writeln!(anstream::stderr(), "{style}forgetd:{style:#} {}", self.advice(text));
     }
 
     /// A warning.
     pub(super) fn warning(&self, text: &str) {
         let style = AnsiColor::Yellow.on_default().bold();
-        let _ = writeln!(anstream::stderr(), "{style}warning:{style:#} {text}");
+        let _ = writeln!(anstream::stderr(), "{style}warning:{style:#} {}", self.advice(text));
     }
 
     /// Asks on standard error; only "y" and "yes" mean yes.
@@ -144,4 +144,17 @@ pub(super) fn count(number: u64) -> String {
         grouped.push(digit);
     }
     grouped
+}
+
+/// A number and what is counted: `1 rule`, `2 rules`.
+pub(super) fn number_of(number: usize, thing: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {thing}{plural}")
+}
+
+/// A path as a shell takes it.
+pub(super) fn quoted(path: &Path) -> String {
+    let text = path.display().to_string();
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '.' | '-' | '_');
+    if text.chars().all(plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
 }

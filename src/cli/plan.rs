@@ -74,15 +74,16 @@ pub(super) fn print(planned: &[(&Rule, Assessment)], output: &Output) {
         return;
     }
     let header = ["RULE", "ACTION", "CUTOFF", "MATCHES", "TOTAL", "UNDATABLE", "ON HOLD", "STATE", "PLAN"];
-    output.table(&header, planned.iter().map(|(rule, assessment)| row(rule, assessment)).collect());
+    output.table(&header, &planned.iter().map(|(rule, assessment)| row(rule, assessment)).collect::<Vec<_>>());
     output.line("");
     for (rule, assessment) in planned {
         output.line(format!("{}: {}", rule.name, rule.because));
         for reason in &assessment.reasons {
+            let reason = output.advice(&reason.to_string());
             output.line(format!("  {}: {reason}", output.attention(assessment.state().key())));
         }
         for warning in &assessment.warnings {
-            output.line(format!("  warning: {warning}"));
+            output.line(format!("  {}: {warning}", output.attention("warning")));
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::plan::Rule;
 use crate::purge::{self, Order, Outcome};
 use crate::register::FinishedRun;
 use crate::safety::{Assessment, State};
-use crate::service::Interrupt;
+use crate::service::{Fingerprint, Interrupt};
 
 /// One rule's part of `purge --json`.
 #[derive(Debug, Serialize)]
@@ -34,6 +34,8 @@ pub(super) fn run(directory: &Path, options: &PurgeOptions, output: &Output) -> 
     if !options.yes {
         confirm(directory, options, output)?;
     }
+    // Looked at before it is read: a change in between is noticed.
+    let as_read = Fingerprint::of(directory);
     let mut writing = Writing::begin(directory, output)?;
     for error in purge::recover_all(&mut writing.state, writing.clock.wall)? {
         output.warning(&format!("an interrupted run is not resolved yet: {error}"));
@@ -44,6 +46,12 @@ pub(super) fn run(directory: &Path, options: &PurgeOptions, output: &Output) -> 
     for rule in &rules {
         if interrupt.is_set() {
             break;
+        }
+        if Fingerprint::of(directory) != as_read {
+            // An older, shorter rule could erase what the change is meant to keep.
+            let reason = "the configuration has changed since the command began: call it again";
+            purged.push(without_run(rule, "interrupted", reason.to_owned()));
+            continue;
         }
         purged.push(purge_rule(&mut writing, rule, &interrupt, output)?);
     }
@@ -86,8 +94,8 @@ fn purge_rule(writing: &mut Writing, rule: &Rule, interrupt: &Interrupt, output:
     Ok(purged(rule, outcome?))
 }
 
-fn purged(rule: &Rule, outcome: Outcome) -> Purged {
-    let without_run = |outcome: &str, reason: String| Purged {
+fn without_run(rule: &Rule, outcome: &str, reason: String) -> Purged {
+    Purged {
         rule: rule.name.to_string(),
         outcome: outcome.to_owned(),
         erased: 0,
@@ -95,15 +103,18 @@ fn purged(rule: &Rule, outcome: Outcome) -> Purged {
         left: None,
         pending: None,
         reason: Some(reason),
-    };
+    }
+}
+
+fn purged(rule: &Rule, outcome: Outcome) -> Purged {
     match outcome {
         Outcome::Ran(run) => {
             let FinishedRun { rule, outcome, erased, children, left, pending, reason, .. } = *run;
             Purged { rule, outcome: outcome.unwrap_or_default(), erased, children, left, pending, reason }
         }
-        Outcome::NotReady(assessment) => without_run(assessment.state().key(), assessment.reason()),
-        Outcome::Busy => without_run("busy", "another process is at work on it".to_owned()),
-        Outcome::Unresolved(error) => without_run("held", format!("an interrupted run is not resolved: {error}")),
+        Outcome::NotReady(assessment) => without_run(rule, assessment.state().key(), assessment.reason()),
+        Outcome::Busy => without_run(rule, "busy", "another process is at work on it".to_owned()),
+        Outcome::Unresolved(error) => without_run(rule, "held", format!("an interrupted run is not resolved: {error}")),
     }
 }
 
@@ -117,10 +128,10 @@ fn print(purged: &[Purged], output: &Output) {
             run.left.map_or_else(|| "-".to_owned(), count),
         ]
     };
-    output.table(&["RULE", "OUTCOME", "ERASED", "CHILDREN", "LEFT"], purged.iter().map(row).collect());
+    output.table(&["RULE", "OUTCOME", "ERASED", "CHILDREN", "LEFT"], &purged.iter().map(row).collect::<Vec<_>>());
     for run in purged {
         if let Some(reason) = &run.reason {
-            output.line(format!("{}: {reason}", run.rule));
+            output.line(format!("{}: {}", run.rule, output.advice(reason)));
         }
         if let Some(pending) = &run.pending {
             output.line(format!("{}: physically pending: {pending}", run.rule));

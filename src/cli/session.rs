@@ -62,7 +62,7 @@ impl Reading {
             Err(_) => state_directory(directory, Trust::Required),
         };
         let register = match &state_dir {
-            Some(state_dir) => Register::open_existing(&StatePaths::new(state_dir).register())?,
+            Some(state_dir) => StatePaths::new(state_dir).existing_register()?,
             None => None,
         };
         let in_force = determine(directory, loaded, register.as_ref(), output)?;

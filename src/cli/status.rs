@@ -128,21 +128,34 @@ fn is_overdue(
 
 fn print(status: &Status, output: &Output) {
     output.line(format!("Daemon: {}. Purges: {}.", status.daemon, status.purges));
-    let LogHealth { verdict, entries, signed, .. } = &status.audit_log;
-    output.line(format!("Audit log: {verdict}; {} entries, {} signed.", count(*entries), count(*signed)));
+    output.line(log_line(&status.audit_log));
     if status.rules.is_empty() {
         return output.line("No rules: no site declares a store with tables.");
     }
     output.line("");
     let header =
         ["RULE", "STATE", "MATCHES", "UNDATABLE", "ON HOLD", "OVERDUE SINCE", "LAST RUN", "ERASED", "NEXT DUE"];
-    output.table(&header, status.rules.iter().map(row).collect());
+    output.table(&header, &status.rules.iter().map(row).collect::<Vec<_>>());
     let reasons = status.rules.iter().flat_map(|rule| rule.reasons.iter().map(move |reason| (rule, reason)));
     for (position, (rule, reason)) in reasons.enumerate() {
         if position == 0 {
             output.line("");
         }
+        let reason = output.advice(reason);
         output.line(format!("{}: {}: {reason}", rule.rule, output.attention(rule.state.key())));
+    }
+}
+
+fn log_line(log: &LogHealth) -> String {
+    let LogHealth { verdict, entries, signed, last_entry } = log;
+    match last_entry {
+        Some(last) => format!(
+            "Audit log: {verdict}; {} entries, {} signed; the last of {}.",
+            count(*entries),
+            count(*signed),
+            instant(*last)
+        ),
+        None => format!("Audit log: {verdict}."),
     }
 }
 

@@ -54,3 +54,51 @@ impl Mask {
         v4 >= approved.v4 && v6 >= approved.v6 && (unparsed == approved.unparsed || unparsed == Unparsed::Keep)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::site::Scalar;
+
+    const WIDE: Mask = Mask { v4: 24, v6: 48, unparsed: Unparsed::Erase };
+    const NARROW: Mask = Mask { v4: 16, v6: 48, unparsed: Unparsed::Erase };
+    const LENIENT: Mask = Mask { unparsed: Unparsed::Keep, ..WIDE };
+
+    fn erase(column: &str) -> Action {
+        Action::EraseColumn { column: column.to_owned(), stand_in: None }
+    }
+
+    fn truncate(mask: Mask) -> Action {
+        Action::TruncateColumn { column: "ip".to_owned(), mask, stand_in: None }
+    }
+
+    #[test]
+    fn an_address_that_keeps_its_network_is_no_harder_than_one_that_goes() {
+        for mask in [WIDE, NARROW, LENIENT] {
+            assert!(truncate(mask).is_no_harder(&erase("ip")));
+            assert!(!erase("ip").is_no_harder(&truncate(mask)));
+            assert!(!truncate(mask).is_no_harder(&erase("city")));
+        }
+    }
+
+    #[test]
+    fn a_longer_prefix_or_keeping_what_is_no_address_is_no_harder() {
+        assert!(truncate(WIDE).is_no_harder(&truncate(NARROW)));
+        assert!(!truncate(NARROW).is_no_harder(&truncate(WIDE)));
+        assert!(truncate(LENIENT).is_no_harder(&truncate(WIDE)));
+        assert!(!truncate(WIDE).is_no_harder(&truncate(LENIENT)));
+        let longer_in_one_only = Mask { v4: 24, v6: 32, ..WIDE };
+        assert!(!truncate(longer_in_one_only).is_no_harder(&truncate(NARROW)));
+    }
+
+    #[test]
+    fn another_stand_in_or_erasing_rows_instead_of_a_column_is_another_action() {
+        let stand_in = Action::EraseColumn { column: "ip".to_owned(), stand_in: Some(Scalar::Text(String::new())) };
+        let rows = Action::EraseRows { children: Vec::new() };
+        for (now, before) in [(&stand_in, &erase("ip")), (&erase("ip"), &stand_in), (&rows, &erase("ip"))] {
+            assert!(!now.is_no_harder(before));
+        }
+        // What is gone with its row cannot be kept, but nothing proves that this column was meant.
+        assert!(!erase("ip").is_no_harder(&rows));
+    }
+}

@@ -1,9 +1,11 @@
 //! Deriving the rules of a configuration.
 
-use crate::config::site::{Column, ColumnAction, Consent, Site, Store, Table, Tag, TimeMeaning, Treatment};
+use std::collections::BTreeSet;
+
+use crate::config::site::{Column, ColumnAction, Consent, SideEffect, Site, Store, Table, Tag, TimeMeaning, Treatment};
 use crate::config::{Config, NotStored, Period, PeriodSource, StatedPeriod};
 
-use super::{Action, Definition, Rule, RuleName, Target, When};
+use super::{Action, Belongs, Definition, GoesAlong, Rule, RuleName, Target, When};
 
 /// Every rule that follows from `config`, in the order of sites, stores, tables and columns.
 pub fn derive(config: &Config) -> Vec<Rule> {
@@ -143,7 +145,33 @@ impl TableRules<'_> {
             action,
             zone: self.site.time_zone.clone(),
         };
-        Rule { name, site: self.site.domain.clone(), definition, because }
+        let goes_along = self.goes_along(&definition.action);
+        Rule { name, site: self.site.domain.clone(), definition, because, goes_along }
+    }
+
+    /// A row takes its columns, its children, and what was accepted as a side effect with it.
+    fn goes_along(&self, action: &Action) -> Vec<GoesAlong> {
+        let Action::EraseRows { children } = action else { return Vec::new() };
+        let along = |name, belongs| GoesAlong { name, belongs };
+        let columns = self.table.columns.iter();
+        let columns = columns.map(|column| along(format!("{}/{}", self.base, column.name), Belongs::Column));
+        let children = children.iter().map(|child| (&child.table, Belongs::ByKey(child.column.clone())));
+        let cascades = self.table.accepts.iter().filter_map(|effect| match effect {
+            SideEffect::Cascade(table) => Some((table, Belongs::Cascade)),
+            SideEffect::Trigger(_) => None,
+        });
+        let tables = children.chain(cascades).flat_map(|(table, belongs)| {
+            self.names_of(table).into_iter().map(move |name| along(name, belongs.clone()))
+        });
+        columns.chain(tables).collect()
+    }
+
+    /// The names that rules of a table of this store have, or would have if it had any.
+    fn names_of(&self, table: &str) -> BTreeSet<String> {
+        let declared = self.store.tables.iter().filter(|other| other.name.eq_ignore_ascii_case(table));
+        let ids = declared.map(|other| other.id.as_str()).chain(std::iter::once(table));
+        let store = self.base.strip_suffix(&self.table.id).unwrap_or(&self.base);
+        ids.map(|id| format!("{store}{id}")).collect()
     }
 
     /// Why what is tagged so must not be kept at all.

@@ -33,8 +33,10 @@ impl RuleName {
     }
 }
 
-/// Whether `prefix` means the rule called `name`, which may be a prefix itself.
+/// Whether `prefix` means the rule called `name`, which may be a prefix itself. It may end with `/`, as people write
+/// directories: a hold must not miss what it was meant for.
 pub fn is_within(name: &str, prefix: &str) -> bool {
+    let prefix = prefix.strip_suffix('/').unwrap_or(prefix);
     name.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '@']))
 }
 
@@ -55,6 +57,28 @@ pub struct Rule {
     pub definition: Definition,
     /// The sentence that says because of what.
     pub because: String,
+    /// What holds may name that goes together with a row of this rule.
+    pub goes_along: Vec<GoesAlong>,
+}
+
+/// Something with a name of its own below the site that is erased when a row is: a duty to keep it keeps the row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GoesAlong {
+    /// Its name, as rules have it: `shop.example/chat/pages`.
+    pub name: String,
+    /// How it belongs to the row.
+    pub belongs: Belongs,
+}
+
+/// How something belongs to a row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Belongs {
+    /// It is a column of it.
+    Column,
+    /// It is a table that holds the row's key in this column.
+    ByKey(String),
+    /// It is a table that the database empties along with the row.
+    Cascade,
 }
 
 /// What a rule does, exactly. Two rules with equal definitions erase the same records at the same time.

@@ -6,15 +6,17 @@
 //! before the next batch begins.
 
 use std::fs;
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::state::{StateError, StatePaths};
+use crate::durable;
 use crate::plan::Definition;
+
+/// Keys of records are for the daemon alone.
+const FILE_MODE: u32 = 0o600;
 
 /// What the file says before the keys.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -59,17 +61,11 @@ impl InFlight {
 
     /// Replaces the file, durably.
     pub(super) fn write(&self, header: &Header, keys: &[u8]) -> Result<(), StateError> {
-        let temporary = self.path.with_extension("new");
         let write = || -> std::io::Result<()> {
-            let mut file =
-                fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
-            let mut line = serde_json::to_vec(header)?;
-            line.push(b'\n');
-            file.write_all(&line)?;
-            file.write_all(keys)?;
-            file.sync_data()?;
-            fs::rename(&temporary, &self.path)?;
-            self.sync_directory()
+            let mut content = serde_json::to_vec(header)?;
+            content.push(b'\n');
+            content.extend_from_slice(keys);
+            durable::replace(&self.path, &content, FILE_MODE)
         };
         write().map_err(StateError::file(&self.path))
     }
@@ -94,12 +90,8 @@ impl InFlight {
     pub(super) fn remove(&self) -> Result<(), StateError> {
         let remove = || match fs::remove_file(&self.path) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
-            _ => self.sync_directory(),
+            _ => durable::sync_parent(&self.path),
         };
         remove().map_err(StateError::file(&self.path))
-    }
-
-    fn sync_directory(&self) -> std::io::Result<()> {
-        fs::File::open(self.path.parent().unwrap_or(Path::new("/")))?.sync_all()
     }
 }

@@ -34,6 +34,25 @@ impl From<crate::register::RegisterError> for RecoverError {
     }
 }
 
+/// Why a run has no end of its own.
+#[derive(Debug)]
+pub(super) enum Cause<'a> {
+    /// Its process ended.
+    ProcessEnded,
+    /// The store could not say whether a COMMIT took effect.
+    CommitUnknown(&'a StoreError),
+}
+
+impl Cause<'_> {
+    /// An interrupted run is begun anew at once; one that failed would only fail again.
+    fn outcome(&self) -> (RunOutcome, String) {
+        match self {
+            Cause::ProcessEnded => (RunOutcome::Interrupted, "the process ended during the run".to_owned()),
+            Cause::CommitUnknown(error) => (RunOutcome::Failed, error.to_string()),
+        }
+    }
+}
+
 /// Resolves every interrupted run that nobody else is at work on. Returns the names of their rules with the error of
 /// those that cannot be resolved now.
 ///
@@ -43,7 +62,7 @@ pub fn recover_all(state: &mut State, now: Timestamp) -> Result<Vec<StoreError>,
     let mut unresolved = Vec::new();
     for name in InFlight::names(&state.paths)? {
         let Some(_lock) = RuleLock::try_acquire(&state.paths, &name)? else { continue };
-        match recover(state, &name, now) {
+        match recover(state, &name, &Cause::ProcessEnded, now) {
             Ok(()) => {}
             Err(RecoverError::Store(error)) => unresolved.push(error),
             Err(RecoverError::State(error)) => return Err(error),
@@ -53,7 +72,7 @@ pub fn recover_all(state: &mut State, now: Timestamp) -> Result<Vec<StoreError>,
 }
 
 /// Resolves the interrupted run of the rule filed under `name`, if there is one. The caller holds the rule's lock.
-pub(super) fn recover(state: &mut State, name: &str, now: Timestamp) -> Result<(), RecoverError> {
+pub(super) fn recover(state: &mut State, name: &str, cause: &Cause<'_>, now: Timestamp) -> Result<(), RecoverError> {
     let in_flight = InFlight::of(&state.paths, name);
     let Some((header, keys)) = in_flight.read()? else { return Ok(()) };
     let mut seen = entries_of(state, &header)?;
@@ -62,9 +81,11 @@ pub(super) fn recover(state: &mut State, name: &str, now: Timestamp) -> Result<(
             Some(finished) => finished,
             None => {
                 resolve_batches(state, &header, &keys, &mut seen, now)?;
-                finish(state, &header, &seen, now)?
+                finish(state, &header, &seen, cause, now)?
             }
         };
+        // Also where the process died between the run's end and its seal.
+        state.log.checkpoint()?;
         close_in_register(state, &header, (started, seen.counted), &finished, now)?;
     }
     in_flight.remove()?;
@@ -153,11 +174,18 @@ fn asks_store(header: &Header, keys: &[u8]) -> Result<Resolution, StoreError> {
     store::open(&header.definition.store).resolve(&selection, keys)
 }
 
-fn finish(state: &mut State, header: &Header, seen: &Seen, now: Timestamp) -> Result<RunFinished, RecoverError> {
+fn finish(
+    state: &mut State,
+    header: &Header,
+    seen: &Seen,
+    cause: &Cause<'_>,
+    now: Timestamp,
+) -> Result<RunFinished, RecoverError> {
+    let (outcome, reason) = cause.outcome();
     let finished = RunFinished {
         run: header.run.clone(),
         rule: header.definition.rule.to_string(),
-        outcome: RunOutcome::Interrupted,
+        outcome,
         erased: seen.erased,
         children: seen.children,
         left: seen.counted.saturating_sub(seen.erased),
@@ -165,10 +193,9 @@ fn finish(state: &mut State, header: &Header, seen: &Seen, now: Timestamp) -> Re
         batches: seen.batches,
         millis: 0,
         pending: None,
-        reason: Some("the process ended during the run".to_owned()),
+        reason: Some(reason),
     };
     state.log.append(now, &Event::RunFinished(finished.clone()), Sync::Now)?;
-    state.log.checkpoint()?;
     Ok(finished)
 }
 

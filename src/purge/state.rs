@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 use crate::audit::{AuditError, Event, Log, Sync};
 use crate::config::{Config, hex};
-use crate::durable;
+use crate::durable::{self, NoLink};
 use crate::plan::{Rule, RuleName};
 use crate::register::{FILE_NAME, Recorded, Register, RegisterError};
 use crate::safety::{Stop, approval};
@@ -73,6 +73,18 @@ impl StatePaths {
         self.dir.join("locks")
     }
 
+    /// The register for reading; `None` before the first start.
+    ///
+    /// # Errors
+    /// It cannot be read, or it is gone: the audit log's key is made only once there is a register.
+    pub fn existing_register(&self) -> Result<Option<Register>, StateError> {
+        let begun = self.key().exists();
+        match Register::open_existing(&self.register())? {
+            None if begun => Err(StateError::RegisterLost { path: self.register() }),
+            register => Ok(register),
+        }
+    }
+
     /// Whether purges are stopped. A switch that cannot be looked at counts as set.
     pub fn stop(&self) -> Stop {
         match self.stop_switch().try_exists() {
@@ -104,6 +116,15 @@ pub enum StateError {
         /// Why.
         source: io::Error,
     },
+    /// A register that was there is not. An empty one in its place would know of no hold.
+    #[error(
+        "{path} is missing although an audit log was begun, and holds may have stood in it: restore it from a backup; \
+         nothing is erased before"
+    )]
+    RegisterLost {
+        /// The register.
+        path: PathBuf,
+    },
     /// The register.
     #[error(transparent)]
     Register(#[from] RegisterError),
@@ -131,6 +152,7 @@ impl State {
             create_directory(&private, PRIVATE_MODE)?;
         }
         create_directory(&dir.join("wake"), DIRECTORY_MODE)?;
+        paths.existing_register()?;
         // SQLite gives its side files the mode of the database: created closed, they all are.
         open_private(&paths.register())?;
         let register = Register::open(&paths.register())?;
@@ -157,8 +179,9 @@ impl State {
             log.append(now, &event, Sync::Now)?;
             Ok(())
         })?;
+        // Always: the process that recorded this version may have died before it came to the approvals.
+        approval::carry_over(register, rules, now)?;
         if recorded.new_version {
-            approval::carry_over(register, rules, now)?;
             log.checkpoint()?;
         }
         Ok(recorded)
@@ -185,7 +208,7 @@ fn create_directory(path: &Path, mode: u32) -> Result<(), StateError> {
 /// Opens, creating it where needed, a file that only the state's owner may read.
 pub(crate) fn open_private(path: &Path) -> Result<fs::File, StateError> {
     let open = || {
-        let file = fs::OpenOptions::new().append(true).create(true).mode(0o600).open(path)?;
+        let file = fs::OpenOptions::new().append(true).create(true).mode(0o600).no_link().open(path)?;
         durable::give_to_owner(&file, path)?;
         Ok(file)
     };

@@ -131,6 +131,23 @@ impl Register {
         })
     }
 
+    /// The number of the latest approval of any rule: it changes whenever one is given.
+    ///
+    /// # Errors
+    /// The register cannot be read.
+    pub fn latest_approval(&self) -> Result<Option<i64>, RegisterError> {
+        Ok(self.optional("SELECT max(approval) FROM approvals", [], |row| row.get(0))?.flatten())
+    }
+
+    /// Whether `rule` ever had an approval, in whatever form.
+    ///
+    /// # Errors
+    /// The register cannot be read.
+    pub fn was_approved(&self, rule: &str) -> Result<bool, RegisterError> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM approvals WHERE rule = ?1)";
+        Ok(self.optional(sql, [rule], |row| row.get(0))?.unwrap_or(false))
+    }
+
     /// Approves `rule` with `definition`; an earlier approval of it ends.
     ///
     /// # Errors
@@ -293,26 +310,32 @@ impl Register {
         self.optional(sql, [rule], |row| timestamp(row, 0))
     }
 
-    /// Remembers that `rule` is held; `true` when that is news, or when the reason changed.
+    /// Why `rule` is held, as it was last remembered; `None` where it is not.
     ///
     /// # Errors
-    /// The register cannot be written.
-    pub fn note_held(&mut self, rule: &str, reason: &str, now: Timestamp) -> Result<bool, RegisterError> {
-        self.execute(
-            "INSERT INTO held_rules (rule, reason, since) VALUES (?1, ?2, ?3) \
-             ON CONFLICT (rule) DO UPDATE SET reason = excluded.reason WHERE reason <> excluded.reason",
-            params![rule, reason, instant(now)],
-        )?;
-        Ok(self.db.changes() == 1)
+    /// The register cannot be read.
+    pub fn held_reason(&self, rule: &str) -> Result<Option<String>, RegisterError> {
+        self.optional("SELECT reason FROM held_rules WHERE rule = ?1", [rule], |row| row.get(0))
     }
 
-    /// Remembers that `rule` is no longer held; `true` when it was.
+    /// Remembers that `rule` is held, and why. Since when, stays.
     ///
     /// # Errors
     /// The register cannot be written.
-    pub fn note_released(&mut self, rule: &str) -> Result<bool, RegisterError> {
-        self.execute("DELETE FROM held_rules WHERE rule = ?1", [rule])?;
-        Ok(self.db.changes() == 1)
+    pub fn note_held(&mut self, rule: &str, reason: &str, now: Timestamp) -> Result<(), RegisterError> {
+        self.execute(
+            "INSERT INTO held_rules (rule, reason, since) VALUES (?1, ?2, ?3) \
+             ON CONFLICT (rule) DO UPDATE SET reason = excluded.reason",
+            params![rule, reason, instant(now)],
+        )
+    }
+
+    /// Remembers that `rule` is no longer held.
+    ///
+    /// # Errors
+    /// The register cannot be written.
+    pub fn note_released(&mut self, rule: &str) -> Result<(), RegisterError> {
+        self.execute("DELETE FROM held_rules WHERE rule = ?1", [rule])
     }
 
     /// Since when `rule` is held.

@@ -201,10 +201,11 @@ fn describe(table: &FactTable, closed: Rows, opened: Rows, changes: &mut Vec<Str
     changes.dedup();
 }
 
+/// Tables whose key ends with somebody's name: a sub-processor too may be a person.
+const KEYED_BY_A_NAME: &[&str] = &["contacts", "sub_processors"];
+
 fn subject(table: &FactTable, key: &[Option<String>]) -> String {
-    // The last part of a contact's key is a name.
-    let named = table.name != "contacts";
-    let shown = key.len() - usize::from(!named);
+    let shown = key.len() - usize::from(KEYED_BY_A_NAME.contains(&table.name));
     let parts = key.iter().take(shown).flatten().map(String::as_str).filter(|part| !part.is_empty());
     std::iter::once(table.noun).chain(parts).collect::<Vec<_>>().join(" ")
 }

@@ -28,12 +28,6 @@ pub struct PlanToken {
 /// Why a token is not accepted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ApprovalError {
-    /// It is not a token.
-    #[error("this is not a plan token: run `forgetd plan {rule}` and copy the last column")]
-    Malformed {
-        /// The rule.
-        rule: String,
-    },
     /// It was printed for another rule or another state of it.
     #[error("the plan was made for another rule or an earlier form of it: run `forgetd plan {rule}` again")]
     OtherRule {
@@ -144,7 +138,10 @@ pub enum Standing {
 /// The register cannot be read.
 pub fn standing(register: Option<&Register>, definition: &Definition) -> Result<Standing, RegisterError> {
     let Some(register) = register else { return Ok(Standing::New) };
-    let Some(approval) = register.approval(definition.rule.as_str())? else { return Ok(Standing::New) };
+    let Some(approval) = register.approval(definition.rule.as_str())? else {
+        let was_approved = register.was_approved(definition.rule.as_str())?;
+        return Ok(if was_approved { Standing::Loosened } else { Standing::New });
+    };
     // A definition that an older version wrote and this one cannot read proves nothing.
     match serde_json::from_str::<Definition>(&approval.definition) {
         Ok(approved) if definition.keeps_at_least(&approved) => Ok(Standing::Approved(approval)),

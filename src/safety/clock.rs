@@ -29,7 +29,10 @@ pub enum ClockDoubt {
         now: Timestamp,
     },
     /// It is before the last entry of the audit log.
-    #[error("the clock says {now:.0}, before the audit log's last entry at {last:.0}: set it")]
+    #[error(
+        "the clock says {now:.0}, before the audit log's last entry at {last:.0}: set it, or, if it is right now, run \
+         `forgetd approve --clock`"
+    )]
     BeforeLastEntry {
         /// The wall clock.
         now: Timestamp,
@@ -77,17 +80,25 @@ pub fn check(seen: &ClockSample, kept: Option<&ClockSample>, last_entry: Option<
         return Err(ClockDoubt::BeforeLastEntry { now, last });
     }
     let Some(kept) = kept else { return Ok(()) };
-    let wall = now.duration_since(kept.wall);
+    let jump = jump(seen, kept);
     if kept.boot == seen.boot {
-        let boot = SignedDuration::from_micros(seen.boottime_us.saturating_sub(kept.boottime_us));
-        let step = wall.saturating_sub(boot);
-        if step.abs() > TOLERANCE {
-            return Err(ClockDoubt::Stepped { seconds: step.as_secs() });
+        if jump.abs() > TOLERANCE {
+            return Err(ClockDoubt::Stepped { seconds: jump.as_secs() });
         }
-    } else if wall > LONGEST_DOWNTIME {
-        return Err(ClockDoubt::JumpedAhead { days: wall.as_hours() / 24 });
+    } else if jump > LONGEST_DOWNTIME {
+        return Err(ClockDoubt::JumpedAhead { days: jump.as_hours() / 24 });
     }
     Ok(())
+}
+
+/// How far the clock went beyond what is known to have passed: within a boot, what the boot clock counted; across
+/// boots nothing is known.
+pub fn jump(seen: &ClockSample, kept: &ClockSample) -> SignedDuration {
+    let wall = seen.wall.duration_since(kept.wall);
+    if kept.boot != seen.boot {
+        return wall;
+    }
+    wall.saturating_sub(SignedDuration::from_micros(seen.boottime_us.saturating_sub(kept.boottime_us)))
 }
 
 /// Compares a database's clock with ours and returns the earlier of the two: the one that erases less.
@@ -101,4 +112,71 @@ pub fn earlier_of(now: Timestamp, database: Option<Timestamp>) -> Result<Timesta
         return Err(ClockDoubt::DatabaseDiffers { seconds: difference.as_secs() });
     }
     Ok(now.min(database))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: SignedDuration = SignedDuration::from_secs(1);
+
+    fn seen(boot: &str, wall: &str, boottime: SignedDuration) -> ClockSample {
+        let boottime_us = i64::try_from(boottime.as_micros()).unwrap();
+        ClockSample { boot: boot.to_owned(), boottime_us, wall: wall.parse().unwrap() }
+    }
+
+    fn later(sample: &ClockSample, wall: SignedDuration, boottime: SignedDuration) -> ClockSample {
+        let boottime_us = sample.boottime_us + i64::try_from(boottime.as_micros()).unwrap();
+        ClockSample { boot: sample.boot.clone(), boottime_us, wall: sample.wall + wall }
+    }
+
+    fn kept() -> ClockSample {
+        seen("one boot", "2027-03-01T12:00:00Z", SignedDuration::from_hours(48))
+    }
+
+    #[test]
+    fn a_clock_may_be_five_minutes_behind_the_last_entry_and_not_a_second_more() {
+        let last = kept().wall + TOLERANCE;
+        assert_eq!(check(&kept(), None, Some(last)), Ok(()));
+        let doubt = ClockDoubt::BeforeLastEntry { now: kept().wall, last: last + SECOND };
+        assert_eq!(check(&kept(), None, Some(last + SECOND)), Err(doubt));
+    }
+
+    #[test]
+    fn within_a_boot_both_clocks_may_drift_five_minutes_apart_and_not_a_second_more() {
+        let day = SignedDuration::from_hours(24);
+        for (wall, boottime) in [(day + TOLERANCE, day), (day, day + TOLERANCE), (day, day)] {
+            assert_eq!(check(&later(&kept(), wall, boottime), Some(&kept()), None), Ok(()));
+        }
+        let ahead = later(&kept(), day + TOLERANCE + SECOND, day);
+        assert_eq!(check(&ahead, Some(&kept()), None), Err(ClockDoubt::Stepped { seconds: 301 }));
+        let behind = later(&kept(), day, day + TOLERANCE + SECOND);
+        assert_eq!(check(&behind, Some(&kept()), None), Err(ClockDoubt::Stepped { seconds: -301 }));
+    }
+
+    #[test]
+    fn a_machine_that_ran_for_a_year_is_not_taken_for_one_whose_clock_jumped() {
+        let year = SignedDuration::from_hours(365 * 24);
+        assert_eq!(check(&later(&kept(), year, year), Some(&kept()), None), Ok(()));
+    }
+
+    #[test]
+    fn after_a_boot_a_clock_may_be_35_days_ahead_and_not_a_second_more() {
+        let after = |ahead| ClockSample { boot: "another".to_owned(), ..later(&kept(), ahead, SignedDuration::ZERO) };
+        assert_eq!(check(&after(LONGEST_DOWNTIME), Some(&kept()), None), Ok(()));
+        let doubt = Err(ClockDoubt::JumpedAhead { days: 35 });
+        assert_eq!(check(&after(LONGEST_DOWNTIME + SECOND), Some(&kept()), None), doubt);
+    }
+
+    #[test]
+    fn the_earlier_of_two_clocks_counts_and_two_minutes_are_the_most_they_may_differ() {
+        let now = kept().wall;
+        assert_eq!(earlier_of(now, None), Ok(now));
+        assert_eq!(earlier_of(now, Some(now + DATABASE_TOLERANCE)), Ok(now));
+        assert_eq!(earlier_of(now, Some(now - DATABASE_TOLERANCE)), Ok(now - DATABASE_TOLERANCE));
+        for seconds in [121, -121] {
+            let theirs = now + SignedDuration::from_secs(seconds);
+            assert_eq!(earlier_of(now, Some(theirs)), Err(ClockDoubt::DatabaseDiffers { seconds }));
+        }
+    }
 }

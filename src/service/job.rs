@@ -17,6 +17,8 @@ use crate::register::ClockSample;
 pub(super) struct Job {
     rule: Rule,
     interrupt: Arc<AtomicBool>,
+    /// How many decisions of operators were known when it began.
+    decided: u64,
     thread: JoinHandle<(State, Result<Outcome, PurgeError>)>,
 }
 
@@ -24,6 +26,8 @@ pub(super) struct Job {
 #[derive(Debug)]
 pub(super) struct Report {
     pub(super) rule: Rule,
+    /// How many decisions of operators were known when it began.
+    pub(super) decided: u64,
     /// The state it worked with; lost when its thread ended by a panic.
     pub(super) state: Option<State>,
     pub(super) outcome: Result<Outcome, PurgeError>,
@@ -36,6 +40,7 @@ impl Job {
         (safety, pace): (Safety, Pace),
         clock: ClockSample,
         suspended: Option<String>,
+        decided: u64,
     ) -> Job {
         let interrupt = Arc::new(AtomicBool::new(false));
         let (its_rule, its_interrupt) = (rule.clone(), Arc::clone(&interrupt));
@@ -51,7 +56,7 @@ impl Job {
             let outcome = purge::run(&its_rule, &mut state, &order);
             (state, outcome)
         });
-        Job { rule, interrupt, thread }
+        Job { rule, interrupt, decided, thread }
     }
 
     pub(super) fn rule(&self) -> &Rule {
@@ -64,16 +69,23 @@ impl Job {
     }
 }
 
+/// A daemon that cannot go on drops its purge: it ends after its batch, and nothing further is erased.
+impl Drop for Job {
+    fn drop(&mut self) {
+        self.interrupt();
+    }
+}
+
 /// Waits for the purge under way; for ever where there is none.
 pub(super) async fn finished(job: &mut Option<Job>) -> Report {
     let Some(job) = job else { return std::future::pending().await };
-    let rule = job.rule.clone();
+    let (rule, decided) = (job.rule.clone(), job.decided);
     match (&mut job.thread).await {
-        Ok((state, outcome)) => Report { rule, state: Some(state), outcome },
+        Ok((state, outcome)) => Report { rule, decided, state: Some(state), outcome },
         Err(error) => {
             let source = std::io::Error::other(error);
             let outcome = Err(PurgeError::State(purge::StateError::File { path: "a purge".into(), source }));
-            Report { rule, state: None, outcome }
+            Report { rule, decided, state: None, outcome }
         }
     }
 }

@@ -19,8 +19,9 @@ impl Systemd {
         Systemd { watchdog: every.map(|every| (every, Instant::now() + every)) }
     }
 
-    pub(super) fn ready(&self) {
-        say(&[NotifyState::Ready]);
+    /// Ready, and what `systemctl status` shows of it.
+    pub(super) fn ready(&self, status: &str) {
+        say(&[NotifyState::Ready, NotifyState::Status(status)]);
     }
 
     pub(super) fn reloading(&self) {
@@ -46,6 +47,13 @@ impl Systemd {
             *at = now + *every;
         }
     }
+}
+
+/// Whether standard error goes to the journal, which writes the time itself (systemd.exec(5), `JOURNAL_STREAM`).
+pub(super) fn logs_to_journal() -> bool {
+    let Ok(stream) = std::env::var("JOURNAL_STREAM") else { return false };
+    let identity = rustix::fs::fstat(std::io::stderr()).map(|found| format!("{}:{}", found.st_dev, found.st_ino));
+    identity.is_ok_and(|identity| identity == stream)
 }
 
 fn say(state: &[NotifyState<'_>]) {

@@ -2,7 +2,7 @@
 //!
 //! The file is somebody else's. It is opened as its owner or not at all, its journal mode and format stay as they
 //! are, its locks are waited for with a bound, and deleted content is overwritten (`secure_delete`). The predicate
-//! of a rule is built once, in [`predicate`], and every statement that counts or erases is made from it.
+//! of a rule is built once, in `predicate`, and every statement that counts or erases is made from it.
 
 mod batch;
 mod connection;

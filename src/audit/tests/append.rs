@@ -74,7 +74,7 @@ fn an_entry_longer_than_a_line_may_be_is_refused_and_nothing_is_written() {
     let before = place.text();
     let overhead = Entry { seq: 2, time: at(2), event: reason(0) }.to_line().unwrap().len();
     let too_long = log.append(at(2), &reason(65_536 - overhead), Sync::Now);
-    assert!(matches!(too_long, Err(AuditError::EntryTooLong { kind: "run.refused", length: 65_536 })));
+    assert!(matches!(too_long, Err(AuditError::EntryTooLong { kind: "batch.rolled-back", length: 65_536 })));
     assert_eq!(place.text(), before);
     assert_eq!(log.append(at(2), &reason(65_535 - overhead), Sync::Now).unwrap(), 2);
     log.checkpoint().unwrap();
@@ -83,7 +83,7 @@ fn an_entry_longer_than_a_line_may_be_is_refused_and_nothing_is_written() {
 }
 
 fn reason(length: usize) -> Event {
-    Event::RunRefused { rule: "shop.example/chat".to_owned(), reason: "x".repeat(length) }
+    Event::BatchRolledBack { run: "r1".to_owned(), batch: 1, reason: "x".repeat(length) }
 }
 
 #[test]

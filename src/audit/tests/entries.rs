@@ -97,7 +97,6 @@ fn all() -> Vec<Event> {
             pending: Some(text()),
             reason: None,
         }),
-        Event::RunRefused { rule: text(), reason: text() },
         Event::DaemonStarted { version: text() },
         Event::DaemonStopped {},
         Event::Heartbeat {},

@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 
 use super::visitors::{self, Counts};
-use super::{Exit, Failure, quoted};
+use super::{Exit, Failure};
 use crate::cli::arguments::DemoOptions;
+use crate::cli::output::quoted;
 
 /// The shipped files that need no change.
 const CATEGORIES: &str = include_str!("../../../config/categories.toml");

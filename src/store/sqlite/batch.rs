@@ -61,7 +61,7 @@ impl<'s> OpenTransaction<'s> {
         Ok(OpenTransaction(database))
     }
 
-    /// Commits. A COMMIT that failed and left the transaction open can be rolled back, and then it is known how it ended.
+    /// Commits. A COMMIT that failed and left the transaction open is rolled back, and it is known how it ended.
     pub(super) fn commit(self) -> Result<(), StoreError> {
         let Err(error) = self.0.connection.execute_batch("COMMIT") else { return Ok(()) };
         if !self.0.connection.is_autocommit() {

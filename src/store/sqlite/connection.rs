@@ -14,8 +14,9 @@ use super::super::{Physical, StoreError};
 /// enough that a run stuck behind one is noticed.
 const LOCK_WAIT: Duration = Duration::from_secs(5);
 
-/// Page cache. With the largest chunk of keys (8 MB) and the program itself it keeps a run below 64 MiB.
-const CACHE_KIB: i64 = 24 * 1024;
+/// Page cache: as much as the time index of two million rows, whose pages a walk in another order touches at random.
+/// With the largest chunk of keys (8 MB) and the program itself it keeps a run below 64 MiB.
+const CACHE_KIB: i64 = 32 * 1024;
 
 /// What a connection is about to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -165,6 +166,8 @@ fn configure(connection: &Connection) -> rusqlite::Result<()> {
     // The schema is the application's: it may call SQLite's harmless functions, nothing else.
     connection.pragma_update(None, "trusted_schema", "OFF")?;
     connection.pragma_update(None, "cell_size_check", "ON")?;
+    // Also the order in which a statement erases: a walk goes downwards. See there.
+    connection.pragma_update(None, "reverse_unordered_selects", "ON")?;
     // Contents of records never go to temporary files.
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     connection.pragma_update(None, "cache_size", -CACHE_KIB)

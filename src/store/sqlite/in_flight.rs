@@ -1,9 +1,11 @@
 //! What a batch leaves behind before its COMMIT, and what is made of it when nobody wrote down how it ended.
 //!
-//! A batch is atomic, so one of its records that is still there and still matches proves that it was rolled back.
-//! The moment and the cutoff travel with the keys and holds are left aside: what matched then must be recognised
-//! now, whatever an operator changed in between. A key that was used again for a newer record does not match. VACUUM
-//! renumbers rowids only where they are not the declared key, and then they are not what is written here.
+//! A batch is atomic, so one of its rows that is still there and still matches proves that a deletion was rolled back.
+//! A column proves less: the application may have filled it again since, in a few records, or emptied it. There the
+//! majority decides: after a COMMIT all but those few are as the batch made them. The moment and the cutoff travel
+//! with the keys and holds are left aside: what matched then must be recognised now, whatever an operator changed in
+//! between. A key that was used again for a newer record does not match. VACUUM renumbers rowids only where they are
+//! not the declared key, and then they are not what is written here.
 
 use jiff::Timestamp;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
@@ -11,6 +13,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 use super::connection::Database;
 use super::keys::{Key, Keys};
 use super::predicate::Predicate;
+use crate::plan::Action;
 use crate::store::{Resolution, Selection, StoreError};
 
 /// First byte of the encoding.
@@ -153,19 +156,26 @@ pub(super) fn resolve(
     database.run(|connection| {
         let predicate = Predicate::new(connection, &as_then)?;
         let _lock = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
-        let survives = any_matches(connection, &predicate, &batch.keys)?;
+        let needed = match selection.rule.action {
+            Action::EraseRows { .. } => 1,
+            Action::EraseColumn { .. } | Action::TruncateColumn { .. } => batch.keys.len() / 2 + 1,
+        };
+        let survives = so_many_match(connection, &predicate, &batch.keys, needed)?;
         Ok(if survives { Resolution::RolledBack } else { Resolution::Committed })
     })
 }
 
-fn any_matches(connection: &Connection, predicate: &Predicate, keys: &Keys) -> rusqlite::Result<bool> {
+/// Whether at least `needed` of the records still match.
+fn so_many_match(connection: &Connection, predicate: &Predicate, keys: &Keys, needed: usize) -> rusqlite::Result<bool> {
+    let mut matching = 0;
     let sql = format!("SELECT 1 FROM {} WHERE {} = :key AND {}", predicate.table, predicate.key, predicate.matches());
     let mut statement = connection.prepare(&sql)?;
     predicate.bind(&mut statement)?;
     let Some(key) = statement.parameter_index(":key")? else { return Ok(false) };
     for index in 0..keys.len() {
         statement.raw_bind_parameter(key, keys.get(index))?;
-        if statement.raw_query().next()?.is_some() {
+        matching += usize::from(statement.raw_query().next()?.is_some());
+        if matching >= needed {
             return Ok(true);
         }
     }

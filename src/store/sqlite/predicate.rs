@@ -29,6 +29,8 @@ pub(super) struct Predicate {
     pub(super) scope: String,
     /// Which of them can be judged; `None` where all can. Never NULL.
     pub(super) judged: Option<String>,
+    /// Which records can be judged and are too young yet; `None` where age does not matter.
+    pub(super) young: Option<String>,
     /// What would be touched: due, in scope, and changed by the action.
     pub(super) due: String,
     /// What no hold keeps; `None` where there are no holds. Never NULL.
@@ -60,8 +62,10 @@ impl Predicate {
         let column = |name: &str| qualified(&target.table, name);
         let time = TimeSql::new(&target.time, column(&target.time.column), plausible, &mut values);
         let scope = scope(selection, &mut values);
+        let ages = matches!(selection.rule.when, When::Older(_) | When::Expired);
+        let cutoff = selection.cutoff.filter(|_| ages);
         let (judged, when) = match &selection.rule.when {
-            When::Older(_) | When::Expired => (Some(time.datable.clone()), time.before(selection.cutoff, &mut values)),
+            When::Older(_) | When::Expired => (Some(time.datable.clone()), time.before(cutoff, &mut values)),
             When::NotStored => (None, None),
             When::WithoutConsent(consent) => {
                 let (judged, missing) = without_consent(consent, &column(&consent.column), &mut values);
@@ -75,7 +79,8 @@ impl Predicate {
             key: column(&target.key),
             free: free(selection, &mut values),
             recorded_later: time.later_than(selection.now, &mut values),
-            instant: selection.cutoff.map(|_| time.instant),
+            young: cutoff.and_then(|cutoff| time.not_before(cutoff, &mut values)),
+            instant: cutoff.map(|_| time.instant),
             scope,
             judged,
             due,
@@ -178,6 +183,18 @@ impl TimeSql {
         let last = self.format.to_number_floor(cutoff)?.checked_sub(1)?.min(latest);
         let (earliest, last) = (values.add(earliest.into()), values.add(last.into()));
         Some(format!("typeof({column}) = 'integer' AND {column} BETWEEN {earliest} AND {last}"))
+    }
+
+    /// What is datable and not [`TimeSql::before`] the cutoff.
+    fn not_before(&self, cutoff: Timestamp, values: &mut Values) -> Option<String> {
+        let column = &self.column;
+        let Some((earliest, latest)) = self.bounds else {
+            let cutoff = values.add(functions::microseconds_down(cutoff)?.into());
+            return Some(format!("{} >= {cutoff}", self.instant.0));
+        };
+        let first = values.add(self.format.to_number_floor(cutoff)?.max(earliest).into());
+        let latest = values.add(latest.into());
+        Some(format!("typeof({column}) = 'integer' AND {column} BETWEEN {first} AND {latest}"))
     }
 
     /// The function decides; before it stands a range of dates as text, which an index can serve and which no offset

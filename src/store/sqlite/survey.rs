@@ -16,14 +16,22 @@ pub(super) fn survey(connection: &Connection, predicate: &Predicate) -> Result<S
         Some(free) => count(connection, predicate, &format!("{} AND NOT ({free})", predicate.due))?,
         None => 0,
     };
-    let undatable = match &predicate.judged {
-        Some(judged) => total - count(connection, predicate, &format!("{} AND {judged}", predicate.scope))?,
-        None => 0,
-    };
+    let undatable = total.saturating_sub(judged(connection, predicate, total, matches + on_hold)?);
     let survey = Survey { total, matches, on_hold, undatable, oldest, ..Survey::default() };
     match (&predicate.instant, &predicate.judged) {
         (Some(_), Some(judged)) if undatable > 0 => doubts(connection, predicate, judged, survey),
         _ => Ok(survey),
+    }
+}
+
+/// How many records can be judged. Where whole rows go, those that are due were counted already, and only the younger
+/// ones are left to count.
+fn judged(connection: &Connection, predicate: &Predicate, total: u64, due: u64) -> Result<u64> {
+    let of = |condition: &str| count(connection, predicate, &format!("{} AND {condition}", predicate.scope));
+    match (&predicate.judged, &predicate.young, &predicate.assignment) {
+        (None, ..) => Ok(total),
+        (Some(_), Some(young), None) => Ok(due + of(young)?),
+        (Some(judged), ..) => of(judged),
     }
 }
 

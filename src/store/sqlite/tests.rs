@@ -9,10 +9,12 @@ use rstest::rstest;
 use rusqlite::Connection;
 use tempfile::TempDir;
 
+use super::connection::Database;
+use super::walk::SqliteWalk;
 use crate::config::TimeFormat;
 use crate::config::site::{Child, Consent, Mask, RowTime, Scalar, SideEffect, StoreKind, TimeMeaning, Unparsed, Zone};
 use crate::plan::{Action, Definition, Target, When};
-use crate::store::{self, Finding, HeldValue, Physical, Selection, Severity, Store, StoreError};
+use crate::store::{self, Finding, HeldValue, Physical, Selection, Severity, Store, StoreError, Walk};
 
 /// Nothing here has a replica.
 const MAX_LAG: Duration = Duration::ZERO;
@@ -357,20 +359,24 @@ fn what_a_deletion_does_not_reach_is_no_finding(#[case] schema: &str) {
     assert_eq!(findings(&format!("{VISITORS}{schema}"), rows(), &[]), []);
 }
 
-/// Visitors in the order of time, written by an application that overwrites what it moves as well.
+/// The application overwrites what it moves as well: what it left behind in free space is not ours to find.
 #[rstest]
-#[case::deleted_rows("DELETE", rows())]
-#[case::deleted_rows_in_wal("WAL", rows())]
-#[case::deleted_rows_persisting_journal("PERSIST", rows())]
-#[case::deleted_rows_truncated_journal("TRUNCATE", rows())]
-#[case::erased_column("DELETE", column("ip"))]
-#[case::erased_column_in_wal("WAL", column("ip"))]
-fn erased_values_are_nowhere_in_the_files(#[case] journal_mode: &str, #[case] action: Action) {
+#[case::deleted_rows("DELETE", rows(), |id| id < 1_500)]
+#[case::deleted_rows_in_wal("WAL", rows(), |id| id < 1_500)]
+#[case::deleted_rows_persisting_journal("PERSIST", rows(), |id| id < 1_500)]
+#[case::deleted_rows_truncated_journal("TRUNCATE", rows(), |id| id < 1_500)]
+#[case::erased_column("DELETE", column("ip"), |id| id % 4 != 0)]
+#[case::erased_column_in_wal("WAL", column("ip"), |id| id % 4 != 0)]
+fn erased_values_are_nowhere_in_the_files(
+    #[case] journal_mode: &str,
+    #[case] action: Action,
+    #[case] is_expired: fn(i64) -> bool,
+) {
     let fixture = Fixture::new(VISITORS);
     fixture.application.pragma_update(None, "journal_mode", journal_mode).unwrap();
     fixture.application.pragma_update(None, "secure_delete", "ON").unwrap();
     for id in 0..2_000 {
-        let (age_in_days, fate) = if id < 1_500 { (300, "gone") } else { (3, "alive") };
+        let (age_in_days, fate) = if is_expired(id) { (300, "gone") } else { (3, "alive") };
         let last_seen = now() - SignedDuration::from_hours(age_in_days * 24);
         let values = (id, last_seen.as_second(), format!("canary-{fate}-{id}"));
         fixture.application.execute("INSERT INTO visitors VALUES (?1, ?2, ?3, '')", values).unwrap();
@@ -483,6 +489,32 @@ fn keys_of_any_type_are_walked() {
     assert_eq!(store.resolve(&selection, &in_flight).unwrap(), store::Resolution::RolledBack);
     assert_eq!(erase(store.as_mut(), &selection), 5);
     assert_eq!(store.resolve(&selection, &in_flight).unwrap(), store::Resolution::Committed);
+}
+
+#[rstest]
+#[case::rowid("id INTEGER PRIMARY KEY")]
+#[case::text("id TEXT NOT NULL UNIQUE")]
+fn more_keys_than_memory_holds_are_walked_in_chunks(#[case] key: &str) {
+    let fixture = Fixture::new(&format!(
+        "CREATE TABLE visitors ({key}, last_seen INTEGER); CREATE INDEX t ON visitors (last_seen);"
+    ));
+    for id in 0..1_000_i64 {
+        let last_seen = if id % 3 == 0 { now().as_second() } else { 1_000_000_000 + id * 7_919 % 1_000 };
+        fixture.application.execute("INSERT INTO visitors VALUES (?1, ?2)", (id, last_seen)).unwrap();
+    }
+    let rule = fixture.rule(rows());
+    let selection = selection(&rule);
+    let database = Database::open(&fixture.path()).unwrap();
+    let mut walk = SqliteWalk::begin(&database, &selection).unwrap();
+    walk.chunk = 100;
+    let mut sizes = Vec::new();
+    while let Some(batch) = walk.prepare(60).unwrap() {
+        sizes.push(batch.rows());
+        batch.commit().unwrap();
+    }
+    assert_eq!(sizes.iter().sum::<u64>(), 666);
+    assert!(sizes.starts_with(&[60, 40, 60, 40]), "{sizes:?}");
+    assert_eq!(fixture.count("SELECT count(*) FROM visitors"), 334);
 }
 
 #[test]

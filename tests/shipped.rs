@@ -1,0 +1,257 @@
+//! What is shipped is checked: configuration, unit, completions, manual pages, help texts and documents.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on has failed")]
+
+#[path = "support/installation.rs"]
+mod installation;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::ErrorKind;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use installation::{Ran, forgetd};
+use rstest::rstest;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(path: impl AsRef<Path>) -> String {
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.as_ref().display()))
+}
+
+fn run(arguments: &[&str]) -> Ran {
+    Ran::of(forgetd().args(arguments).stdin(Stdio::null()).output().unwrap())
+}
+
+/// Runs a program of the system on a file; `None` where it is not installed.
+fn checked_by(program: &str, arguments: &[&str], file: &Path) -> Option<Ran> {
+    match Command::new(program).args(arguments).arg(file).stdin(Stdio::null()).output() {
+        Ok(output) => Some(Ran::of(output)),
+        Err(error) if error.kind() == ErrorKind::NotFound => None,
+        Err(error) => panic!("{program}: {error}"),
+    }
+}
+
+/// The files below a directory whose name ends so.
+fn files_below(directory: &Path, ending: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(directory).unwrap_or_else(|error| panic!("{}: {error}", directory.display())) {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(files_below(&path, ending));
+        } else if path.to_string_lossy().ends_with(ending) {
+            found.push(path);
+        }
+    }
+    found
+}
+
+#[test]
+fn the_shipped_configuration_is_valid_as_a_whole() {
+    let copy = tempfile::tempdir().unwrap();
+    let shipped = root().join("config");
+    let files = files_below(&shipped, ".toml");
+    assert!(files.len() >= 4, "{files:?}");
+    for file in &files {
+        // As an installation has it: a checkout may be writable by a group.
+        let target = copy.path().join(file.strip_prefix(&shipped).unwrap());
+        fs::create_dir_all(target.parent().unwrap()).unwrap();
+        fs::copy(file, &target).unwrap();
+        for path in [target.as_path(), target.parent().unwrap()] {
+            let mode = if path.is_dir() { 0o755 } else { 0o644 };
+            fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        }
+    }
+    let config = copy.path().to_str().unwrap();
+    let ran = run(&["--config", config, "check"]);
+    assert_eq!((ran.code, ran.stderr.as_str()), (0, ""));
+    let declared = run(&["--config", config, "register", "show", "configuration-files", "--json"]);
+    for file in &files {
+        let name = file.strip_prefix(&shipped).unwrap().display().to_string();
+        assert!(declared.stdout.contains(&name), "{name} is not read");
+    }
+}
+
+#[test]
+fn systemd_finds_nothing_wrong_with_the_units() {
+    let units = files_below(&root().join("systemd"), ".service");
+    assert!(!units.is_empty(), "a unit is shipped");
+    let directory = tempfile::tempdir().unwrap();
+    for unit in units {
+        let text = read(&unit);
+        let start = text.lines().find_map(|line| line.strip_prefix("ExecStart=")).expect("the unit starts something");
+        let program = start.split_whitespace().next().unwrap();
+        assert!(program.ends_with("/forgetd"), "{program}");
+        // The program need not be installed for its unit to be checked.
+        let copy = directory.path().join(unit.file_name().unwrap());
+        fs::write(&copy, text.replace(program, env!("CARGO_BIN_EXE_forgetd"))).unwrap();
+        if let Some(ran) = checked_by("systemd-analyze", &["verify", "--man=no"], &copy) {
+            let name = unit.file_name().unwrap().to_string_lossy().into_owned();
+            assert!(ran.code == 0 && !ran.stderr.contains(&name), "{ran:?}");
+        }
+    }
+}
+
+#[rstest]
+#[case("bash", &["-n"])]
+#[case("zsh", &["-n"])]
+#[case("fish", &["--no-execute"])]
+fn completions_parse_in_their_shell_and_know_every_command(#[case] shell: &str, #[case] arguments: &[&str]) {
+    let ran = run(&["completions", shell]);
+    assert_eq!((ran.code, ran.stderr.as_str()), (0, ""));
+    for command in commands() {
+        let last = command.last().unwrap();
+        assert!(ran.stdout.contains(last.as_str()), "{shell}: {last}");
+    }
+    let script = tempfile::NamedTempFile::new().unwrap();
+    fs::write(script.path(), &ran.stdout).unwrap();
+    if let Some(parsed) = checked_by(shell, arguments, script.path()) {
+        assert_eq!((parsed.code, parsed.stderr.as_str()), (0, ""), "{shell}");
+    }
+}
+
+#[test]
+fn every_command_has_a_manual_page() {
+    let directory = tempfile::tempdir().unwrap();
+    assert_eq!(run(&["man", directory.path().to_str().unwrap()]).code, 0);
+    for command in commands() {
+        let page = read(directory.path().join(format!("forgetd-{}.1", command.join("-"))));
+        assert!(page.contains(".SH NAME") && page.contains(".SH SYNOPSIS"), "{command:?}");
+    }
+    let main = read(directory.path().join("forgetd.1"));
+    assert_eq!(run(&["man"]).stdout, main, "the main page goes to standard output");
+    assert!(main.contains(".SH \"EXIT STATUS\""));
+}
+
+/// Every command with the commands above it, as the help texts list them.
+fn commands() -> Vec<Vec<String>> {
+    let mut found: Vec<Vec<String>> = Vec::new();
+    let mut unseen = vec![Vec::new()];
+    while let Some(command) = unseen.pop() {
+        let help = help_of(&command);
+        let listed = section(&help, "Commands:").into_iter().map(|(name, _)| name).filter(|name| name != "help");
+        for name in listed {
+            let below: Vec<String> = command.iter().cloned().chain([name]).collect();
+            found.push(below.clone());
+            unseen.push(below);
+        }
+    }
+    found
+}
+
+fn help_of(command: &[String]) -> String {
+    let words: Vec<&str> = command.iter().map(String::as_str).chain(["--help"]).collect();
+    let ran = run(&words);
+    assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{words:?}");
+    ran.stdout
+}
+
+/// The entries of one section of a help text: what is described, and the description.
+fn section(help: &str, title: &str) -> Vec<(String, String)> {
+    let mut entries: Vec<(String, String)> = Vec::new();
+    let lines = help.lines().skip_while(|line| *line != title).skip(1);
+    // Long help has empty lines between its options; the next title ends the section.
+    for line in lines.take_while(|line| line.is_empty() || line.starts_with(' ')).filter(|line| !line.is_empty()) {
+        let text = line.trim_start();
+        if line.len() - text.len() <= 6 && (text.starts_with(['-', '[', '<']) || title == "Commands:") {
+            let (what, description) = text.split_once("  ").unwrap_or((text, ""));
+            entries.push((what.to_owned(), description.trim().to_owned()));
+        } else if let Some((_, description)) = entries.last_mut() {
+            *description = format!("{description} {text}").trim().to_owned();
+        }
+    }
+    entries
+}
+
+#[test]
+fn every_option_and_argument_is_explained() {
+    let commands = commands();
+    assert!(commands.len() >= 20, "{commands:?}");
+    for command in commands {
+        let help = help_of(&command);
+        let about = help.lines().next().unwrap();
+        assert!(about.len() > 10 && about.starts_with(char::is_uppercase), "{command:?}: {about}");
+        let sections = ["Commands:", "Arguments:", "Options:", "Options of every command:"];
+        let entries: Vec<(String, String)> = sections.iter().flat_map(|title| section(&help, title)).collect();
+        for option in ["--config <DIR>", "--json", "-h, --help"] {
+            assert!(entries.iter().any(|(what, _)| what == option), "{command:?}: {option} in {entries:?}");
+        }
+        for (what, description) in entries {
+            let words = description.split_whitespace().count();
+            assert!(words > 1 && description.starts_with(char::is_uppercase), "{command:?} {what}: {description}");
+        }
+    }
+}
+
+#[test]
+fn the_help_says_what_every_exit_code_means() {
+    let help = help_of(&[]);
+    let (_, codes) = help.split_once("Exit codes:").unwrap();
+    let codes: Vec<&str> = codes.lines().filter_map(|line| line.split_whitespace().next()).collect();
+    assert_eq!(codes, ["0", "1", "2", "3", "4", "78"]);
+    assert!(help.lines().all(|line| line.chars().count() <= 100), "it fits on a terminal");
+}
+
+/// Everything under version control; nothing in a package, which was checked before it was packed.
+fn tracked_files() -> Vec<PathBuf> {
+    if !root().join(".git").exists() {
+        return Vec::new();
+    }
+    let listed = Command::new("git").arg("-C").arg(root()).args(["ls-files", "-z"]).output().expect("git is there");
+    let names = String::from_utf8(listed.stdout).unwrap();
+    names.split_terminator('\0').map(PathBuf::from).filter(|path| root().join(path).is_file()).collect()
+}
+
+/// Text between marks that begin and end so.
+fn between<'a>(text: &'a str, begin: &str, end: char) -> Vec<&'a str> {
+    text.split(begin).skip(1).filter_map(|rest| rest.split_once(end)).map(|(inside, _)| inside).collect()
+}
+
+#[test]
+fn every_path_that_a_document_names_exists() {
+    let mut documents = files_below(&root().join("docs"), ".md");
+    documents.extend(["README.md", "CHANGELOG.md", "CONTRIBUTING.md"].map(|name| root().join(name)));
+    let top: BTreeSet<String> =
+        fs::read_dir(root()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    for document in documents {
+        let text = read(&document);
+        let links =
+            between(&text, "](", ')').into_iter().filter(|link| !link.contains("://") && !link.starts_with('#'));
+        for link in links {
+            let path = link.split('#').next().unwrap();
+            assert!(document.parent().unwrap().join(path).exists(), "{}: {link}", document.display());
+        }
+        let quoted: Vec<&str> = text.split('`').skip(1).step_by(2).collect();
+        let is_path = |word: &&&str| word.contains('/') && !word.contains([' ', '*', '<', '\n']);
+        for path in quoted.iter().filter(is_path) {
+            let first = path.trim_start_matches("./").split('/').next().unwrap();
+            let known = top.contains(first) && first != "target";
+            // Modules are named from `src` on.
+            let exists = [root().to_owned(), root().join("src")].iter().any(|base| base.join(path).exists());
+            assert!(!known || exists, "{}: `{path}`", document.display());
+        }
+    }
+}
+
+#[test]
+fn no_file_names_a_document_that_is_not_here_or_the_place_of_a_checkout() {
+    let tracked = tracked_files();
+    let names: BTreeSet<&str> = tracked.iter().filter_map(|path| path.file_name()?.to_str()).collect();
+    let place = root().parent().filter(|parent| parent.parent().is_some() && **parent != *std::env::temp_dir());
+    let place = place.map(|parent| format!("{}/", parent.display()));
+    for path in &tracked {
+        let Ok(text) = fs::read_to_string(root().join(path)) else { continue };
+        if let Some(place) = &place {
+            assert!(!text.contains(place.as_str()), "{} names {place}", path.display());
+        }
+        let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+        let words = text.split(|c: char| !is_name(c)).filter(|word| word.len() > 3 && word.ends_with(".md"));
+        for word in words {
+            assert!(names.contains(word), "{} names {word}, which is not here", path.display());
+        }
+    }
+}
