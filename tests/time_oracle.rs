@@ -585,7 +585,8 @@ impl Database for MariaDb {
                 None => Value::Null,
                 Some(bytes) if declared.contains("BINARY") => Value::Blob(bytes),
                 Some(bytes) if declared.starts_with("BIGINT") => {
-                    Value::Integer(String::from_utf8(bytes).unwrap().parse().unwrap())
+                    // What only an unsigned column holds is beyond every instant.
+                    String::from_utf8(bytes).unwrap().parse().map_or(Value::Real(f64::MAX), Value::Integer)
                 }
                 Some(bytes) if declared.starts_with("TIMESTAMP") => {
                     Value::Text(String::from_utf8(bytes).unwrap() + "Z")
