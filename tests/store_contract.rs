@@ -1,11 +1,6 @@
 //! The contract of a store, run over every kind of store there is, on the real thing.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::print_stdout,
-    reason = "a test fails by panicking, and says where it was"
-)]
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test fails by panicking, and says where it was")]
 
 #[path = "support/store.rs"]
 mod support;
@@ -375,7 +370,7 @@ fn visitors_who_arrive_during_a_walk_are_kept_or_counted_apart_and_none_is_lost(
 }
 
 #[test]
-fn what_is_left_of_erased_records_is_known_once_settled() {
+fn nothing_is_left_of_erased_records_once_settled() {
     on_every_kind(|fixture, application, store| {
         application.write(&half_expired());
         let rule = fixture.rule(older(), fixture.erase_rows());

@@ -3,6 +3,8 @@
 //! It listens on a socket in a directory of its own. A shell stands guard: it waits for the end of a pipe that only
 //! this process holds, and then ends the server and removes its directory, however the process ended.
 
+#![allow(dead_code, reason = "each test file uses its part")]
+
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
@@ -20,7 +22,7 @@ const START: Duration = Duration::from_secs(120);
 const OPTIONS: &str = "--innodb-buffer-pool-size=64M --innodb-flush-log-at-trx-commit=0 --skip-log-bin \
     --character-set-server=latin1";
 
-const INSTALL_HINT: &str = "install the package mariadb-server";
+const INSTALL_HINT: &str = "apt-get install mariadb-server";
 
 /// A running server.
 pub(crate) struct MariaDb {
@@ -43,6 +45,8 @@ impl MariaDb {
 
     /// Starts a server whose files are in `directory`, which it removes at its end.
     pub(crate) fn start_in(directory: PathBuf, options: &str) -> MariaDb {
+        let installer = Command::new("mariadb-install-db").arg("--help").output();
+        assert!(installer.is_ok(), "mariadb-install-db is missing: {INSTALL_HINT}");
         // The server refuses to run as root.
         let as_user = if rustix::process::geteuid().is_root() {
             assert!(Command::new("chown").args(["-R", "mysql:"]).arg(&directory).status().unwrap().success());
@@ -51,13 +55,13 @@ impl MariaDb {
             ""
         };
         let script = format!(
-            "set -e; exec 2>/dev/null; cd {0}; {as_user} mariadb-install-db --no-defaults --datadir={0}/data --skip-test-db \
+            "set -e; exec 2>/dev/null; PATH=$PATH:/usr/sbin; cd {0}; {as_user} mariadb-install-db --no-defaults --datadir={0}/data --skip-test-db \
              --auth-root-authentication-method=normal >{0}/install.log 2>&1; \
              {as_user} mariadbd --no-defaults --datadir={0}/data --socket={0}/socket {OPTIONS} {options} >{0}/log 2>&1 & \
              server=$!; cat >/dev/null; kill -9 $server; wait $server || true; rm -rf {0}",
             directory.display()
         );
-        let guard = Command::new("sh").args(["-c", &script]).stdin(Stdio::piped()).spawn().expect(INSTALL_HINT);
+        let guard = Command::new("sh").args(["-c", &script]).stdin(Stdio::piped()).spawn().unwrap();
         let server = MariaDb { directory, _guard: guard };
         let started = Instant::now();
         while Conn::new(server.options()).is_err() {

@@ -1,5 +1,9 @@
 //! What the contract suite needs of each kind of store: an application that writes visitors, and how a rule names them.
 
+#[path = "mariadb.rs"]
+mod mariadb;
+#[path = "mysql.rs"]
+mod mysql;
 #[path = "postgres.rs"]
 mod postgres;
 #[path = "postgres_server.rs"]
@@ -9,16 +13,11 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
-#[path = "mariadb.rs"]
-pub(crate) mod mariadb;
-
 use forgetd::config::TimeFormat;
 use forgetd::config::site::{Child, RowTime, StoreKind, TimeMeaning, Zone};
 use forgetd::plan::{Action, Definition, RuleName, Target, When};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use mysql::params;
-use mysql::prelude::Queryable;
 use rusqlite::Connection;
 use tempfile::TempDir;
 
@@ -64,7 +63,7 @@ pub(crate) trait Fixture {
     fn time_format(&self) -> TimeFormat {
         TimeFormat::UnixSeconds
     }
-    /// Whether the server keeps copies of its own (a write-ahead log, a binlog), so that never nothing is left.
+    /// Whether the server keeps copies of its own (a write-ahead log), so that never nothing is left.
     fn keeps_copies(&self) -> bool {
         false
     }
@@ -112,10 +111,9 @@ pub(crate) fn every_kind() -> Vec<Box<dyn Fixture>> {
         sqlite("sqlite, write-ahead log", "WAL", ROWID),
         sqlite("sqlite, key of text", "WAL", TEXT_KEY),
         sqlite("sqlite, without rowid", "DELETE", WITHOUT_ROWID),
-        Box::new(MysqlFixture::new("mysql, key of numbers", "BIGINT UNSIGNED")),
-        Box::new(MysqlFixture::new("mysql, key of text", "VARCHAR(40)")),
     ];
     kinds.extend(postgres::fixtures());
+    kinds.extend(mysql::fixtures());
     kinds
 }
 
@@ -226,109 +224,5 @@ impl Application for SqliteApplication {
 
     fn unlock(&mut self) {
         self.0.execute_batch("ROLLBACK").unwrap();
-    }
-}
-
-struct MysqlFixture {
-    name: &'static str,
-    database: mariadb::MariaDbDatabase,
-}
-
-impl MysqlFixture {
-    fn new(name: &'static str, key: &str) -> MysqlFixture {
-        let fixture = MysqlFixture { name, database: mariadb::shared().database() };
-        let mut connection = fixture.database.connect();
-        for statement in [
-            format!(
-                "CREATE TABLE visitors (id {key} NOT NULL PRIMARY KEY, last_seen BIGINT, site INT, consent TINYINT, \
-                 ip VARCHAR(64), KEY (last_seen))"
-            ),
-            format!(
-                "CREATE TABLE pages (id BIGINT AUTO_INCREMENT PRIMARY KEY, visitor_id {key} NOT NULL, url TEXT, \
-                 FOREIGN KEY (visitor_id) REFERENCES visitors (id))"
-            ),
-        ] {
-            connection.query_drop(statement).unwrap();
-        }
-        fixture
-    }
-}
-
-impl Fixture for MysqlFixture {
-    fn name(&self) -> &'static str {
-        self.name
-    }
-
-    fn kind(&self) -> StoreKind {
-        self.database.kind("root")
-    }
-
-    fn key(&self) -> String {
-        "id".to_owned()
-    }
-
-    fn tells_arrivals(&self) -> bool {
-        self.name == "mysql, key of numbers"
-    }
-
-    fn application(&self) -> Box<dyn Application> {
-        Box::new(MysqlApplication(self.database.connect()))
-    }
-
-    fn keeps_copies(&self) -> bool {
-        true
-    }
-}
-
-struct MysqlApplication(mysql::Conn);
-
-impl Application for MysqlApplication {
-    fn write(&mut self, visitors: &[Visitor]) {
-        let mut transaction = self.0.start_transaction(Default::default()).unwrap();
-        for visitor in visitors {
-            let Visitor { id, last_seen, site, consent, address, pages } = visitor;
-            let last_seen = last_seen.map(Timestamp::as_second);
-            transaction
-                .exec_drop(
-                    "INSERT INTO visitors VALUES (:id, :last_seen, :site, :consent, :address)",
-                    params! { "id" => id, "last_seen" => last_seen, "site" => site, "consent" => consent, "address" => address },
-                )
-                .unwrap();
-            for _ in 0..*pages {
-                transaction.exec_drop("INSERT INTO pages (visitor_id, url) VALUES (?, '/')", (id,)).unwrap();
-            }
-        }
-        transaction.commit().unwrap();
-    }
-
-    fn touch(&mut self, ids: &[i64], at: Timestamp) {
-        for id in ids {
-            self.0
-                .exec_drop(
-                    "UPDATE visitors SET last_seen = ? WHERE CAST(id AS CHAR) = ?",
-                    (at.as_second(), id.to_string()),
-                )
-                .unwrap();
-        }
-    }
-
-    fn visitors(&mut self) -> BTreeSet<i64> {
-        self.0.query::<i64, _>("SELECT CAST(id AS SIGNED) FROM visitors").unwrap().into_iter().collect()
-    }
-
-    fn pages(&mut self) -> u64 {
-        self.0.query_first("SELECT COUNT(*) FROM pages").unwrap().unwrap()
-    }
-
-    fn address(&mut self, id: i64) -> Option<String> {
-        self.0.exec_first("SELECT ip FROM visitors WHERE id = ?", (id.to_string(),)).unwrap().unwrap()
-    }
-
-    fn lock(&mut self) {
-        self.0.query_drop("LOCK TABLES visitors WRITE, pages WRITE").unwrap();
-    }
-
-    fn unlock(&mut self) {
-        self.0.query_drop("UNLOCK TABLES").unwrap();
     }
 }

@@ -1,7 +1,8 @@
 //! What a batch leaves behind before its COMMIT, and what is made of it when nobody wrote down how it ended.
 //!
-//! A batch is atomic, so one of its records that is still there and still matches proves that it was rolled back.
-//! The moment and the cutoff travel with the keys and holds are left aside: what matched then must be recognised
+//! A batch is atomic, so one of its rows that is still there and still matches proves that a deletion was rolled back.
+//! A column proves less: the application may have filled it again since, in a few records, or emptied it. There the
+//! majority decides: after a COMMIT all but those few are as the batch made them. The moment and the cutoff travel with the keys and holds are left aside: what matched then must be recognised
 //! now, whatever an operator changed in between. The rows are read under their own locks, and those are free only
 //! when no COMMIT is under way. A partition that was to be dropped is still there or is not.
 
@@ -14,6 +15,7 @@ use super::partitions;
 use super::predicate::Predicate;
 use super::rows::matching_keys;
 use super::schema::TableFacts;
+use crate::plan::Action;
 use crate::store::{Resolution, Selection, StoreError};
 
 /// A batch as it is written down.
@@ -84,14 +86,26 @@ pub(super) fn resolve(
     let as_then = Selection { rule: selection.rule, now: batch.now, cutoff: batch.cutoff, holds: Vec::new() };
     let predicate = Predicate::new(database, facts, &as_then)?;
     database.execute("START TRANSACTION")?;
-    let survives = any_matches(database, &predicate, &keys);
+    let needed = match selection.rule.action {
+        Action::EraseRows { .. } => 1,
+        Action::EraseColumn { .. } | Action::TruncateColumn { .. } => keys.len() / 2 + 1,
+    };
+    let survives = so_many_match(database, &predicate, &keys, needed);
     database.roll_back();
     Ok(if survives? { Resolution::RolledBack } else { Resolution::Committed })
 }
 
-fn any_matches(database: &mut Database, predicate: &Predicate, keys: &Keys) -> Result<bool, StoreError> {
+/// Whether at least `needed` of the records still match.
+fn so_many_match(
+    database: &mut Database,
+    predicate: &Predicate,
+    keys: &Keys,
+    needed: usize,
+) -> Result<bool, StoreError> {
+    let mut matching = 0;
     for piece in keys.exactly(&predicate.key) {
-        if matching_keys(database, predicate, &piece)?.len() > 0 {
+        matching += matching_keys(database, predicate, &piece)?.len();
+        if matching >= needed {
             return Ok(true);
         }
     }

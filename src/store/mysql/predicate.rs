@@ -100,10 +100,12 @@ impl Predicate {
         let (time_column, time_facts) = columns.get(&target.time.column)?;
         let time = TimeColumn::new(time_column, time_facts, &target.time, latest);
         let scope = scope(&columns, selection)?;
+        let ages = matches!(selection.rule.when, When::Older(_) | When::Expired);
+        let cutoff = selection.cutoff.filter(|_| ages);
         let (judged, when) = match &selection.rule.when {
             When::Older(_) | When::Expired => {
                 let datable = format!("({}) IS TRUE", time.within(plausible.0, plausible.1));
-                (Some(datable), Some(before(&time, plausible, selection.cutoff)))
+                (Some(datable), Some(before(&time, plausible, cutoff)))
             }
             When::NotStored => (None, None),
             When::WithoutConsent(consent) => {
@@ -124,7 +126,7 @@ impl Predicate {
             free: free(&columns, selection)?,
             certain: all([when.clone(), certain, Some(scope.clone())]),
             due: all([when, changes, Some(scope.clone())]),
-            time: selection.cutoff.map(|_| time),
+            time: cutoff.map(|_| time),
             scope,
             judged,
             recorded_later,
