@@ -72,7 +72,7 @@ pub enum Fault {
     #[error("the content is not what was signed")]
     Changed,
     /// The history before an anchor is not the one that the anchor was signed for.
-    #[error("the log was rewritten since anchor {0} was taken")]
+    #[error("the log was rewritten since the anchor was taken")]
     Rewritten(usize),
     /// No checkpoint, though every log has one from its first moment.
     #[error("the checkpoint is missing")]
@@ -130,7 +130,7 @@ pub enum VerifyError {
         source: io::Error,
     },
     /// An anchor that is not a checkpoint, or whose signature is wrong.
-    #[error("anchor {anchor} is not a checkpoint that holds")]
+    #[error("the anchor is not a checkpoint that holds")]
     Anchor {
         /// Which of the anchors.
         anchor: usize,
@@ -138,7 +138,7 @@ pub enum VerifyError {
         source: NoteError,
     },
     /// An anchor signed by another key: it is of another log, or the whole log was replaced by one under a new key.
-    #[error("anchor {anchor} was signed by another key than {origin}: it is of another log, or this log was replaced")]
+    #[error("the anchor was signed by another key than {origin}: it is of another log, or this log was replaced")]
     ForeignAnchor {
         /// Which of the anchors.
         anchor: usize,

@@ -88,7 +88,7 @@ pub(super) fn record(state: &mut State, rule: &Rule, token: &PlanToken, clock: &
 
 fn approve_clock(state: &mut State, clock: &ClockSample, output: &Output) -> Ended {
     let jump_seconds = match state.register.clock_sample()? {
-        Some(kept) => clock.wall.duration_since(kept.wall).as_secs(),
+        Some(kept) => safety::clock::jump(clock, &kept).as_secs(),
         None => 0,
     };
     state.log.append(clock.wall, &Event::ClockApproved { uid: uid(), jump_seconds }, Sync::Now)?;

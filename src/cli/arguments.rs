@@ -208,7 +208,7 @@ pub(super) struct HoldOptions {
 pub(super) enum RegisterCommand {
     /// Show what is declared
     Show {
-        /// A table of the register, such as `processors` or `storage_items` [default: all]
+        /// What of it, such as `processors`, `categories`, `storage-items` or `sites` [default: all]
         what: Option<String>,
         /// As it was at the end of this day (UTC)
         #[arg(long, value_name = "DATE", value_parser = date)]
@@ -216,7 +216,7 @@ pub(super) enum RegisterCommand {
     },
     /// Show how what is declared has changed
     History {
-        /// A table of the register [default: all]
+        /// What of it, as for `register show` [default: all]
         what: Option<String>,
     },
 }

@@ -11,7 +11,7 @@ use super::arguments::{AuditCommand, AuditListOptions};
 use super::output::{Output, count, instant};
 use super::session;
 use super::{Ended, Exit, Failure};
-use crate::audit::{self, Entry, Verdict, Verification, read};
+use crate::audit::{self, Entry, Fault, Verdict, Verification, VerifyError, read};
 
 pub(super) fn run(directory: &Path, log: Option<PathBuf>, command: &AuditCommand, output: &Output) -> Ended {
     let log = match log {
@@ -76,7 +76,8 @@ fn fields(entry: &Entry) -> String {
     let told = object.iter().filter(|(key, _)| !matches!(key.as_str(), "seq" | "time" | "kind"));
     let field = |(key, value): (&String, &Value)| match value {
         Value::String(text) => format!("{key}={text}"),
-        Value::Array(items) => format!("{key}=({})", items.len()),
+        // Names of what changed can be many: `audit show` has them all.
+        Value::Array(items) => format!("{key}={}", items.len()),
         other => format!("{key}={other}"),
     };
     told.map(field).collect::<Vec<_>>().join(" ")
@@ -113,16 +114,12 @@ fn verify(log: &Path, anchors: &[PathBuf], output: &Output) -> Ended {
     let read_anchor = |path: &PathBuf| {
         std::fs::read(path).map_err(|error| Failure::new(Exit::Failed, format!("{}: {error}", path.display())))
     };
-    let anchors = anchors.iter().map(read_anchor).collect::<Result<Vec<_>, _>>()?;
-    let verification = match audit::verify(log, &anchors) {
-        Ok(verification) => verification,
-        Err(error @ audit::VerifyError::NotReadable { .. }) => return Err(error.into()),
-        Err(error) => return Err(Failure::new(Exit::NotVerified, super::chain(&error))),
-    };
+    let contents = anchors.iter().map(read_anchor).collect::<Result<Vec<_>, _>>()?;
+    let verification = audit::verify(log, &contents).map_err(|error| no_verdict(&error, anchors))?;
     let (verdict, exit) = verdict(&verification.verdict);
     let verified = Verified {
         verdict,
-        explanation: explanation(&verification),
+        explanation: explanation(&verification, anchors),
         line: verification.verdict.line(),
         origin: verification.origin.clone(),
         entries: verification.entries,
@@ -144,6 +141,25 @@ fn verify(log: &Path, anchors: &[PathBuf], output: &Output) -> Ended {
     Ok(exit)
 }
 
+/// Why there is no verdict.
+fn no_verdict(error: &VerifyError, anchors: &[PathBuf]) -> Failure {
+    let message = super::chain(error);
+    match error {
+        VerifyError::NotReadable { .. } => Failure::new(Exit::Failed, message),
+        VerifyError::Anchor { anchor, .. } | VerifyError::ForeignAnchor { anchor, .. } => {
+            Failure::new(Exit::NotVerified, about(anchors.get(*anchor), message))
+        }
+    }
+}
+
+/// An anchor is named by its file: its number says nothing to whoever gave several.
+fn about(anchor: Option<&PathBuf>, message: String) -> String {
+    match anchor {
+        Some(file) => format!("{}: {message}", file.display()),
+        None => message,
+    }
+}
+
 /// The word for a verdict, and how a command ends with it.
 pub(super) fn verdict(verdict: &Verdict) -> (&'static str, Exit) {
     match verdict {
@@ -155,7 +171,7 @@ pub(super) fn verdict(verdict: &Verdict) -> (&'static str, Exit) {
     }
 }
 
-fn explanation(verification: &Verification) -> String {
+fn explanation(verification: &Verification, anchors: &[PathBuf]) -> String {
     match &verification.verdict {
         Verdict::Anchored { anchor, .. } => {
             format!("signed, and nothing before entry {anchor} has changed since you kept the checkpoint")
@@ -171,9 +187,10 @@ fn explanation(verification: &Verification) -> String {
         Verdict::Truncated { size, signed } => {
             format!("{} entries were signed for and only {} are there", count(*signed), count(*size))
         }
-        Verdict::Tampered { fault, .. } => match verification.verdict.line() {
-            Some(line) => format!("line {line}: {fault}"),
-            None => fault.to_string(),
+        Verdict::Tampered { fault, .. } => match (verification.verdict.line(), fault) {
+            (Some(line), _) => format!("line {line}: {fault}"),
+            (None, Fault::Rewritten(anchor)) => about(anchors.get(*anchor), fault.to_string()),
+            (None, _) => fault.to_string(),
         },
     }
 }

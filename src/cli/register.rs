@@ -62,13 +62,21 @@ fn end_of(day: Date) -> Result<Timestamp, Failure> {
 fn tables(what: Option<&str>) -> Result<Vec<&'static FactTable>, Failure> {
     match what {
         None => Ok(FACT_TABLES.iter().filter(|table| table.name != "configuration_files").collect()),
-        Some(name) => match Register::fact_table(&name.replace('-', "_")) {
+        Some(name) => match Register::fact_table(table_name(name).as_str()) {
             Some(table) => Ok(vec![table]),
             None => {
-                let names: Vec<&str> = FACT_TABLES.iter().map(|table| table.name).collect();
+                let names: Vec<String> = FACT_TABLES.iter().map(|table| table.name.replace('_', "-")).collect();
                 Err(Failure::usage(format!("the register has no table `{name}`: it has {}", names.join(", "))))
             }
         },
+    }
+}
+
+/// The table that people mean: its words may be joined by hyphens, and `categories` are those of data.
+fn table_name(asked: &str) -> String {
+    match asked {
+        "categories" => "data_categories".to_owned(),
+        _ => asked.replace('-', "_"),
     }
 }
 
@@ -101,16 +109,28 @@ enum Versions {
 /// A missing fact is shown as missing: it is what a data protection officer looks for.
 const MISSING: &str = "(missing)";
 
+/// The same, of a table: no transfers declared is not the same as no transfers.
+const NONE_DECLARED: &str = "(none declared)";
+
 fn print(facts: &Facts, versions: Versions, output: &Output) {
-    for (table, rows) in facts.iter().filter(|(_, rows)| !rows.is_empty()) {
+    for (table, rows) in facts {
         output.heading(table.name);
+        if rows.is_empty() {
+            output.line(NONE_DECLARED);
+            output.line("");
+            continue;
+        }
         let mut header: Vec<&str> = table.key.iter().chain(table.values).copied().collect();
         if versions == Versions::Shown {
             header.extend(["valid_from", "valid_until"]);
         }
         let row = |row: &FactRow| {
-            let mut cells: Vec<String> =
-                row.values.iter().map(|(_, value)| value.clone().unwrap_or_else(|| MISSING.to_owned())).collect();
+            // Where a part of the name is empty, as the class of a category is, nothing is missing.
+            let absent = |column: &str| if table.key.contains(&column) { "-" } else { MISSING };
+            let cell = |(column, value): &(&'static str, Option<String>)| {
+                value.clone().filter(|text| !text.is_empty()).unwrap_or_else(|| absent(column).to_owned())
+            };
+            let mut cells: Vec<String> = row.values.iter().map(cell).collect();
             if versions == Versions::Shown {
                 cells.extend([row.valid_from.clone(), row.valid_until.clone().unwrap_or_else(|| "-".to_owned())]);
             }

@@ -80,17 +80,25 @@ pub fn check(seen: &ClockSample, kept: Option<&ClockSample>, last_entry: Option<
         return Err(ClockDoubt::BeforeLastEntry { now, last });
     }
     let Some(kept) = kept else { return Ok(()) };
-    let wall = now.duration_since(kept.wall);
+    let jump = jump(seen, kept);
     if kept.boot == seen.boot {
-        let boot = SignedDuration::from_micros(seen.boottime_us.saturating_sub(kept.boottime_us));
-        let step = wall.saturating_sub(boot);
-        if step.abs() > TOLERANCE {
-            return Err(ClockDoubt::Stepped { seconds: step.as_secs() });
+        if jump.abs() > TOLERANCE {
+            return Err(ClockDoubt::Stepped { seconds: jump.as_secs() });
         }
-    } else if wall > LONGEST_DOWNTIME {
-        return Err(ClockDoubt::JumpedAhead { days: wall.as_hours() / 24 });
+    } else if jump > LONGEST_DOWNTIME {
+        return Err(ClockDoubt::JumpedAhead { days: jump.as_hours() / 24 });
     }
     Ok(())
+}
+
+/// How far the clock went beyond what is known to have passed: within a boot, what the boot clock counted; across
+/// boots nothing is known.
+pub fn jump(seen: &ClockSample, kept: &ClockSample) -> SignedDuration {
+    let wall = seen.wall.duration_since(kept.wall);
+    if kept.boot != seen.boot {
+        return wall;
+    }
+    wall.saturating_sub(SignedDuration::from_micros(seen.boottime_us.saturating_sub(kept.boottime_us)))
 }
 
 /// Compares a database's clock with ours and returns the earlier of the two: the one that erases less.

@@ -19,6 +19,8 @@ fn the_register_shows_what_is_declared_and_how_it_was() {
 
     let before = shop.json(&["register", "show", "processors", "--as-of", "2020-01-01"], 0);
     assert_eq!(before["processors"], json!([]), "nothing was declared then");
+    let text = shop.run(&["register", "show", "processors", "--as-of", "2020-01-01"]).stdout;
+    assert_eq!(text, "processors\n(none declared)\n\n");
     let later = shop.json(&["register", "show", "processors", "--as-of", "2999-01-01"], 0);
     assert_eq!(later["processors"].as_array().unwrap().len(), 1);
 
@@ -33,7 +35,10 @@ fn the_register_shows_what_is_declared_and_how_it_was() {
         .map(|version| (&version["legal_name"], version["valid_until"].is_null()))
         .collect();
     assert_eq!(versions, [(&json!("Smartsupp.com, s.r.o."), false), (&json!("Smartsupp a.s."), true)]);
-    told(&shop.run(&["register", "show", "cats"]), 2, &["no table `cats`", "processors"]);
+    told(&shop.run(&["register", "show", "cats"]), 2, &["no table `cats`", "processors", "storage-items"]);
+    assert!(shop.run(&["register", "show", "categories"]).stdout.contains("visit.ip-address"));
+    let text = shop.run(&["register", "show"]).stdout;
+    assert!(text.contains("transfers\n(none declared)\n"), "what nobody declared is shown as missing: {text}");
     let date = shop.run(&["register", "show", "--as-of", "2026-13-01"]);
     told(&date, 2, &["'2026-13-01'", "--as-of <DATE>", "YEAR-MONTH-DAY"]);
 }
@@ -83,6 +88,11 @@ fn the_evidence_is_verified_against_a_kept_checkpoint_and_every_verdict_has_its_
     fs::copy(audit.join("checkpoint"), &kept).unwrap();
     assert_eq!(shop.json(&["audit", "verify"], 0)["verdict"], "self-consistent");
     assert_eq!(shop.json(&["audit", "verify", "--anchor", kept.to_str().unwrap()], 0)["verdict"], "anchored");
+
+    let other = shop.path().join("other");
+    fs::write(&other, "a letter").unwrap();
+    let two = ["audit", "verify", "--anchor", kept.to_str().unwrap(), "--anchor", other.to_str().unwrap()];
+    told(&shop.run(&two), 4, &["/other: the anchor is not a checkpoint that holds"]);
 
     let log = fs::read_to_string(audit.join("log.jsonl")).unwrap();
     let copy = shop.path().join("copy");

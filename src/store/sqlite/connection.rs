@@ -166,6 +166,8 @@ fn configure(connection: &Connection) -> rusqlite::Result<()> {
     // The schema is the application's: it may call SQLite's harmless functions, nothing else.
     connection.pragma_update(None, "trusted_schema", "OFF")?;
     connection.pragma_update(None, "cell_size_check", "ON")?;
+    // Also the order in which a statement erases: a walk goes downwards. See there.
+    connection.pragma_update(None, "reverse_unordered_selects", "ON")?;
     // Contents of records never go to temporary files.
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     connection.pragma_update(None, "cache_size", -CACHE_KIB)

@@ -5,8 +5,9 @@ use std::ops::Range;
 use rusqlite::ToSql;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 
-/// Up to how many rowids per key a range still pays: every row in between is looked at.
-const SPARSEST_RANGE: u64 = 4;
+/// Up to which distance between two rowids the rows in between are looked at in vain rather than passed over by a new
+/// statement, which costs as much as some twenty of them.
+const LARGEST_GAP: u64 = 16;
 
 /// A key that is not the rowid, byte for byte: text need not be valid UTF-8.
 #[derive(Debug, Clone, PartialEq)]
@@ -99,11 +100,9 @@ impl Keys {
     /// range pays.
     pub(super) fn range_from(&self, start: usize, longest: usize) -> usize {
         let Keys::Integers(keys) = self else { return 1 };
-        let pays = |length: &usize| match keys.get(start..start + length) {
-            Some([last, .., first]) => last.abs_diff(*first) / SPARSEST_RANGE < u64::try_from(*length).unwrap_or(0),
-            _ => false,
-        };
-        (2..=longest).rev().find(pays).unwrap_or(1)
+        let candidates = keys.get(start..start + longest).unwrap_or_default();
+        let close = candidates.windows(2).take_while(|pair| pair[0].abs_diff(pair[1]) <= LARGEST_GAP);
+        1 + close.count()
     }
 
     /// Takes over some of the keys of another list of the same kind.

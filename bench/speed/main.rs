@@ -1,0 +1,200 @@
+//! How fast forgetd purges beside the loops that one would write by hand, how much memory it takes, what the
+//! application notices of it, and how fast its evidence is verified. `bench/run` runs it.
+//!
+//! Every contestant gets a fresh copy of the same file, and within a round all of them run one after the other; the
+//! ratios are formed within a round, so that whatever else the machine does falls on all of them alike.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    reason = "a measurement that cannot go on has failed; it prints its results and clears up after itself"
+)]
+
+mod application;
+mod evidence;
+mod figures;
+mod installation;
+mod peers;
+mod table;
+
+use std::path::PathBuf;
+use std::thread;
+use std::time::Duration;
+
+use figures::{Took, grouped, head, measured, median, millis, processor, row, spread, wall};
+use installation::{Installation, Pace};
+use peers::Peer;
+use table::{Order, Template};
+
+/// Rows of the table for speed.
+const ROWS: u32 = 2_000_000;
+
+/// Rows of the table for memory: four times as many must not take more.
+const MANY_ROWS: u32 = 8_000_000;
+
+/// Odd, so that a median is a measurement.
+const ROUNDS: usize = 3;
+
+/// Entries of the log that is verified.
+const ENTRIES: u64 = 600_000;
+
+/// How long the application is watched with nobody beside it.
+const ALONE: Duration = Duration::from_secs(8);
+
+/// The limits that the figures are held against.
+const SLOWEST_IN_TIME_ORDER: f64 = 1.2;
+const LEAST_GAIN_IN_RANDOM_ORDER: f64 = 1.8;
+const MOST_MEMORY_MIB: f64 = 64.0;
+const SLOWEST_VERIFICATION: f64 = 300_000.0;
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    // `cargo test --all-targets` runs this program too, without the word that `cargo bench` adds.
+    if !arguments.iter().any(|argument| argument == "--bench") {
+        println!("measures only under `cargo bench`: see bench/run");
+        return;
+    }
+    let parts: Vec<&str> = arguments.iter().map(String::as_str).filter(|argument| !argument.starts_with('-')).collect();
+    let chosen = |part: &str| parts.is_empty() || parts.contains(&part);
+    let bench = Bench { dir: PathBuf::from(env!("CARGO_TARGET_TMPDIR")) };
+    println!("SQLite {}, {ROUNDS} rounds: median (least–most)", rusqlite::version());
+    if chosen("time") {
+        bench.speed(Order::Time);
+    }
+    if chosen("random") {
+        bench.speed(Order::Random);
+    }
+    if chosen("application") {
+        bench.application();
+    }
+    if chosen("memory") {
+        bench.memory();
+    }
+    if chosen("verify") {
+        bench.verify();
+    }
+}
+
+struct Bench {
+    dir: PathBuf,
+}
+
+impl Bench {
+    /// forgetd beside the loops.
+    fn speed(&self, order: Order) {
+        let template = Template::write(&self.dir, ROWS, order);
+        let mut loops: [Vec<Took>; Peer::ALL.len()] = Default::default();
+        let (mut ours, mut peaks) = (Vec::new(), Vec::new());
+        for _ in 0..ROUNDS {
+            for (peer, took) in Peer::ALL.into_iter().zip(&mut loops) {
+                took.push(self.peer(&template, peer));
+            }
+            let purge = self.forgetd(&template, Pace::Full);
+            ours.push(purge.took);
+            peaks.push(purge.peak_kib);
+        }
+        let title = format!(
+            "Erasing {} of {} rows in {} ({} MB)",
+            grouped(template.expired().into()),
+            grouped(template.rows.into()),
+            order.name(),
+            template.bytes() / 1_000_000
+        );
+        head(&title, &["contestant", "seconds", "rows/s", "times as fast as the first", "processor seconds"]);
+        let baseline = wall(&loops[0]);
+        let names = Peer::ALL.map(Peer::name).into_iter().chain(["**forgetd purge, evidence included**"]);
+        for (name, all) in names.zip(loops.iter().chain([&ours])) {
+            let took = wall(all);
+            let gains: Vec<f64> = baseline.iter().zip(&took).map(|(first, took)| first / took).collect();
+            let rate = grouped(f64::from(template.expired()) / median(&took));
+            row(&[name, &spread(&took), &rate, &spread(&gains), &spread(&processor(all))]);
+        }
+        let ratios: Vec<f64> = wall(&ours).iter().zip(&baseline).map(|(ours, theirs)| ours / theirs).collect();
+        match order {
+            Order::Time => verdict("time against the loop", median(&ratios), "≤", SLOWEST_IN_TIME_ORDER),
+            Order::Random => verdict("gain over the loop", 1.0 / median(&ratios), "≥", LEAST_GAIN_IN_RANDOM_ORDER),
+        }
+        verdict("peak memory in MiB", mebibytes(*peaks.iter().max().unwrap()), "≤", MOST_MEMORY_MIB);
+    }
+
+    fn peer(&self, template: &Template, peer: Peer) -> Took {
+        let path = self.dir.join("peer.db");
+        template.copy_to(&path);
+        let ((), took) = measured(|| peer.purge(&path));
+        assert_eq!(peers::rows(&path), template.rows - template.expired());
+        table::remove(&path);
+        took
+    }
+
+    fn forgetd(&self, template: &Template, pace: Pace) -> installation::Purge {
+        let installation = Installation::new(&self.dir, pace);
+        template.copy_to(&installation.database());
+        installation.approve();
+        let purge = installation.purge();
+        assert_eq!(purge.erased, u64::from(template.expired()));
+        assert_eq!(peers::rows(&installation.database()), template.rows - template.expired());
+        table::remove(&installation.database());
+        purge
+    }
+
+    /// What a writer notices.
+    fn application(&self) {
+        let template = Template::write(&self.dir, ROWS, Order::Random);
+        head(
+            "Transactions of an application that writes to the same table meanwhile",
+            &["beside it", "lasts", "transactions", "median", "99 %", "longest"],
+        );
+        let print = |beside: &str, lasted: Duration, latencies: &application::Latencies| {
+            let [median, most, longest] = [50, 99, 100].map(|percent| millis(latencies.percentile(percent)));
+            let lasted = format!("{:.1} s", lasted.as_secs_f64());
+            row(&[beside, &lasted, &latencies.count().to_string(), &median, &most, &longest]);
+        };
+        let installation = Installation::new(&self.dir, Pace::Default);
+        template.copy_to(&installation.database());
+        installation.approve();
+        let ((), alone) = application::beside(&installation.database(), || thread::sleep(ALONE));
+        print("nobody", ALONE, &alone);
+        let (purge, with) = application::beside(&installation.database(), || installation.purge());
+        print("forgetd purge, default pace", purge.took.wall, &with);
+        for peer in Peer::ALL {
+            template.copy_to(&installation.database());
+            let database = installation.database();
+            let (((), took), with) = application::beside(&database, || measured(|| peer.purge(&database)));
+            print(peer.name(), took.wall, &with);
+        }
+        table::remove(&installation.database());
+    }
+
+    /// Whether memory grows with the table.
+    fn memory(&self) {
+        head("Memory of a purge, and its speed, with a larger table", &["rows", "order", "peak", "seconds"]);
+        for order in [Order::Time, Order::Random] {
+            let template = Template::write(&self.dir, MANY_ROWS, order);
+            let purge = self.forgetd(&template, Pace::Full);
+            let peak = format!("{:.1} MiB", mebibytes(purge.peak_kib));
+            let took = format!("{:.1}", purge.took.wall.as_secs_f64());
+            row(&[&grouped(MANY_ROWS.into()), order.name(), &peak, &took]);
+        }
+    }
+
+    /// How fast evidence is verified.
+    fn verify(&self) {
+        let took = wall(&evidence::verify(&self.dir, ENTRIES, ROUNDS));
+        let entries = f64::from(u32::try_from(ENTRIES).unwrap());
+        println!("\n`forgetd audit verify`, {} entries: {} s", grouped(entries), spread(&took));
+        verdict("entries/s", entries / median(&took), "≥", SLOWEST_VERIFICATION);
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
+fn mebibytes(kib: u64) -> f64 {
+    kib as f64 / 1024.0
+}
+
+fn verdict(what: &str, found: f64, relation: &str, limit: f64) {
+    let met = if relation == "≤" { found <= limit } else { found >= limit };
+    let printed = if found < 1_000.0 { format!("{found:.2}") } else { grouped(found) };
+    println!("\n{}: {what} {printed}, wanted {relation} {limit}", if met { "met" } else { "**MISSED**" });
+}
