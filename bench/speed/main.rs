@@ -87,13 +87,18 @@ impl Bench {
         let template = Template::write(&self.dir, ROWS, order);
         let mut loops: [Vec<Took>; Peer::ALL.len()] = Default::default();
         let (mut ours, mut peaks) = (Vec::new(), Vec::new());
-        for _ in 0..ROUNDS {
-            for (peer, took) in Peer::ALL.into_iter().zip(&mut loops) {
-                took.push(self.peer(&template, peer));
+        for round in 0..ROUNDS {
+            // Each round begins with another contestant, so that none always runs when the machine is busiest.
+            for turn in 0..=Peer::ALL.len() {
+                let contestant = (round + turn) % (Peer::ALL.len() + 1);
+                if let Some(peer) = Peer::ALL.get(contestant) {
+                    loops[contestant].push(self.peer(&template, *peer));
+                } else {
+                    let purge = self.forgetd(&template, Pace::Full);
+                    ours.push(purge.took);
+                    peaks.push(purge.peak_kib);
+                }
             }
-            let purge = self.forgetd(&template, Pace::Full);
-            ours.push(purge.took);
-            peaks.push(purge.peak_kib);
         }
         let title = format!(
             "Erasing {} of {} rows in {} ({} MB)",
