@@ -342,6 +342,8 @@ fn visitors_who_arrive_during_a_walk_are_kept_or_counted_apart_and_none_is_lost(
                 for id in (1_000..).take_while(|_| !done.load(Ordering::Relaxed)) {
                     writer.write(&[Visitor::new(id, if id % 10 == 0 { seconds_after_cutoff(-5) } else { now() })]);
                     written += 1;
+                    // Locks of a file are not fair: without a pause the walk might wait for ever.
+                    std::thread::sleep(std::time::Duration::from_millis(2));
                 }
                 written
             });
