@@ -5,7 +5,12 @@
 //! in `tests/` runs over every kind, on the real thing.
 
 pub mod address;
+pub mod mysql;
+pub mod postgres;
+pub mod server;
 pub mod sqlite;
+
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -120,6 +125,23 @@ pub enum StoreError {
         /// What the store says, reduced to its code.
         reason: String,
     },
+    /// A replica is further behind than allowed, or it is not known how far: nothing was changed; trying later may
+    /// succeed.
+    #[error("{place}: {}", match lag_s { Some(lag) => format!("a replica lags {lag} s behind"), None => "it is not known how far the replicas lag behind".to_owned() })]
+    Lagging {
+        /// Which store.
+        place: String,
+        /// How far the slowest is behind, in seconds.
+        lag_s: Option<u64>,
+    },
+    /// The connection to the server was lost before a COMMIT: nothing was changed; a new walk may succeed.
+    #[error("{place}: the connection was lost: {reason}")]
+    Lost {
+        /// Which store.
+        place: String,
+        /// What the client says.
+        reason: String,
+    },
     /// It is not known whether a COMMIT took effect: resolve it, never repeat it.
     #[error("{place}: the outcome of a commit is unknown: {reason}")]
     CommitUnknown {
@@ -165,11 +187,19 @@ pub trait Store {
     fn survey(&mut self, selection: &Selection<'_>) -> Result<Survey, StoreError>;
 
     /// Begins to erase what `selection` matches, in bounded batches by key range. No record is visited twice, none
-    /// that is already dead is scanned again, and memory is bounded whatever the table's size.
+    /// that is already dead is scanned again, and memory is bounded whatever the table's size. A batch waits for a
+    /// replica that is further behind than `max_lag`.
     ///
     /// # Errors
     /// The store cannot be opened for writing.
-    fn walk<'s>(&'s mut self, selection: &'s Selection<'s>) -> Result<Box<dyn Walk + 's>, StoreError>;
+    fn walk<'s>(
+        &'s mut self,
+        selection: &'s Selection<'s>,
+        max_lag: Duration,
+    ) -> Result<Box<dyn Walk + 's>, StoreError>;
+
+    /// Opens a store anew for the next walk after [`StoreError::Lost`]. A store without a connection has nothing to do.
+    fn reconnect(&mut self) {}
 
     /// Finds out how a batch ended whose process died between `prepared` and its outcome, from what
     /// [`Prepared::in_flight`] gave. Waits, with a bound, for a COMMIT that is still under way.
@@ -198,7 +228,7 @@ pub trait Walk {
     /// predicate inside the statement**. `None` when the walk is at its end. Dropping the result rolls back.
     ///
     /// # Errors
-    /// Nothing was changed. After [`StoreError::Busy`] the same records are offered again.
+    /// Nothing was changed. After [`StoreError::Busy`] and [`StoreError::Lagging`] the same records are offered again.
     fn prepare(&mut self, limit: u32) -> Result<Option<Box<dyn Prepared + '_>>, StoreError>;
 
     /// A fresh count, after the last batch, of what still matches: the negative proof.
@@ -220,6 +250,11 @@ pub trait Prepared {
     /// in a private file, never into evidence.
     fn in_flight(&self) -> &[u8];
 
+    /// The database's own number of the transaction, for the evidence, where it has one.
+    fn transaction(&self) -> Option<&str> {
+        None
+    }
+
     /// Commits.
     ///
     /// # Errors
@@ -231,5 +266,7 @@ pub trait Prepared {
 pub fn open(kind: &StoreKind) -> Box<dyn Store> {
     match kind {
         StoreKind::Sqlite { path } => Box::new(sqlite::Sqlite::new(path)),
+        StoreKind::Postgres { server, after } => Box::new(postgres::Postgres::new(server, *after)),
+        StoreKind::Mysql { server } => Box::new(mysql::Mysql::new(server)),
     }
 }

@@ -468,7 +468,7 @@ impl Evidence {
 
     fn take_in(&mut self, event: Event) {
         match event {
-            Event::BatchPrepared { run, batch, rows, children } => {
+            Event::BatchPrepared { run, batch, rows, children, .. } => {
                 assert_eq!(self.open.insert((run, batch), (rows, children)), None, "prepared twice");
             }
             Event::BatchCommitted { run, batch } => self.close(run, batch, true),

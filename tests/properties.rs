@@ -58,7 +58,7 @@ fn database(path: &Path, rows: &[(Value, Option<&str>)]) {
 
 /// What a rule leaves of a copy of the database: each row's address.
 fn left_by(definition: &Definition, now: Timestamp) -> BTreeMap<i64, Option<String>> {
-    let StoreKind::Sqlite { path } = &definition.store;
+    let StoreKind::Sqlite { path } = &definition.store else { panic!("another kind of store") };
     let copy = path.with_extension("copy");
     std::fs::copy(path, &copy).unwrap();
     let definition = Definition { store: StoreKind::Sqlite { path: copy.clone() }, ..definition.clone() };
@@ -67,7 +67,7 @@ fn left_by(definition: &Definition, now: Timestamp) -> BTreeMap<i64, Option<Stri
     let mut store = store::open(&definition.store);
     let counted = store.survey(&selection).unwrap().matches;
     let mut erased = 0;
-    let mut walk = store.walk(&selection).unwrap();
+    let mut walk = store.walk(&selection, std::time::Duration::ZERO).unwrap();
     while let Some(batch) = walk.prepare(7).unwrap() {
         erased += batch.rows();
         batch.commit().unwrap();

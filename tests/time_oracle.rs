@@ -5,24 +5,33 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "support/mariadb.rs"]
+mod mariadb;
+#[path = "support/postgres_server.rs"]
+mod postgres_server;
+
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use forgetd::config::TimeFormat;
-use forgetd::config::site::{RowTime, StoreKind, TimeMeaning, Zone};
+use forgetd::config::site::{After, RowTime, Server, StoreKind, TimeMeaning, Zone};
 use forgetd::plan::{Action, Definition, Target, When};
 use forgetd::store::{self, Selection};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use mysql::prelude::Queryable;
 use rstest::rstest;
 use rusqlite::Connection;
 use rusqlite::types::Value;
+
+/// Nothing here has a replica.
+const MAX_LAG: Duration = Duration::ZERO;
 
 const SECOND: i128 = 1_000_000_000;
 const DAY: i64 = 86_400;
 /// 1995-01-01T00:00:00Z.
 const EARLIEST: i64 = 788_918_400;
 const TOLERANCE: i64 = 120;
-const DECLARED: [&str; 4] = ["INTEGER", "TEXT", "DATETIME", ""];
 
 /// Days from 1970-01-01, by counting leap years.
 fn days(year: i64, month: i64, day: i64) -> i64 {
@@ -391,21 +400,217 @@ fn edges(cell: &Cell<'_>, law: &Law) -> Vec<Value> {
     values
 }
 
-fn rule(
-    connection: &Connection,
-    format: TimeFormat,
-    zone: Option<Zone>,
-    when: When,
-    meaning: TimeMeaning,
-    days_in: &Law,
-) -> Definition {
+/// A database with one table of visitors.
+trait Database {
+    fn kind(&self) -> StoreKind;
+    /// Types of column, each with the formats that fit it and what the model takes them for.
+    fn columns(&self) -> Vec<(&'static str, Vec<(TimeFormat, TimeFormat)>)>;
+    /// Fills a new table and reads back what the database made of the values; one that it refuses is left out.
+    fn fill(&mut self, declared: &str, values: &[Value]) -> Vec<(i64, Value)>;
+    fn left(&mut self) -> BTreeSet<i64>;
+}
+
+struct Sqlite {
+    connection: Connection,
+    _directory: tempfile::TempDir,
+}
+
+impl Sqlite {
+    fn new() -> Sqlite {
+        let directory = tempfile::tempdir().unwrap();
+        let connection = Connection::open(directory.path().join("chat.db")).unwrap();
+        connection.pragma_update(None, "synchronous", "OFF").unwrap();
+        Sqlite { connection, _directory: directory }
+    }
+}
+
+impl Database for Sqlite {
+    fn kind(&self) -> StoreKind {
+        StoreKind::Sqlite { path: self.connection.path().unwrap().into() }
+    }
+
+    fn columns(&self) -> Vec<(&'static str, Vec<(TimeFormat, TimeFormat)>)> {
+        let any = TimeFormat::ALL.map(|format| (format, format)).to_vec();
+        ["INTEGER", "TEXT", "DATETIME", ""].map(|declared| (declared, any.clone())).to_vec()
+    }
+
+    fn fill(&mut self, declared: &str, values: &[Value]) -> Vec<(i64, Value)> {
+        let connection = &self.connection;
+        connection.execute_batch(&format!("DROP TABLE IF EXISTS visitors; CREATE TABLE visitors (id INTEGER PRIMARY KEY, seen {declared}); CREATE INDEX seen ON visitors (seen); BEGIN")).unwrap();
+        let mut insert = connection.prepare("INSERT INTO visitors (seen) VALUES (?1)").unwrap();
+        values.iter().for_each(|value| assert_eq!(insert.execute([value]).unwrap(), 1));
+        connection.execute_batch("COMMIT").unwrap();
+        let mut select = connection.prepare("SELECT id, seen FROM visitors").unwrap();
+        select.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap().collect::<Result<_, _>>().unwrap()
+    }
+
+    fn left(&mut self) -> BTreeSet<i64> {
+        let mut select = self.connection.prepare("SELECT id FROM visitors").unwrap();
+        select.query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap()
+    }
+}
+
+struct Postgres {
+    name: String,
+    client: postgres::Client,
+}
+
+impl Postgres {
+    fn new() -> Postgres {
+        let server = postgres_server::server();
+        let name = server.create_database();
+        let mut client = server.client(&name);
+        // The application's session has another zone than UTC: values must not depend on it.
+        client.batch_execute("SET TimeZone = 'Asia/Kolkata'").unwrap();
+        Postgres { name, client }
+    }
+}
+
+impl Database for Postgres {
+    fn kind(&self) -> StoreKind {
+        let url = postgres_server::server().url("postgres", &self.name);
+        StoreKind::Postgres { server: Server { url, password: None, ca_file: None }, after: After::Nothing }
+    }
+
+    fn columns(&self) -> Vec<(&'static str, Vec<(TimeFormat, TimeFormat)>)> {
+        use TimeFormat::{Datetime, Iso8601, Mediawiki, UnixMicros, UnixMillis, UnixSeconds};
+        let same = |formats: &[TimeFormat]| formats.iter().map(|format| (*format, *format)).collect();
+        vec![
+            ("bigint", same(&[UnixSeconds, UnixMillis, UnixMicros])),
+            ("integer", same(&[UnixSeconds, UnixMillis, UnixMicros])),
+            ("text", same(&[Iso8601, Mediawiki])),
+            ("varchar(40)", same(&[Iso8601, Mediawiki])),
+            ("bytea", same(&[Mediawiki])),
+            // Its text always has an offset.
+            ("timestamptz", vec![(Datetime, Iso8601)]),
+            ("timestamp", same(&[Datetime])),
+            ("date", same(&[Datetime])),
+        ]
+    }
+
+    fn fill(&mut self, declared: &str, values: &[Value]) -> Vec<(i64, Value)> {
+        self.client.batch_execute(&format!("DROP TABLE IF EXISTS visitors; CREATE TABLE visitors (id bigserial PRIMARY KEY, seen {declared}); CREATE INDEX ON visitors (seen)")).unwrap();
+        let insert = format!("INSERT INTO visitors (seen) VALUES ($1::text::{declared})");
+        let insert = self.client.prepare(&insert).unwrap();
+        for value in values {
+            let text = match value {
+                Value::Null => None,
+                Value::Integer(number) => Some(number.to_string()),
+                Value::Real(number) => Some(number.to_string()),
+                Value::Text(text) => Some(text.clone()),
+                Value::Blob(bytes) if declared == "bytea" => {
+                    Some(bytes.iter().fold("\\x".to_owned(), |hex, byte| format!("{hex}{byte:02x}")))
+                }
+                Value::Blob(bytes) => str::from_utf8(bytes).ok().map(str::to_owned),
+            };
+            // Not every text is a value of every type.
+            let _refused = self.client.execute(&insert, &[&text]);
+        }
+        self.client.batch_execute("SET TimeZone = 'UTC'").unwrap();
+        let read = |row: &postgres::Row| -> Option<Value> {
+            Some(match declared {
+                "bigint" | "integer" => Value::Integer(row.get::<_, Option<String>>(1)?.parse().unwrap()),
+                "bytea" => Value::Blob(row.get::<_, Option<Vec<u8>>>(2)?),
+                _ => Value::Text(row.get::<_, Option<String>>(1)?),
+            })
+        };
+        let bytes = if declared == "bytea" { "seen" } else { "NULL::bytea" };
+        let rows = self.client.query(&format!("SELECT id, seen::text, {bytes} FROM visitors"), &[]).unwrap();
+        self.client.batch_execute("SET TimeZone = 'Asia/Kolkata'").unwrap();
+        rows.iter().map(|row| (row.get(0), read(row).unwrap_or(Value::Null))).collect()
+    }
+
+    fn left(&mut self) -> BTreeSet<i64> {
+        self.client.query("SELECT id FROM visitors", &[]).unwrap().iter().map(|row| row.get(0)).collect()
+    }
+}
+
+struct MariaDb {
+    database: mariadb::MariaDbDatabase,
+    connection: mysql::Conn,
+}
+
+impl MariaDb {
+    fn new() -> MariaDb {
+        let database = mariadb::shared().database();
+        let connection = database.connect();
+        MariaDb { database, connection }
+    }
+}
+
+impl Database for MariaDb {
+    fn kind(&self) -> StoreKind {
+        self.database.kind("root")
+    }
+
+    fn columns(&self) -> Vec<(&'static str, Vec<(TimeFormat, TimeFormat)>)> {
+        use TimeFormat::{Datetime, Iso8601, Mediawiki, UnixMicros, UnixMillis, UnixSeconds};
+        let same = |formats: &[TimeFormat]| formats.iter().map(|format| (*format, *format)).collect();
+        vec![
+            ("BIGINT", same(&[UnixSeconds, UnixMillis, UnixMicros])),
+            ("BIGINT UNSIGNED", same(&[UnixSeconds, UnixMillis])),
+            ("VARCHAR(64)", same(&[Iso8601, Mediawiki])),
+            ("DATETIME(6)", same(&[Datetime])),
+            // An instant, whatever the zone of the session that wrote it.
+            ("TIMESTAMP(6) NULL", vec![(Datetime, Iso8601)]),
+            ("DATE", same(&[Datetime])),
+            ("VARBINARY(40)", same(&[Mediawiki])),
+            ("BINARY(14)", same(&[Mediawiki])),
+        ]
+    }
+
+    /// The application writes as carelessly as the server lets it, from a session in another zone.
+    fn fill(&mut self, declared: &str, values: &[Value]) -> Vec<(i64, Value)> {
+        let literal = |value: &Value| match value {
+            Value::Null => "(NULL)".to_owned(),
+            Value::Integer(number) => format!("({number})"),
+            Value::Real(number) => format!("({number:e})"),
+            Value::Text(text) => format!("(_utf8mb4'{text}')"),
+            Value::Blob(bytes) => {
+                format!("(x'{}')", bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
+            }
+        };
+        let rows: Vec<String> = values.iter().map(literal).collect();
+        for statement in [
+            "DROP TABLE IF EXISTS visitors".to_owned(),
+            format!("CREATE TABLE visitors (id BIGINT AUTO_INCREMENT PRIMARY KEY, seen {declared}, KEY (seen))"),
+            "SET sql_mode = 'ALLOW_INVALID_DATES', time_zone = '+05:00'".to_owned(),
+            format!("INSERT IGNORE INTO visitors (seen) VALUES {}", rows.join(",")),
+            "SET time_zone = '+00:00'".to_owned(),
+        ] {
+            self.connection.query_drop(statement).unwrap();
+        }
+        let read = |(id, stored): (i64, Option<Vec<u8>>)| {
+            let stored = match stored {
+                None => Value::Null,
+                Some(bytes) if declared.contains("BINARY") => Value::Blob(bytes),
+                Some(bytes) if declared.starts_with("BIGINT") => {
+                    // What only an unsigned column holds is beyond every instant.
+                    String::from_utf8(bytes).unwrap().parse().map_or(Value::Real(f64::MAX), Value::Integer)
+                }
+                Some(bytes) if declared.starts_with("TIMESTAMP") => {
+                    Value::Text(String::from_utf8(bytes).unwrap() + "Z")
+                }
+                Some(bytes) => Value::Text(String::from_utf8(bytes).unwrap()),
+            };
+            (id, stored)
+        };
+        self.connection.query_map("SELECT id, seen FROM visitors ORDER BY id", read).unwrap()
+    }
+
+    fn left(&mut self) -> BTreeSet<i64> {
+        self.connection.query::<i64, _>("SELECT id FROM visitors").unwrap().into_iter().collect()
+    }
+}
+
+fn rule(kind: StoreKind, time: RowTime, when: When, days_in: &Law) -> Definition {
     Definition {
         rule: serde_json::from_value("shop.example/chat/visitors".into()).unwrap(),
-        store: StoreKind::Sqlite { path: connection.path().unwrap().into() },
+        store: kind,
         target: Target {
             table: "visitors".to_owned(),
             key: "id".to_owned(),
-            time: RowTime { column: "seen".to_owned(), format, zone, meaning },
+            time,
             filter: Default::default(),
             accepts: Default::default(),
         },
@@ -415,23 +620,14 @@ fn rule(
     }
 }
 
-/// Fills a table and reads back what SQLite made of the values, which depends on the declared type.
-fn stored(connection: &Connection, declared: &str, values: &[Value]) -> Vec<(i64, Value)> {
-    connection.execute_batch(&format!("DROP TABLE IF EXISTS visitors; CREATE TABLE visitors (id INTEGER PRIMARY KEY, seen {declared}); CREATE INDEX seen ON visitors (seen); BEGIN")).unwrap();
-    let mut insert = connection.prepare("INSERT INTO visitors (seen) VALUES (?1)").unwrap();
-    values.iter().for_each(|value| assert_eq!(insert.execute([value]).unwrap(), 1));
-    connection.execute_batch("COMMIT").unwrap();
-    let mut select = connection.prepare("SELECT id, seen FROM visitors").unwrap();
-    select.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap().collect::<Result<_, _>>().unwrap()
-}
-
 fn count(matching: impl Iterator) -> u64 {
     u64::try_from(matching.count()).unwrap()
 }
 
 /// Counts and erases, and compares both with the model.
-fn check(connection: &Connection, rule: &Definition, cell: &Cell<'_>, declared: &str, values: &[Value]) {
-    let rows = stored(connection, declared, values);
+fn check(database: &mut dyn Database, rule: &Definition, cell: &Cell<'_>, declared: &str, values: &[Value]) {
+    let rows = database.fill(declared, values);
+    assert!(rows.len() > 15, "{declared} took {} of {} values", rows.len(), values.len());
     let of = |verdict| rows.iter().filter(move |(_, value)| cell.judge(value) == verdict);
     let selection = Selection {
         rule,
@@ -441,18 +637,12 @@ fn check(connection: &Connection, rule: &Definition, cell: &Cell<'_>, declared: 
     };
     let mut store = store::open(&rule.store);
     let survey = store.survey(&selection).unwrap();
-    let mut walk = store.walk(&selection).unwrap();
+    let mut walk = store.walk(&selection, MAX_LAG).unwrap();
     while let Some(batch) = walk.prepare(50).unwrap() {
         batch.commit().unwrap();
     }
     drop(walk);
-    let left: BTreeSet<i64> = connection
-        .prepare("SELECT id FROM visitors")
-        .unwrap()
-        .query_map([], |row| row.get(0))
-        .unwrap()
-        .collect::<Result<_, _>>()
-        .unwrap();
+    let left = database.left();
     let place = format!("{} in a column of type {declared:?}, now {}", cell.format, cell.now);
     for (id, value) in &rows {
         assert_eq!(left.contains(id), cell.judge(value) != Verdict::Expired, "{place}: {value:?}");
@@ -480,9 +670,28 @@ fn at(year: i64, month: i64, day: i64, hour: i64) -> i64 {
 #[case::new_york(&LAWS[2])]
 #[case::lord_howe(&LAWS[3])]
 fn every_cell_agrees_with_the_model(#[case] law: &Law) {
-    let directory = tempfile::tempdir().unwrap();
-    let connection = Connection::open(directory.path().join("chat.db")).unwrap();
-    connection.pragma_update(None, "synchronous", "OFF").unwrap();
+    every_cell(&mut Sqlite::new(), law);
+}
+
+#[rstest]
+#[case::utc(&LAWS[0])]
+#[case::prague(&LAWS[1])]
+#[case::new_york(&LAWS[2])]
+#[case::lord_howe(&LAWS[3])]
+fn every_cell_on_postgres_agrees_with_the_model(#[case] law: &Law) {
+    every_cell(&mut Postgres::new(), law);
+}
+
+#[rstest]
+#[case::utc(&LAWS[0])]
+#[case::prague(&LAWS[1])]
+#[case::new_york(&LAWS[2])]
+#[case::lord_howe(&LAWS[3])]
+fn every_cell_on_mariadb_agrees_with_the_model(#[case] law: &Law) {
+    every_cell(&mut MariaDb::new(), law);
+}
+
+fn every_cell(database: &mut dyn Database, law: &Law) {
     let moments = [
         // 31 August less six months: the last day of February, in a leap year and in another.
         (at(2024, 8, 31, 10), Span::Months(6), "6 months"),
@@ -499,14 +708,21 @@ fn every_cell_agrees_with_the_model(#[case] law: &Law) {
     let zones: &[Option<&Law>] = if law.name == "UTC" { &[None, Some(law)] } else { &[Some(law)] };
     for (now, span, period) in moments {
         let when = When::Older(period.parse().unwrap());
-        for (format, zone) in TimeFormat::ALL.iter().flat_map(|format| zones.iter().map(|zone| (*format, *zone))) {
-            let cell = Cell { format, law: zone, now, cutoff: cutoff(now, span, law) };
-            let rule = rule(&connection, format, zone.map(Law::zone), when.clone(), TimeMeaning::Recorded, law);
-            let derived = rule.cutoff(Timestamp::from_second(now).unwrap()).unwrap();
-            assert_eq!(derived.map(Timestamp::as_second), Some(cell.cutoff), "{} in {}", period, law.name);
-            let values = [odd_values(), edges(&cell, law)].concat();
-            for declared in DECLARED {
-                check(&connection, &rule, &cell, declared, &values);
+        for (declared, formats) in database.columns() {
+            for ((format, as_model), zone) in
+                formats.iter().flat_map(|formats| zones.iter().map(move |z| (*formats, *z)))
+            {
+                let cell = Cell { format: as_model, law: zone, now, cutoff: cutoff(now, span, law) };
+                let time = RowTime {
+                    column: "seen".to_owned(),
+                    format,
+                    zone: zone.map(Law::zone),
+                    meaning: TimeMeaning::Recorded,
+                };
+                let rule = rule(database.kind(), time, when.clone(), law);
+                let derived = rule.cutoff(Timestamp::from_second(now).unwrap()).unwrap();
+                assert_eq!(derived.map(Timestamp::as_second), Some(cell.cutoff), "{} in {}", period, law.name);
+                check(database, &rule, &cell, declared, &[odd_values(), edges(&cell, law)].concat());
             }
         }
     }
@@ -514,14 +730,26 @@ fn every_cell_agrees_with_the_model(#[case] law: &Law) {
 
 #[test]
 fn an_expiry_may_lie_ahead() {
-    let directory = tempfile::tempdir().unwrap();
-    let connection = Connection::open(directory.path().join("chat.db")).unwrap();
+    an_expiry_ahead(&mut Sqlite::new(), "INTEGER");
+}
+
+#[test]
+fn an_expiry_on_postgres_may_lie_ahead() {
+    an_expiry_ahead(&mut Postgres::new(), "bigint");
+}
+
+fn an_expiry_ahead(database: &mut dyn Database, declared: &str) {
     let now = at(2026, 3, 1, 12);
     let years = |years: i64| now + years * 365 * DAY;
     let values = [now - 1, now, now + 1, years(50), years(102), EARLIEST - 1, EARLIEST].map(Value::Integer);
-    let rows = stored(&connection, "INTEGER", &values);
-    let utc = &LAWS[0];
-    let rule = rule(&connection, TimeFormat::UnixSeconds, None, When::Expired, TimeMeaning::Expires, utc);
+    let rows = database.fill(declared, &values);
+    let time = RowTime {
+        column: "seen".to_owned(),
+        format: TimeFormat::UnixSeconds,
+        zone: None,
+        meaning: TimeMeaning::Expires,
+    };
+    let rule = rule(database.kind(), time, When::Expired, &LAWS[0]);
     let moment = Timestamp::from_second(now).unwrap();
     let selection = Selection { rule: &rule, now: moment, cutoff: Some(moment), holds: Vec::new() };
     let survey = store::open(&rule.store).survey(&selection).unwrap();

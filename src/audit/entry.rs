@@ -106,7 +106,15 @@ pub enum Event {
     },
     /// A transaction is about to commit: rows of the table, rows of its children.
     #[serde(rename = "batch.prepared")]
-    BatchPrepared { run: String, batch: u64, rows: u64, children: u64 },
+    BatchPrepared {
+        run: String,
+        batch: u64,
+        rows: u64,
+        children: u64,
+        /// The database's own number of the transaction, where it has one.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        transaction: Option<String>,
+    },
     /// It committed.
     #[serde(rename = "batch.committed")]
     BatchCommitted { run: String, batch: u64 },

@@ -78,5 +78,5 @@ fn at(seconds: u64) -> Timestamp {
 }
 
 fn event(batch: u64) -> Event {
-    Event::BatchPrepared { run: "r1".to_owned(), batch, rows: 500 + batch, children: 3 }
+    Event::BatchPrepared { run: "r1".to_owned(), batch, rows: 500 + batch, children: 3, transaction: None }
 }

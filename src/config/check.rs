@@ -9,6 +9,7 @@ mod daemon;
 mod ladder;
 mod processor;
 mod retention;
+mod server;
 mod site;
 mod store;
 mod table;
@@ -16,7 +17,6 @@ mod tag;
 mod value;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 use toml::de::DeTable;
 
@@ -44,7 +44,7 @@ impl Known {
 
 /// Records that have their rules already (by database, table and filter), and the file that says so: a second
 /// declaration of the same records would let the shorter period win unseen.
-type Targets = BTreeMap<(PathBuf, String, BTreeMap<String, Scalar>), String>;
+type Targets = BTreeMap<(String, String, BTreeMap<String, Scalar>), String>;
 
 impl Config {
     /// Checks a whole directory of files, as [`read_directory`](super::read_directory) gives them.

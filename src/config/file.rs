@@ -225,6 +225,18 @@ pub(super) struct SqliteTable {
     pub(super) table: Vec<Section<TableTable>>,
 }
 
+/// `[store.NAME]` with `kind = "postgres"` or `kind = "mysql"`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct ServerTable {
+    pub(super) url: Option<Text>,
+    pub(super) credential: Option<Text>,
+    pub(super) password_file: Option<Text>,
+    pub(super) ca_file: Option<Text>,
+    pub(super) after: Option<Text>,
+    pub(super) table: Vec<Section<TableTable>>,
+}
+
 /// `[[store.NAME.table]]`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]

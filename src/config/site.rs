@@ -116,6 +116,49 @@ pub enum StoreKind {
         /// Absolute path.
         path: PathBuf,
     },
+    /// A PostgreSQL database.
+    Postgres {
+        /// How to reach it.
+        server: Server,
+        /// What is done after a run.
+        after: After,
+    },
+    /// A MySQL or MariaDB database.
+    Mysql {
+        /// How to reach it.
+        server: Server,
+    },
+}
+
+/// A database server and how to log in to it. No secret stands here.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Server {
+    /// `postgresql://user@host/database?host=/run/postgresql`, `mysql://user@localhost/database?socket=…`.
+    pub url: String,
+    /// Where the password is; none where the server knows the user by its process (peer, unix_socket).
+    pub password: Option<Password>,
+    /// Certificate authority that signed the server's certificate, as PEM; the system's where there is none.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// Where a password is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Password {
+    /// A systemd credential of this name.
+    Credential(String),
+    /// A file that only its owner can read.
+    File(PathBuf),
+}
+
+/// What is done to a database after a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum After {
+    /// Nothing: the server's own upkeep removes what is dead.
+    Nothing,
+    /// VACUUM of the tables that were purged.
+    Vacuum,
 }
 
 impl StoreKind {
@@ -123,6 +166,16 @@ impl StoreKind {
     pub fn key(&self) -> &'static str {
         match self {
             StoreKind::Sqlite { .. } => "sqlite",
+            StoreKind::Postgres { .. } => "postgres",
+            StoreKind::Mysql { .. } => "mysql",
+        }
+    }
+
+    /// Where it is: a path or a URL. Names the store in the register and in errors.
+    pub fn location(&self) -> String {
+        match self {
+            StoreKind::Sqlite { path } => path.display().to_string(),
+            StoreKind::Postgres { server, .. } | StoreKind::Mysql { server } => server.url.clone(),
         }
     }
 }

@@ -29,17 +29,24 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// How often a lock is tried for before the run gives up: with the store's own waiting, about a minute.
 const LOCK_ATTEMPTS: u32 = 8;
 
+/// How often the replicas are asked again.
+const REPLICA_PAUSE: Duration = Duration::from_millis(500);
+
+/// A replica that does not catch up within this will not do so tonight.
+const LONGEST_REPLICA_WAIT: Duration = Duration::from_secs(15 * 60);
+
 /// The pace of one run.
 #[derive(Debug)]
 pub(super) struct Pacer {
     pace: Pace,
     limit: u32,
     refusals: u32,
+    waited_for_replicas: Duration,
 }
 
 impl Pacer {
     pub(super) fn new(pace: Pace) -> Pacer {
-        Pacer { pace, limit: FIRST_BATCH, refusals: 0 }
+        Pacer { pace, limit: FIRST_BATCH, refusals: 0, waited_for_replicas: Duration::ZERO }
     }
 
     /// Records that the next batch may touch.
@@ -50,6 +57,7 @@ impl Pacer {
     /// Learns from a batch and returns how long to rest after it.
     pub(super) fn after(&mut self, rows: u64, took: Duration) -> Duration {
         self.refusals = 0;
+        self.waited_for_replicas = Duration::ZERO;
         let target = self.pace.batch_time.as_micros();
         let fitting = u128::from(rows) * target / took.as_micros().max(1);
         let (low, high) = (self.limit / LARGEST_CHANGE, self.limit.saturating_mul(LARGEST_CHANGE));
@@ -64,6 +72,12 @@ impl Pacer {
         self.limit = (self.limit / 2).max(SMALLEST_BATCH);
         (self.refusals < LOCK_ATTEMPTS)
             .then(|| FIRST_PAUSE.saturating_mul(1 << self.refusals.min(10)).min(LONGEST_PAUSE))
+    }
+
+    /// A replica is behind: how long to wait before asking again; `None` when it has been waited for enough.
+    pub(super) fn lagging(&mut self) -> Option<Duration> {
+        self.waited_for_replicas += REPLICA_PAUSE;
+        (self.waited_for_replicas < LONGEST_REPLICA_WAIT).then_some(REPLICA_PAUSE)
     }
 }
 

@@ -1,6 +1,6 @@
 //! The configuration as rows of the register: one function per kind of fact.
 
-use crate::config::site::{Site, Store, StoreKind, Tag};
+use crate::config::site::{Site, Store, Tag};
 use crate::config::{Config, Contact, Controller, Processor, Setting};
 
 /// A table of declared facts: the columns that name a fact, then those that say something of it.
@@ -302,8 +302,7 @@ fn retention(site: &Site) -> Rows {
 
 fn stores(site: &Site) -> Rows {
     let row = |(name, store): (&String, &Store)| {
-        let StoreKind::Sqlite { path } = &store.kind;
-        vec![text(&site.domain), text(name), text(store.kind.key()), text(path.display())]
+        vec![text(&site.domain), text(name), text(store.kind.key()), text(store.kind.location())]
     };
     site.stores.iter().map(row).collect()
 }

@@ -21,6 +21,7 @@ mod walk;
 mod tests;
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -64,7 +65,11 @@ impl Store for Sqlite {
         database.run(|connection| survey::survey(connection, &predicate))
     }
 
-    fn walk<'s>(&'s mut self, selection: &'s Selection<'s>) -> Result<Box<dyn Walk + 's>, StoreError> {
+    fn walk<'s>(
+        &'s mut self,
+        selection: &'s Selection<'s>,
+        _max_lag: Duration,
+    ) -> Result<Box<dyn Walk + 's>, StoreError> {
         let walk = walk::SqliteWalk::begin(self.database(Access::Writing)?, selection)?;
         Ok(Box::new(walk))
     }

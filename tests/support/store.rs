@@ -1,5 +1,14 @@
 //! What the contract suite needs of each kind of store: an application that writes visitors, and how a rule names them.
 
+#[path = "mariadb.rs"]
+mod mariadb;
+#[path = "mysql.rs"]
+mod mysql;
+#[path = "postgres.rs"]
+mod postgres;
+#[path = "postgres_server.rs"]
+mod postgres_server;
+
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -50,6 +59,14 @@ pub(crate) trait Fixture {
     /// Whether the store can always tell a record that arrived during the walk from one that the walk left: it can
     /// where the numbers of erased records are not given again.
     fn tells_arrivals(&self) -> bool;
+    /// How the time column is written.
+    fn time_format(&self) -> TimeFormat {
+        TimeFormat::UnixSeconds
+    }
+    /// Whether the server keeps copies of its own (a write-ahead log), so that never nothing is left.
+    fn keeps_copies(&self) -> bool {
+        false
+    }
     fn application(&self) -> Box<dyn Application>;
 
     /// A rule over all visitors.
@@ -63,7 +80,7 @@ pub(crate) trait Fixture {
                 key: self.key(),
                 time: RowTime {
                     column: "last_seen".to_owned(),
-                    format: TimeFormat::UnixSeconds,
+                    format: self.time_format(),
                     zone: None,
                     meaning: TimeMeaning::Recorded,
                 },
@@ -89,12 +106,15 @@ pub(crate) fn rule_name(name: &str) -> RuleName {
 pub(crate) fn every_kind() -> Vec<Box<dyn Fixture>> {
     let sqlite =
         |name, journal_mode, schema| Box::new(SqliteFixture::new(name, journal_mode, schema)) as Box<dyn Fixture>;
-    vec![
+    let mut kinds = vec![
         sqlite("sqlite, rollback journal", "DELETE", ROWID),
         sqlite("sqlite, write-ahead log", "WAL", ROWID),
         sqlite("sqlite, key of text", "WAL", TEXT_KEY),
         sqlite("sqlite, without rowid", "DELETE", WITHOUT_ROWID),
-    ]
+    ];
+    kinds.extend(postgres::fixtures());
+    kinds.extend(mysql::fixtures());
+    kinds
 }
 
 const ROWID: &str =

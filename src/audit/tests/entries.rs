@@ -80,7 +80,7 @@ fn all() -> Vec<Event> {
             undatable: 1,
             on_hold: 1,
         },
-        Event::BatchPrepared { run: text(), batch: 1, rows: 1, children: 1 },
+        Event::BatchPrepared { run: text(), batch: 1, rows: 1, children: 1, transaction: Some(text()) },
         Event::BatchCommitted { run: text(), batch: 1 },
         Event::BatchRolledBack { run: text(), batch: 1, reason: "line\nbreak".to_owned() },
         Event::BatchResolved { run: text(), batch: 1, outcome: BatchOutcome::Committed, rows: 1, children: 1 },

@@ -2,23 +2,22 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
-use std::path::Path;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::super::error::{FileProblems, suggest};
-use super::super::file::{SqliteTable, decode};
+use super::super::file::{Section, SqliteTable, TableTable, decode};
 use super::super::site::{Store, StoreKind, Table};
 use super::site::Declared;
-use super::table::{self, CheckedTable};
-use super::{Targets, value};
+use super::table::{self, CheckedTable, DatetimeZone};
+use super::{Targets, server, value};
 
 /// Kinds that can be declared.
-const KINDS: [&str; 1] = ["sqlite"];
+const KINDS: [&str; 3] = ["sqlite", "postgres", "mysql"];
 
 /// Kinds that forgetd knows of and that this version cannot work on.
-const LATER_KINDS: [&str; 4] = ["postgres", "mysql", "directory", "log"];
+const LATER_KINDS: [&str; 2] = ["directory", "log"];
 
 /// Checks the stores of a site.
 pub(super) fn check(
@@ -74,6 +73,8 @@ fn store(
     };
     match word {
         "sqlite" => sqlite(decode(table, place, problems), place, declared, targets, problems),
+        "postgres" => server::postgres(decode(table, place, problems), place, declared, targets, problems),
+        "mysql" => server::mysql(decode(table, place, problems), place, declared, targets, problems),
         later if LATER_KINDS.contains(&later) => {
             let message = format!("kind `{later}` is not supported by this version");
             problems.report_with_hint(&kind.span(), message, suggest::hint("", KINDS));
@@ -97,14 +98,27 @@ fn sqlite(
     let SqliteTable { path, table } = store;
     let hint = "add `path = \"/srv/shop/chat.db\"`: the database file";
     let path = value::absolute_path(place, "path", path, hint, problems);
+    let kind = path.map(|path| StoreKind::Sqlite { path });
+    tables(kind, table, DatetimeZone::Mandatory, declared, targets, problems)
+}
+
+/// The tables of a store, and the store itself where its kind could be told.
+pub(super) fn tables(
+    kind: Option<StoreKind>,
+    sections: Vec<Section<TableTable>>,
+    zone: DatetimeZone,
+    declared: Declared<'_>,
+    targets: &mut Targets,
+    problems: &mut FileProblems<'_>,
+) -> Option<Store> {
     let tables: Vec<CheckedTable> =
-        table.into_iter().filter_map(|section| table::check(section, declared, problems)).collect();
+        sections.into_iter().filter_map(|section| table::check(section, zone, declared, problems)).collect();
     check_ids(&tables, problems);
-    let path = path?;
+    let kind = kind?;
     for table in &tables {
-        claim(&path, table, targets, problems);
+        claim(&kind.location(), table, targets, problems);
     }
-    Some(Store { kind: StoreKind::Sqlite { path }, tables: tables.into_iter().map(|checked| checked.table).collect() })
+    Some(Store { kind, tables: tables.into_iter().map(|checked| checked.table).collect() })
 }
 
 /// Two tables of one name would give two rules of one name.
@@ -122,9 +136,9 @@ fn check_ids(tables: &[CheckedTable], problems: &mut FileProblems<'_>) {
 }
 
 /// Remembers which records the table means; that another one means the same is a problem.
-fn claim(path: &Path, checked: &CheckedTable, targets: &mut Targets, problems: &mut FileProblems<'_>) {
+fn claim(location: &str, checked: &CheckedTable, targets: &mut Targets, problems: &mut FileProblems<'_>) {
     let Table { name, filter, .. } = &checked.table;
-    let target = (path.to_owned(), name.to_ascii_lowercase(), filter.clone());
+    let target = (location.to_owned(), name.to_ascii_lowercase(), filter.clone());
     let file = problems.file().to_owned();
     if let Some(first) = targets.get(&target) {
         let message = format!("the same records of `{name}` are declared in `{first}` already");

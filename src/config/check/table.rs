@@ -29,9 +29,19 @@ pub(super) struct CheckedTable {
     pub(super) place: Range<usize>,
 }
 
+/// Whether a `datetime` says in which zone it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum DatetimeZone {
+    /// It never does: `time-zone` must.
+    Mandatory,
+    /// The column's type may: the store finds out.
+    ByColumn,
+}
+
 /// Checks one table.
 pub(super) fn check(
     section: Section<TableTable>,
+    zone: DatetimeZone,
     declared: Declared<'_>,
     problems: &mut FileProblems<'_>,
 ) -> Option<CheckedTable> {
@@ -43,7 +53,7 @@ pub(super) fn check(
     let id = id.and_then(|id| self::id(id, problems)).or_else(|| name.clone());
     let hint = "add `key = \"id\"`: a column that is unique and not null";
     let key = value::required(&place, "key", key, hint, problems);
-    let time = row_time(&place, time, expires, problems);
+    let time = row_time(&place, time, expires, zone, problems);
     let row = holds_of(&place, holds, declared, problems);
     let consent = consent.and_then(|section| self::consent(section, problems));
     let children = self::children(children, name.as_deref(), problems);
@@ -96,11 +106,12 @@ fn row_time(
     place: &Range<usize>,
     time: Option<Section<TimeTable>>,
     expires: Option<Section<TimeTable>>,
+    zone: DatetimeZone,
     problems: &mut FileProblems<'_>,
 ) -> Option<RowTime> {
     match (time, expires) {
-        (Some(section), None) => instant(section, TimeMeaning::Recorded, problems),
-        (None, Some(section)) => instant(section, TimeMeaning::Expires, problems),
+        (Some(section), None) => instant(section, TimeMeaning::Recorded, zone, problems),
+        (None, Some(section)) => instant(section, TimeMeaning::Expires, zone, problems),
         (Some(_), Some(section)) => {
             let message = "`time` and `expires` exclude each other";
             let hint = "keep `expires` if the column holds the instant of expiry, `time` otherwise";
@@ -117,7 +128,12 @@ fn row_time(
     }
 }
 
-fn instant(section: Section<TimeTable>, meaning: TimeMeaning, problems: &mut FileProblems<'_>) -> Option<RowTime> {
+fn instant(
+    section: Section<TimeTable>,
+    meaning: TimeMeaning,
+    datetime: DatetimeZone,
+    problems: &mut FileProblems<'_>,
+) -> Option<RowTime> {
     let place = section.span();
     let Keyed(TimeTable { column, format, time_zone }) = section.into_inner();
     let column = value::required(&place, "column", column, "add `column = \"…\"`", problems);
@@ -127,7 +143,7 @@ fn instant(section: Section<TimeTable>, meaning: TimeMeaning, problems: &mut Fil
     let zone_at = time_zone.as_ref().map(Spanned::span);
     let zone = time_zone.and_then(|name| value::zone(&name, problems));
     match (format, zone_at) {
-        (Some(TimeFormat::Datetime), None) => {
+        (Some(TimeFormat::Datetime), None) if datetime == DatetimeZone::Mandatory => {
             let hint = "add `time-zone = \"UTC\"` or the zone in which the values were written: they carry none";
             problems.required(&place, "time-zone", None::<()>, hint);
         }

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use rstest::rstest;
@@ -14,6 +15,9 @@ use crate::config::TimeFormat;
 use crate::config::site::{Child, Consent, Mask, RowTime, Scalar, SideEffect, StoreKind, TimeMeaning, Unparsed, Zone};
 use crate::plan::{Action, Definition, Target, When};
 use crate::store::{self, Finding, HeldValue, Physical, Selection, Severity, Store, StoreError, Walk};
+
+/// Nothing here has a replica.
+const MAX_LAG: Duration = Duration::ZERO;
 
 const VISITORS: &str = "CREATE TABLE visitors (id INTEGER PRIMARY KEY, last_seen INTEGER, ip TEXT, name TEXT NOT NULL);
     CREATE INDEX by_time ON visitors (last_seen);";
@@ -89,7 +93,7 @@ fn selection(rule: &Definition) -> Selection<'_> {
 }
 
 fn erase(store: &mut dyn Store, selection: &Selection<'_>) -> u64 {
-    let mut walk = store.walk(selection).unwrap();
+    let mut walk = store.walk(selection, MAX_LAG).unwrap();
     let mut rows = 0;
     while let Some(batch) = walk.prepare(100).unwrap() {
         rows += batch.rows();
@@ -481,7 +485,7 @@ fn keys_of_any_type_are_walked() {
     let rule = fixture.rule(rows());
     let mut store = fixture.open();
     let selection = selection(&rule);
-    let in_flight = store.walk(&selection).unwrap().prepare(9).unwrap().unwrap().in_flight().to_vec();
+    let in_flight = store.walk(&selection, MAX_LAG).unwrap().prepare(9).unwrap().unwrap().in_flight().to_vec();
     assert_eq!(store.resolve(&selection, &in_flight).unwrap(), store::Resolution::RolledBack);
     assert_eq!(erase(store.as_mut(), &selection), 5);
     assert_eq!(store.resolve(&selection, &in_flight).unwrap(), store::Resolution::Committed);
@@ -520,7 +524,7 @@ fn a_key_that_was_used_again_for_a_newer_visitor_does_not_hide_a_commit() {
     let rule = fixture.rule(rows());
     let mut store = fixture.open();
     let selection = selection(&rule);
-    let mut walk = store.walk(&selection).unwrap();
+    let mut walk = store.walk(&selection, MAX_LAG).unwrap();
     let batch = walk.prepare(9).unwrap().unwrap();
     let in_flight = batch.in_flight().to_vec();
     batch.commit().unwrap();
@@ -539,7 +543,7 @@ fn rows_that_arrive_inside_the_range_of_a_batch_are_not_taken_for_it() {
     let rule = fixture.rule(rows());
     let mut store = fixture.open();
     let selection = selection(&rule);
-    let mut walk = store.walk(&selection).unwrap();
+    let mut walk = store.walk(&selection, MAX_LAG).unwrap();
     drop(walk.prepare(2).unwrap());
     fixture.application.execute_batch("INSERT INTO visitors VALUES (2, 1000000000, NULL, '')").unwrap();
     let batch = walk.prepare(2).unwrap().unwrap();
@@ -666,7 +670,7 @@ fn a_trigger_that_quotes_a_record_cannot_put_it_into_an_error() {
     let rule = fixture.rule(rows());
     let mut store = fixture.open();
     let selection = selection(&rule);
-    let failed = store.walk(&selection).unwrap().prepare(1).err().unwrap();
+    let failed = store.walk(&selection, MAX_LAG).unwrap().prepare(1).err().unwrap();
     assert!(matches!(failed, StoreError::Failed { .. }));
     assert!(!format!("{failed} {failed:?}").contains("canary"));
     assert_eq!(fixture.count("SELECT count(*) FROM visitors"), 1);

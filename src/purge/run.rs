@@ -1,0 +1,365 @@
+//! One run under way: from `run.started`, through its batches, to `run.finished`.
+
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::in_flight::{Header, InFlight};
+use super::pace::{self, Pacer};
+use super::recover;
+use super::state::{State, StateError};
+use super::{Order, PurgeError, Step};
+use crate::audit::{Event, RunFinished, RunOutcome, Sync};
+use crate::plan::Rule;
+use crate::register::{FinishedRun, RunStart};
+use crate::safety::hold::{self, HoldEffect};
+use crate::safety::{self, Assessment, Stop};
+use crate::store::{HeldValue, Physical, Prepared, Remainder, Selection, Store, StoreError, Walk};
+
+/// Records may come to match while a walk is under way (a consent is withdrawn): the walk is repeated for them, but
+/// not for ever.
+const MOST_WALKS: u32 = 3;
+
+/// Time within a run, unmoved by whatever happens to the wall clock.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Stopwatch {
+    wall: Timestamp,
+    started: Instant,
+}
+
+impl Stopwatch {
+    pub(super) fn start(wall: Timestamp) -> Stopwatch {
+        Stopwatch { wall, started: Instant::now() }
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        let elapsed = SignedDuration::try_from(self.started.elapsed()).unwrap_or(SignedDuration::ZERO);
+        self.wall.checked_add(elapsed).unwrap_or(self.wall)
+    }
+}
+
+/// How the erasing ended, before anything of it is recorded.
+#[derive(Debug)]
+pub(super) struct End {
+    outcome: RunOutcome,
+    remainder: Remainder,
+    reason: Option<String>,
+}
+
+/// How the erasing ended.
+#[derive(Debug)]
+pub(super) enum Erasure {
+    /// With everything known.
+    Ended(End),
+    /// It is not known whether the last batch was committed; its keys are in flight.
+    CommitUnknown(StoreError),
+}
+
+impl From<End> for Erasure {
+    fn from(end: End) -> Erasure {
+        Erasure::Ended(end)
+    }
+}
+
+impl End {
+    /// At the end of the last walk.
+    fn of(remainder: Remainder) -> End {
+        match remainder.left {
+            0 => End { outcome: RunOutcome::Done, remainder, reason: None },
+            left => End { outcome: RunOutcome::Failed, remainder, reason: Some(format!("{left} records still match")) },
+        }
+    }
+
+    fn early(outcome: RunOutcome, reason: impl ToString) -> End {
+        End { outcome, remainder: Remainder::default(), reason: Some(reason.to_string()) }
+    }
+}
+
+/// Where one walk over the records got to.
+enum Walked {
+    ToTheEnd(Remainder),
+    /// Holds were placed or lifted: the walk begins anew with these.
+    HoldsChanged(Vec<HeldValue>),
+    /// The connection was lost: the walk begins anew on another one.
+    Lost,
+    Ended(Erasure),
+}
+
+impl From<End> for Walked {
+    fn from(end: End) -> Walked {
+        Walked::Ended(end.into())
+    }
+}
+
+/// A run under way.
+pub(super) struct Run<'a> {
+    id: String,
+    rule: &'a Rule,
+    state: &'a mut State,
+    order: &'a Order<'a>,
+    watch: Stopwatch,
+    started_at: Timestamp,
+    header: Header,
+    in_flight: InFlight,
+    pacer: Pacer,
+    counted: u64,
+    ceiling: u64,
+    erased: u64,
+    children: u64,
+}
+
+impl<'a> Run<'a> {
+    /// `run.started`, with the batch in flight before it, so that a crash from here on is noticed.
+    pub(super) fn begin(
+        rule: &'a Rule,
+        state: &'a mut State,
+        order: &'a Order<'a>,
+        assessment: &Assessment,
+        name: &str,
+        watch: Stopwatch,
+    ) -> Result<Run<'a>, PurgeError> {
+        let id = run_id()?;
+        let survey = assessment.survey.clone().unwrap_or_default();
+        let (started_at, digest) = (watch.now(), rule.digest());
+        let header = Header {
+            run: id.clone(),
+            definition: rule.definition.clone(),
+            now: assessment.now,
+            cutoff: assessment.cutoff,
+            first_entry: state.log.size(),
+            batch: 0,
+        };
+        let in_flight = InFlight::of(&state.paths, name);
+        in_flight.write(&header, &[])?;
+        let event = Event::RunStarted {
+            run: id.clone(),
+            rule: rule.name.to_string(),
+            digest: digest.clone(),
+            action: rule.definition.action.key().to_owned(),
+            because: rule.because.clone(),
+            cutoff: assessment.cutoff,
+            counted: survey.matches,
+            total: survey.total,
+            undatable: survey.undatable,
+            on_hold: survey.on_hold,
+        };
+        state.log.append(started_at, &event, Sync::Now)?;
+        let (rule_name, counted) = (rule.name.as_str(), survey.matches);
+        let row = RunStart { run: &id, rule: rule_name, digest: &digest, cutoff: assessment.cutoff, counted };
+        state.register.start_run(&row, started_at)?;
+        order.watcher.reached(Step::Started { counted });
+        let pacer = Pacer::new(order.pace);
+        let ceiling = assessment.ceiling;
+        Ok(Run {
+            id,
+            rule,
+            state,
+            order,
+            watch,
+            started_at,
+            header,
+            in_flight,
+            pacer,
+            counted,
+            ceiling,
+            erased: 0,
+            children: 0,
+        })
+    }
+
+    /// Walks until nothing that matched is left.
+    pub(super) fn erase(&mut self, store: &mut dyn Store, assessment: &Assessment) -> Result<Erasure, PurgeError> {
+        let mut holds = assessment.holds.clone();
+        let mut walks = 0;
+        loop {
+            let rule = self.rule;
+            let selection = Selection { holds: holds.clone(), ..safety::selection(rule, assessment) };
+            let before = self.erased;
+            match self.walk(store, &selection)? {
+                Walked::HoldsChanged(changed) => holds = changed,
+                Walked::Ended(erasure) => return Ok(erasure),
+                Walked::Lost => {
+                    let place = rule.definition.store.location();
+                    let lost = StoreError::Lost { place, reason: "it did not come back in time".to_owned() };
+                    if let Some(end) = self.pause_for(lost) {
+                        return Ok(end.into());
+                    }
+                    store.reconnect();
+                }
+                Walked::ToTheEnd(remainder) => {
+                    walks += 1;
+                    let again = remainder.left > 0 && self.erased > before && walks < MOST_WALKS;
+                    if !again {
+                        return Ok(End::of(remainder).into());
+                    }
+                }
+            }
+        }
+    }
+
+    /// One walk, with the count of what is left where it came to its end.
+    fn walk(&mut self, store: &mut dyn Store, selection: &Selection<'_>) -> Result<Walked, PurgeError> {
+        let mut walk = match store.walk(selection, self.order.pace.max_lag) {
+            Ok(walk) => walk,
+            Err(StoreError::Lost { .. }) => return Ok(Walked::Lost),
+            Err(error) => return Ok(End::early(RunOutcome::Failed, error).into()),
+        };
+        if let Some(walked) = self.batches(&mut *walk, &selection.holds)? {
+            return Ok(walked);
+        }
+        match walk.remainder() {
+            Ok(remainder) => Ok(Walked::ToTheEnd(remainder)),
+            Err(StoreError::Lost { .. }) => Ok(Walked::Lost),
+            Err(error) => Ok(End::early(RunOutcome::Failed, error).into()),
+        }
+    }
+
+    /// Batch by batch to the end (`None`), with everything that may end the walk asked for before each.
+    fn batches(&mut self, walk: &mut dyn Walk, holds: &[HeldValue]) -> Result<Option<Walked>, PurgeError> {
+        loop {
+            if let Some(walked) = self.may_not_go_on(holds) {
+                return Ok(Some(walked));
+            }
+            let started = Instant::now();
+            let prepared = match walk.prepare(self.pacer.limit()) {
+                Ok(None) => return Ok(None),
+                // Somebody else was faster: nothing to prove.
+                Ok(Some(prepared)) if prepared.rows() == 0 => continue,
+                Ok(Some(prepared)) => prepared,
+                Err(StoreError::Lost { .. }) => return Ok(Some(Walked::Lost)),
+                Err(error) => match self.pause_for(error) {
+                    Some(end) => return Ok(Some(end.into())),
+                    None => continue,
+                },
+            };
+            let rows = prepared.rows();
+            if let Some(end) = self.beyond_the_ceiling(rows) {
+                return Ok(Some(end.into()));
+            }
+            if let Some(erasure) = self.commit(prepared)? {
+                return Ok(Some(Walked::Ended(erasure)));
+            }
+            let rest = self.pacer.after(rows, started.elapsed());
+            pace::sleep(rest, self.order.interrupt);
+        }
+    }
+
+    /// Asked before every batch: was the process told to end, are purges stopped, has somebody placed a hold?
+    fn may_not_go_on(&self, holds: &[HeldValue]) -> Option<Walked> {
+        if self.order.interrupt.load(Ordering::Relaxed) {
+            return Some(End::early(RunOutcome::Interrupted, "it was told to end after the batch under way").into());
+        }
+        if self.state.paths.stop() == Stop::Set {
+            return Some(End::early(RunOutcome::Stopped, "purges were stopped").into());
+        }
+        match hold::effect(Some(&self.state.register), self.rule, self.watch.now()) {
+            Ok(HoldEffect::Rows(rows)) if rows == holds => None,
+            Ok(HoldEffect::Rows(rows)) => Some(Walked::HoldsChanged(rows)),
+            Ok(HoldEffect::Whole(hold)) => Some(End::early(RunOutcome::Held, format!("hold {hold} was placed")).into()),
+            Err(error) => Some(End::early(RunOutcome::Held, error).into()),
+        }
+    }
+
+    /// Waits for a lock, a replica or a server, for a while; any other error ends the run.
+    fn pause_for(&mut self, error: StoreError) -> Option<End> {
+        let pause = match &error {
+            StoreError::Busy { .. } | StoreError::Lost { .. } => self.pacer.refused(),
+            StoreError::Lagging { .. } => self.pacer.lagging(),
+            _ => None,
+        };
+        let Some(pause) = pause else { return Some(End::early(RunOutcome::Failed, error)) };
+        pace::sleep(pause, self.order.interrupt);
+        None
+    }
+
+    fn beyond_the_ceiling(&self, rows: u64) -> Option<End> {
+        let would = self.erased.saturating_add(rows);
+        (would > self.ceiling).then(|| {
+            let reason = format!("the next batch would make {would} records, more than the {} released", self.ceiling);
+            End::early(RunOutcome::Held, reason)
+        })
+    }
+
+    /// Evidence, COMMIT, outcome. An error here leaves either a transaction that rolls back, or a batch in flight.
+    fn commit(&mut self, prepared: Box<dyn Prepared + '_>) -> Result<Option<Erasure>, PurgeError> {
+        let (rows, children) = (prepared.rows(), prepared.children());
+        self.order.watcher.reached(Step::Erased);
+        self.header.batch += 1;
+        let (run, batch) = (self.id.clone(), self.header.batch);
+        self.in_flight.write(&self.header, prepared.in_flight())?;
+        self.order.watcher.reached(Step::InFlight);
+        let transaction = prepared.transaction().map(str::to_owned);
+        let event = Event::BatchPrepared { run: run.clone(), batch, rows, children, transaction };
+        self.state.log.append(self.watch.now(), &event, Sync::Now)?;
+        self.order.watcher.reached(Step::Prepared);
+        match prepared.commit() {
+            Ok(()) => {}
+            Err(error @ StoreError::CommitUnknown { .. }) => return Ok(Some(Erasure::CommitUnknown(error))),
+            Err(error) => {
+                let event = Event::BatchRolledBack { run, batch, reason: error.to_string() };
+                self.state.log.append(self.watch.now(), &event, Sync::Now)?;
+                return Ok(self.pause_for(error).map(Erasure::Ended));
+            }
+        }
+        self.order.watcher.reached(Step::Committed);
+        // The next batch's entry makes this one durable; until then the batch in flight stands for it.
+        self.state.log.append(self.watch.now(), &Event::BatchCommitted { run, batch }, Sync::Later)?;
+        self.erased += rows;
+        self.children += children;
+        self.order.watcher.reached(Step::Recorded { erased: self.erased });
+        Ok(None)
+    }
+
+    /// What is physically left, `run.finished`, the checkpoint, the register.
+    pub(super) fn finish(self, store: &mut dyn Store, end: End) -> Result<FinishedRun, PurgeError> {
+        self.order.watcher.reached(Step::Walked);
+        let pending = match store.settle() {
+            Ok(Physical::Gone) => None,
+            Ok(Physical::Pending(what)) => Some(what),
+            Err(error) => Some(format!("not known: {error}")),
+        };
+        let left = match end.outcome {
+            RunOutcome::Done => 0,
+            _ if end.remainder.left > 0 => end.remainder.left,
+            _ => self.counted.saturating_sub(self.erased),
+        };
+        let finished = RunFinished {
+            run: self.id,
+            rule: self.rule.name.to_string(),
+            outcome: end.outcome,
+            erased: self.erased,
+            children: self.children,
+            left,
+            arrived: end.remainder.arrived,
+            batches: self.header.batch,
+            millis: u64::try_from(self.watch.started.elapsed().as_millis()).unwrap_or(u64::MAX),
+            pending,
+            reason: end.reason,
+        };
+        let now = self.watch.now();
+        self.state.log.append(now, &Event::RunFinished(finished.clone()), Sync::Now)?;
+        self.order.watcher.reached(Step::Finished);
+        self.state.log.checkpoint()?;
+        self.order.watcher.reached(Step::Sealed);
+        let row = recover::outcome_row(&finished, self.started_at, self.counted);
+        self.state.register.finish_run(&row, now)?;
+        self.order.watcher.reached(Step::Registered);
+        self.in_flight.remove()?;
+        Ok(FinishedRun { finished_at: Some(now), ..row })
+    }
+}
+
+/// Names a run in evidence: unique, and saying nothing.
+fn run_id() -> Result<String, StateError> {
+    let mut bytes = [0_u8; 8];
+    let got = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty());
+    match got {
+        Ok(length) if length == bytes.len() => Ok(crate::config::hex(bytes)),
+        Ok(_) => Err(StateError::File {
+            path: "/dev/urandom".into(),
+            source: std::io::Error::from(std::io::ErrorKind::UnexpectedEof),
+        }),
+        Err(error) => Err(StateError::File { path: "/dev/urandom".into(), source: error.into() }),
+    }
+}

@@ -1,0 +1,287 @@
+//! A session on the server: how it is opened, what is set for it, and how statements run in it.
+//!
+//! The session's settings decide what SQL means, so none is left to the server's defaults: UTC, strict mode,
+//! `utf8mb4`, and an isolation in which a DELETE locks the rows that it erases and no gaps between them.
+
+use std::time::Duration;
+
+use mysql::prelude::{FromRow, Queryable};
+use mysql::{Conn, Error, Opts, Row};
+
+use super::error::{self, Failure};
+use super::options::{Address, Replicas};
+use crate::config::site::Server;
+use crate::store::StoreError;
+use crate::store::server as login;
+
+/// How long a row or table lock is waited for. Meanwhile the batch keeps its own locks, and the application waits for
+/// those: it gives up early, and tries again with a smaller batch.
+const LOCK_WAIT: Duration = Duration::from_secs(2);
+
+/// A statement of a batch that takes longer is given up: its batch is far too large.
+const BATCH_STATEMENT: Duration = Duration::from_secs(60);
+
+/// Counting a large table takes as long as it takes, but not for ever.
+const LONGEST_STATEMENT: Duration = Duration::from_secs(3_600);
+
+/// How long the server keeps a session that rests between batches.
+const IDLE: Duration = Duration::from_secs(8 * 3_600);
+
+/// Which server it is, where it matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Flavour {
+    /// MariaDB.
+    MariaDb,
+    /// MySQL, and what calls itself so.
+    MySql,
+}
+
+/// What the server says of itself.
+#[derive(Debug, Clone)]
+pub(super) struct ServerFacts {
+    /// Which server.
+    pub(super) flavour: Flavour,
+    /// Major and minor version.
+    pub(super) version: (u32, u32),
+    /// Whether it writes a binary log.
+    pub(super) log_bin: bool,
+    /// The format of that log.
+    pub(super) binlog_format: String,
+    /// Whether ordinary users may write.
+    pub(super) read_only: bool,
+    /// Whether it is a node of a Galera cluster.
+    pub(super) galera: bool,
+}
+
+/// A session on the server, in one database.
+pub(super) struct Database {
+    connection: Conn,
+    /// The server, as errors name it.
+    pub(super) place: String,
+    /// The database's name.
+    pub(super) name: String,
+    /// What the server says of itself.
+    pub(super) server: ServerFacts,
+    /// How replicas are reached.
+    pub(super) address: Address,
+    is_lost: bool,
+}
+
+/// What an error means at the moment when a connection is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Attempt {
+    /// The store was not open yet: without a server nothing can be done.
+    First,
+    /// The server was there a moment ago and may come back.
+    Again,
+}
+
+impl Database {
+    /// Logs in and sets the session up.
+    pub(super) fn open(server: &Server, attempt: Attempt) -> Result<Database, StoreError> {
+        let place = server.url.clone();
+        let unavailable = |reason: String| StoreError::Unavailable { place: place.clone(), reason };
+        let password = login::password(server).map_err(|error| unavailable(error.to_string()))?;
+        let password = password.map(|secret| String::from_utf8_lossy(secret.expose()).into_owned());
+        let address = Address::new(server, password).map_err(|mistake| unavailable(mistake.to_string()))?;
+        let options = Opts::from(address.options.clone());
+        let name = options.get_db_name().unwrap_or_default().to_owned();
+        let told = |error: Error| match (attempt, Failure::of(&error)) {
+            (Attempt::Again, Failure::Lost | Failure::Busy) => {
+                StoreError::Lost { place: place.clone(), reason: error::describe(&error) }
+            }
+            _ => unavailable(error::describe(&error)),
+        };
+        let mut connection = Conn::new(options).map_err(told)?;
+        let facts = configure(&mut connection).map_err(told)?;
+        Ok(Database { connection, place: place.clone(), name, server: facts, address, is_lost: false })
+    }
+
+    /// Whether the connection is gone.
+    pub(super) fn is_lost(&self) -> bool {
+        self.is_lost
+    }
+
+    /// Runs `work`, with its error put in terms of the contract.
+    pub(super) fn run<T>(&mut self, work: impl FnOnce(&mut Conn) -> mysql::Result<T>) -> Result<T, StoreError> {
+        work(&mut self.connection).map_err(|error| self.error(&error))
+    }
+
+    /// An error in terms of the contract. Remembers a lost connection.
+    pub(super) fn error(&mut self, error: &Error) -> StoreError {
+        self.is_lost |= Failure::of(error) == Failure::Lost;
+        error::store_error(&self.place, millis(LOCK_WAIT), error)
+    }
+
+    /// A statement whose result does not matter; how many rows it changed.
+    pub(super) fn execute(&mut self, sql: &str) -> Result<u64, StoreError> {
+        self.run(|connection| {
+            connection.query_drop(sql)?;
+            Ok(connection.affected_rows())
+        })
+    }
+
+    /// As [`Database::execute`], with the error as the client gives it.
+    pub(super) fn try_execute(&mut self, sql: &str) -> mysql::Result<()> {
+        let done = self.connection.query_drop(sql);
+        self.is_lost |= done.as_ref().is_err_and(|error| Failure::of(error) == Failure::Lost);
+        done
+    }
+
+    /// All rows of a query.
+    pub(super) fn rows<T: FromRow>(&mut self, sql: &str) -> Result<Vec<T>, StoreError> {
+        self.run(|connection| rows(connection, sql))
+    }
+
+    /// The first row of a query that always gives one.
+    pub(super) fn row<T: FromRow>(&mut self, sql: &str) -> Result<T, StoreError> {
+        let row = self.run(|connection| connection.query_first::<Row, _>(sql))?;
+        let row = row.and_then(|row| T::from_row_opt(row).ok());
+        row.ok_or_else(|| self.failed("the server answers in an unexpected form"))
+    }
+
+    /// Every row of a query in turn, so that memory stays bounded.
+    pub(super) fn each(&mut self, sql: &str, mut take: impl FnMut(Row)) -> Result<(), StoreError> {
+        self.run(|connection| {
+            for row in connection.query_iter(sql)? {
+                take(row?);
+            }
+            Ok(())
+        })
+    }
+
+    /// A failure that is not the server's.
+    pub(super) fn failed(&self, reason: &str) -> StoreError {
+        StoreError::Failed { place: self.place.clone(), reason: reason.to_owned() }
+    }
+
+    /// Somebody else is at work.
+    pub(super) fn busy(&self, waited: Duration) -> StoreError {
+        StoreError::Busy { place: self.place.clone(), waited_ms: millis(waited) }
+    }
+
+    /// Commits. Only where the server itself says that it rolled back is that known.
+    pub(super) fn commit(&mut self) -> Result<(), StoreError> {
+        self.decide("COMMIT")
+    }
+
+    /// A statement after which something is done or not, whatever else the server says.
+    pub(super) fn decide(&mut self, sql: &str) -> Result<(), StoreError> {
+        let Err(error) = self.connection.query_drop(sql) else { return Ok(()) };
+        let told = self.error(&error);
+        if Failure::rolls_back(&error) {
+            return Err(told);
+        }
+        // Closing the connection ends whatever is still open on it.
+        self.is_lost = true;
+        Err(StoreError::CommitUnknown { place: self.place.clone(), reason: error::describe(&error) })
+    }
+
+    /// Rolls back as far as there is a connection to do it on; without one the server does it itself.
+    pub(super) fn roll_back(&mut self) {
+        if !self.is_lost
+            && let Err(error) = self.execute("ROLLBACK")
+        {
+            tracing::warn!(store = %self.place, %error, "ROLLBACK failed");
+            self.is_lost = true;
+        }
+    }
+
+    /// The limit on a statement's time from here on.
+    pub(super) fn limit_statements(&mut self, limit: StatementLimit) -> Result<(), StoreError> {
+        let limit = match limit {
+            StatementLimit::Batch => BATCH_STATEMENT,
+            StatementLimit::Counting => LONGEST_STATEMENT,
+        };
+        let sql = statement_limit(self.server.flavour, limit);
+        self.execute(&sql).map(drop)
+    }
+
+    /// Whether the user has the privilege PROCESS. What it shows is asked for, since roles may grant it as well.
+    pub(super) fn may_see_processes(&mut self) -> Result<bool, StoreError> {
+        match self.connection.query_drop("SELECT 1 FROM information_schema.INNODB_TRX LIMIT 0") {
+            Ok(()) => Ok(true),
+            Err(error) if error::code(&error) == Some(error::NO_PRIVILEGE) => Ok(false),
+            Err(error) => Err(self.error(&error)),
+        }
+    }
+
+    /// What the operator says of the replicas.
+    pub(super) fn replicas(&self) -> &Replicas {
+        &self.address.replicas
+    }
+}
+
+/// For what statements are limited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum StatementLimit {
+    /// Parts of a batch.
+    Batch,
+    /// Counts over a whole table.
+    Counting,
+}
+
+impl std::fmt::Debug for Database {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Database").field("place", &self.place).field("server", &self.server).finish_non_exhaustive()
+    }
+}
+
+fn rows<T: FromRow>(connection: &mut Conn, sql: &str) -> mysql::Result<Vec<T>> {
+    let mut rows = Vec::new();
+    for row in connection.query_iter(sql)? {
+        rows.push(T::from_row_opt(row?).map_err(Error::from)?);
+    }
+    Ok(rows)
+}
+
+fn configure(connection: &mut Conn) -> mysql::Result<ServerFacts> {
+    let facts = server_facts(connection)?;
+    let lock_wait = LOCK_WAIT.as_secs();
+    connection.query_drop("SET NAMES utf8mb4")?;
+    connection.query_drop(format!(
+        "SET SESSION time_zone = '+00:00', sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION', \
+         innodb_lock_wait_timeout = {lock_wait}, lock_wait_timeout = {lock_wait}, wait_timeout = {}, \
+         autocommit = 1, foreign_key_checks = 1, unique_checks = 1",
+        IDLE.as_secs()
+    ))?;
+    connection.query_drop(statement_limit(facts.flavour, LONGEST_STATEMENT))?;
+    if facts.flavour == Flavour::MariaDb {
+        // Beyond this many values MariaDB turns `IN` into a join, and reads the whole table for it.
+        connection.query_drop("SET SESSION in_predicate_conversion_threshold = 0")?;
+    }
+    // A log of statements cannot repeat what READ COMMITTED does, and the server refuses the two together.
+    let isolation = match facts.log_bin && facts.binlog_format.eq_ignore_ascii_case("STATEMENT") {
+        true => "REPEATABLE READ",
+        false => "READ COMMITTED",
+    };
+    connection.query_drop(format!("SET SESSION TRANSACTION ISOLATION LEVEL {isolation}"))?;
+    Ok(facts)
+}
+
+fn server_facts(connection: &mut Conn) -> mysql::Result<ServerFacts> {
+    let first = connection.query_first::<(String, bool, String, bool), _>(
+        "SELECT VERSION(), @@GLOBAL.log_bin, @@GLOBAL.binlog_format, @@GLOBAL.read_only",
+    )?;
+    let (version, log_bin, binlog_format, read_only) = first.unwrap_or_default();
+    // Galera's variables are not known to a server without it.
+    let galera = connection
+        .query_first::<(String, String), _>("SHOW GLOBAL VARIABLES LIKE 'wsrep_on'")?
+        .is_some_and(|(_, value)| value.eq_ignore_ascii_case("ON"));
+    let flavour = if version.contains("MariaDB") { Flavour::MariaDb } else { Flavour::MySql };
+    let mut numbers = version.split(['.', '-']).map(|number| number.parse().unwrap_or(0));
+    let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+    Ok(ServerFacts { flavour, version, log_bin, binlog_format, read_only, galera })
+}
+
+fn statement_limit(flavour: Flavour, limit: Duration) -> String {
+    match flavour {
+        Flavour::MariaDb => format!("SET SESSION max_statement_time = {}", limit.as_secs()),
+        // Of MySQL's statements only a SELECT can be limited.
+        Flavour::MySql => format!("SET SESSION max_execution_time = {}", limit.as_millis()),
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

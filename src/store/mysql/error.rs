@@ -1,0 +1,151 @@
+//! Errors of the client and the server by what the caller does next. The server's own text is dropped, for it may
+//! quote a record; of its number the meaning is told.
+
+use mysql::Error;
+
+use crate::store::StoreError;
+
+/// Lock wait timeout: only the statement was undone.
+const LOCK_WAIT_TIMEOUT: u16 = 1205;
+/// Deadlock: the transaction was undone.
+const DEADLOCK: u16 = 1213;
+
+/// A privilege is missing that concerns the whole server.
+pub(super) const NO_PRIVILEGE: u16 = 1227;
+/// A privilege on a table is missing; on one of its columns.
+pub(super) const NO_TABLE_PRIVILEGE: [u16; 2] = [1142, 1143];
+
+/// Numbers after which there is no connection any more.
+const LOST: [u16; 9] = [1053, 1077, 1079, 1080, 1152, 1158, 1159, 1160, 1927];
+
+/// Numbers after which the same work may succeed later: locks, an administrator's KILL QUERY, the limit on a
+/// statement's time (MySQL, MariaDB).
+const BUSY: [u16; 6] = [LOCK_WAIT_TIMEOUT, DEADLOCK, 1317, 3024, 1969, 4025];
+
+/// Numbers with their meaning; an operator meets these.
+const MEANINGS: [(u16, &str); 29] = [
+    (1040, "too many connections"),
+    (1044, "the user may not use this database"),
+    (1045, "the login was refused"),
+    (1698, "the login was refused: the server expects another user of the system"),
+    (1048, "a column may not be NULL"),
+    (1049, "there is no such database"),
+    (1054, "there is no such column"),
+    (1062, "values would collide in a unique index"),
+    (1129, "the server has blocked this host"),
+    (1130, "the server does not accept this host"),
+    (1142, "the user has not the privilege on the table"),
+    (1143, "the user has not the privilege on a column"),
+    (1146, "there is no such table"),
+    (1153, "the statement is larger than max_allowed_packet"),
+    (1206, "the server has no room for so many locks"),
+    (1227, "the user has not the privilege"),
+    (1264, "the value is out of the column's range"),
+    (1265, "the value does not fit the column"),
+    (1290, "the server is read-only"),
+    (1292, "a value does not fit its type"),
+    (1317, "the statement was interrupted by an administrator"),
+    (1366, "the value does not fit the column"),
+    (1406, "the value is too long for the column"),
+    (1451, "rows of another table refer to these"),
+    (1644, "a trigger refused"),
+    (1665, "binlog_format STATEMENT does not allow this"),
+    (1792, "the transaction is read-only"),
+    (1836, "the server is read-only"),
+    (3819, "a CHECK constraint refused"),
+];
+
+/// What kind of failure it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Failure {
+    /// Trying later may succeed.
+    Busy,
+    /// There is no connection any more.
+    Lost,
+    /// Anything else.
+    Failed,
+}
+
+impl Failure {
+    /// The kind of `error`.
+    pub(super) fn of(error: &Error) -> Failure {
+        match error {
+            Error::MySqlError(error) if BUSY.contains(&error.code) => Failure::Busy,
+            Error::MySqlError(error) if LOST.contains(&error.code) => Failure::Lost,
+            Error::IoError(_) | Error::CodecError(_) | Error::TlsError(_) | Error::DriverError(_) => Failure::Lost,
+            _ => Failure::Failed,
+        }
+    }
+
+    /// Whether a COMMIT that ended so is known to have been rolled back.
+    pub(super) fn rolls_back(error: &Error) -> bool {
+        matches!(error, Error::MySqlError(error) if [LOCK_WAIT_TIMEOUT, DEADLOCK].contains(&error.code))
+    }
+}
+
+/// The server's number, where it gave one.
+pub(super) fn code(error: &Error) -> Option<u16> {
+    match error {
+        Error::MySqlError(error) => Some(error.code),
+        _ => None,
+    }
+}
+
+/// What happened, without any record's contents.
+pub(super) fn describe(error: &Error) -> String {
+    match error {
+        Error::MySqlError(error) => {
+            let meaning = MEANINGS.iter().find(|(code, _)| *code == error.code).map(|(_, meaning)| *meaning);
+            let state = &error.state;
+            match meaning {
+                Some(meaning) => format!("{meaning} (error {}, SQLSTATE {state})", error.code),
+                None => format!("error {} of the server, SQLSTATE {state}", error.code),
+            }
+        }
+        // The client's own words about the network and TLS: the server has no part in them.
+        Error::IoError(error) => error.to_string(),
+        Error::TlsError(error) => error.to_string(),
+        Error::DriverError(error) => error.to_string(),
+        Error::CodecError(error) => error.to_string(),
+        Error::UrlError(_) => "the URL cannot be read".to_owned(),
+        Error::FromValueError(_) | Error::FromRowError(_) => "the server answers in an unexpected form".to_owned(),
+    }
+}
+
+/// The error in terms of the contract.
+pub(super) fn store_error(place: &str, waited_ms: u64, error: &Error) -> StoreError {
+    let place = place.to_owned();
+    match Failure::of(error) {
+        Failure::Busy => StoreError::Busy { place, waited_ms },
+        Failure::Lost => StoreError::Lost { place, reason: describe(error) },
+        Failure::Failed => StoreError::Failed { place, reason: describe(error) },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mysql::MySqlError;
+
+    use super::*;
+
+    fn of_server(code: u16) -> Error {
+        Error::MySqlError(MySqlError { code, state: "HY000".to_owned(), message: "canary@shop.example".to_owned() })
+    }
+
+    #[test]
+    fn an_error_says_what_it_means_and_nothing_of_a_record() {
+        for code in 1000..4100 {
+            let told = format!("{0} {0:?}", store_error("shop", 2_000, &of_server(code)));
+            assert!(!told.contains("canary"), "{code}: {told}");
+        }
+        assert!(describe(&of_server(1451)).contains("refer"));
+    }
+
+    #[test]
+    fn locks_are_waited_for_and_lost_connections_are_made_anew() {
+        assert_eq!(Failure::of(&of_server(1205)), Failure::Busy);
+        assert_eq!(Failure::of(&of_server(1213)), Failure::Busy);
+        assert_eq!(Failure::of(&of_server(1927)), Failure::Lost);
+        assert_eq!(Failure::of(&of_server(1062)), Failure::Failed);
+    }
+}

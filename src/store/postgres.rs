@@ -1,0 +1,111 @@
+//! A PostgreSQL database that belongs to an application.
+//!
+//! The predicate of a rule is built once, in `predicate`, and every statement that counts or erases is made from
+//! it. Rows are erased where they lie, in the order of the file (`walk`); their transaction's number goes into the
+//! evidence, and the server itself says later how a batch ended (`in_flight`).
+
+mod civil;
+mod column;
+mod connection;
+mod error;
+mod in_flight;
+mod inspect;
+mod lag;
+mod mask;
+mod partition;
+mod predicate;
+mod privilege;
+mod reach;
+mod scan;
+mod schema;
+mod settle;
+mod survey;
+mod text_time;
+mod time;
+mod values;
+mod walk;
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::{Finding, Physical, Resolution, Selection, Store, StoreError, Survey, Walk};
+use crate::config::site::{After, Server};
+use connection::Session;
+use predicate::Predicate;
+
+/// A PostgreSQL database. Connected to at first use and kept open: make one per run.
+#[derive(Debug)]
+pub struct Postgres {
+    server: Server,
+    after: After,
+    session: Option<Session>,
+    /// Tables that walks changed, quoted.
+    walked: BTreeSet<String>,
+}
+
+impl Postgres {
+    /// The database that `server` names, and what is done `after` a run. Nothing is connected to yet.
+    pub fn new(server: &Server, after: After) -> Postgres {
+        Postgres { server: server.clone(), after, session: None, walked: BTreeSet::new() }
+    }
+
+    fn session(&mut self) -> Result<&mut Session, StoreError> {
+        let session = match self.session.take().filter(|session| !session.is_closed()) {
+            Some(session) => session,
+            None => Session::connect(&self.server)?,
+        };
+        Ok(self.session.insert(session))
+    }
+}
+
+impl Store for Postgres {
+    fn inspect(&mut self, selection: &Selection<'_>) -> Result<Vec<Finding>, StoreError> {
+        let after = self.after;
+        inspect::inspect(self.session()?, selection, after)
+    }
+
+    fn survey(&mut self, selection: &Selection<'_>) -> Result<Survey, StoreError> {
+        let session = self.session()?;
+        let facts = walk::table_facts(session, &selection.rule.target.table)?;
+        let predicate = Predicate::new(session, selection, &facts)?;
+        survey::survey(session, &facts, &predicate)
+    }
+
+    fn walk<'s>(
+        &'s mut self,
+        selection: &'s Selection<'s>,
+        max_lag: Duration,
+    ) -> Result<Box<dyn Walk + 's>, StoreError> {
+        self.session()?;
+        let Postgres { session, walked, .. } = self;
+        let Some(session) = session else {
+            let place = self.server.url.clone();
+            return Err(StoreError::Lost { place, reason: "not connected".to_owned() });
+        };
+        let walk = walk::PostgresWalk::begin(session, selection, max_lag)?;
+        walked.extend(walk.tables());
+        Ok(Box::new(walk))
+    }
+
+    fn reconnect(&mut self) {
+        self.session = None;
+    }
+
+    fn resolve(&mut self, selection: &Selection<'_>, in_flight: &[u8]) -> Result<Resolution, StoreError> {
+        in_flight::resolve(self.session()?, selection, in_flight)
+    }
+
+    fn settle(&mut self) -> Result<Physical, StoreError> {
+        let (after, walked) = (self.after, self.walked.clone());
+        settle::settle(self.session()?, &walked, after)
+    }
+
+    fn clock(&mut self) -> Result<Option<Timestamp>, StoreError> {
+        let session = self.session()?;
+        let row = session.one("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::int8", &[])?;
+        let micros: i64 = session.get(&row, 0)?;
+        Ok(Timestamp::from_microsecond(micros).ok())
+    }
+}

@@ -1,0 +1,271 @@
+//! A session on the server: how it is opened, how it is set up, and what its errors mean for the caller.
+//!
+//! Nothing the server says is passed on as it is: a message may quote a record. What remains is the SQLSTATE, its
+//! meaning, and names of the schema. Statements are sent unnamed, so that a pooler between transactions does no harm.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use postgres::config::{Host, SslMode};
+use postgres::error::SqlState;
+use postgres::types::{ToSql, Type};
+use postgres::{Client, Config, Row};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use super::super::StoreError;
+use super::super::server::{self, ServerError};
+use super::error::{describe, ends_the_connection, is_of_the_value};
+use crate::config::site::Server;
+
+/// The oldest release with ranges over physical positions, and whose makers still mend it.
+const OLDEST_VERSION: i32 = 140_000;
+
+/// How long the server may take to answer a new connection.
+const CONNECT_WAIT: Duration = Duration::from_secs(10);
+
+/// A peer that is silent for so long on TCP is gone.
+const SILENCE: Duration = Duration::from_secs(30);
+
+/// How long a lock of the application is waited for: longer than any transaction of a website should take, short
+/// enough that a run stuck behind one is noticed.
+pub(super) const LOCK_WAIT: Duration = Duration::from_secs(5);
+
+/// Counting may read a whole table, and does not stand in anybody's way; but something must end it.
+const LONGEST_READ: Duration = Duration::from_secs(3_600);
+
+/// One statement of a batch, which holds locks.
+pub(super) const LONGEST_STATEMENT: Duration = Duration::from_secs(30);
+
+/// Between the statements of a batch evidence is written, which takes milliseconds: a process that is stopped for
+/// longer must not keep its locks.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// A parameter with its type.
+pub(super) type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
+
+/// An open connection.
+pub(super) struct Session {
+    client: Client,
+    /// The server, as errors name it.
+    pub(super) place: String,
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Session").field("place", &self.place).finish_non_exhaustive()
+    }
+}
+
+impl Session {
+    /// Opens one and sets it up.
+    pub(super) fn connect(server: &Server) -> Result<Session, StoreError> {
+        let place = server.url.clone();
+        let unavailable = |reason: String| StoreError::Unavailable { place: place.clone(), reason };
+        let config = config(server).map_err(unavailable)?;
+        let client = match config.get_ssl_mode() {
+            SslMode::Disable => config.connect(postgres::NoTls),
+            _ => {
+                let tls = server::tls(server).map_err(|error| unavailable(error.to_string()))?;
+                config.connect(MakeRustlsConnect::new(tls))
+            }
+        };
+        let client = client.map_err(|error| connect_error(&place, &error))?;
+        let mut session = Session { client, place };
+        session.set_up()?;
+        Ok(session)
+    }
+
+    fn set_up(&mut self) -> Result<(), StoreError> {
+        let millis = |duration: Duration| duration.as_millis();
+        self.batch(&format!(
+            "SELECT set_config('search_path', '', false); SET TimeZone = 'UTC'; SET DateStyle = 'ISO, YMD'; \
+             SET IntervalStyle = 'postgres'; SET bytea_output = 'hex'; SET extra_float_digits = 1; \
+             SET standard_conforming_strings = on; SET row_security = off; \
+             SET lock_timeout = {}; SET statement_timeout = {}; SET idle_in_transaction_session_timeout = {}; \
+             SET default_transaction_isolation = 'read committed'; SET default_transaction_read_only = off",
+            millis(LOCK_WAIT),
+            millis(LONGEST_READ),
+            millis(LONGEST_PAUSE),
+        ))?;
+        let row = self.one("SELECT current_setting('server_version_num')::int4, pg_is_in_recovery()", &[])?;
+        let (version, in_recovery): (i32, bool) = (self.get(&row, 0)?, self.get(&row, 1)?);
+        let unusable = |reason: &str| StoreError::Unavailable { place: self.place.clone(), reason: reason.to_owned() };
+        if version < OLDEST_VERSION {
+            return Err(unusable("PostgreSQL 14 or later is needed"));
+        }
+        if in_recovery {
+            return Err(unusable("this server is a replica: name the primary in `url`"));
+        }
+        Ok(())
+    }
+
+    /// Whether the connection is known to be gone.
+    pub(super) fn is_closed(&self) -> bool {
+        self.client.is_closed()
+    }
+
+    /// Statements without parameters and without results.
+    pub(super) fn batch(&mut self, sql: &str) -> Result<(), StoreError> {
+        self.client.batch_execute(sql).map_err(|error| self.error(&error))
+    }
+
+    /// Rows of a query.
+    pub(super) fn query(&mut self, sql: &str, parameters: &[Parameter<'_>]) -> Result<Vec<Row>, StoreError> {
+        self.client.query_typed(sql, parameters).map_err(|error| self.error(&error))
+    }
+
+    /// The one row of a query.
+    pub(super) fn one(&mut self, sql: &str, parameters: &[Parameter<'_>]) -> Result<Row, StoreError> {
+        self.client.query_typed_one(sql, parameters).map_err(|error| self.error(&error))
+    }
+
+    /// How many rows a statement changed.
+    pub(super) fn execute(&mut self, sql: &str, parameters: &[Parameter<'_>]) -> Result<u64, StoreError> {
+        self.client.execute_typed(sql, parameters).map_err(|error| self.error(&error))
+    }
+
+    /// A value in a row.
+    pub(super) fn get<'r, T: postgres::types::FromSql<'r>>(&self, row: &'r Row, index: usize) -> Result<T, StoreError> {
+        row.try_get(index).map_err(|error| self.error(&error))
+    }
+
+    /// A count in a row: the server's are never negative.
+    pub(super) fn count(&self, row: &Row, index: usize) -> Result<u64, StoreError> {
+        self.get::<i64>(row, index).map(i64::unsigned_abs)
+    }
+
+    /// Whether `value` can be read as the type called `type_name`, which is quoted.
+    pub(super) fn can_cast(&mut self, value: &str, type_name: &str) -> Result<bool, StoreError> {
+        let sql = format!("SELECT $1::{type_name} IS NULL");
+        match self.client.query_typed(&sql, &[(&value, Type::TEXT)]) {
+            Ok(_) => Ok(true),
+            Err(error) if error.code().is_some_and(|code| is_of_the_value(code.code())) => Ok(false),
+            Err(error) => Err(self.error(&error)),
+        }
+    }
+
+    /// COMMIT. Whatever ends the connection here leaves its outcome open.
+    pub(super) fn commit(&mut self) -> Result<(), StoreError> {
+        let Err(error) = self.client.batch_execute("COMMIT") else { return Ok(()) };
+        match self.error(&error) {
+            StoreError::Lost { place, reason } => Err(StoreError::CommitUnknown { place, reason }),
+            other => Err(other),
+        }
+    }
+
+    /// Ends a transaction that is not to be. Closing the connection rolls back as well.
+    pub(super) fn roll_back(&mut self) {
+        if !self.is_closed()
+            && let Err(error) = self.client.batch_execute("ROLLBACK")
+        {
+            tracing::warn!(store = %self.place, error = describe(&error), "ROLLBACK failed");
+        }
+    }
+
+    /// An error by what the caller does next.
+    fn error(&self, error: &postgres::Error) -> StoreError {
+        let (place, reason) = (self.place.clone(), describe(error));
+        let Some(code) = error.code() else {
+            // Without a word from the server it is the connection, or what we make of its answer.
+            return match self.is_closed() || error.is_closed() {
+                true => StoreError::Lost { place, reason },
+                false => StoreError::Failed { place, reason },
+            };
+        };
+        match code.code() {
+            "40001" | "40P01" | "55P03" | "57014" => {
+                let waited_ms = u64::try_from(LOCK_WAIT.as_millis()).unwrap_or(u64::MAX);
+                StoreError::Busy { place, waited_ms }
+            }
+            code if ends_the_connection(code) => StoreError::Lost { place, reason },
+            _ => StoreError::Failed { place, reason },
+        }
+    }
+}
+
+fn config(server: &Server) -> Result<Config, String> {
+    let (url, asked) = without_verification_words(&server.url);
+    let mut config: Config = url.parse().map_err(|_| {
+        "the URL cannot be read; of libpq's parameters take host, port, user, dbname, sslmode, connect_timeout \
+         and `ca-file` instead of sslrootcert"
+            .to_owned()
+    })?;
+    let mode = asked.unwrap_or_else(|| ssl_mode(config.get_hosts()));
+    config
+        .application_name("forgetd")
+        .connect_timeout(CONNECT_WAIT)
+        .tcp_user_timeout(SILENCE)
+        .keepalives_idle(SILENCE)
+        .ssl_mode(mode);
+    if let Some(secret) = server::password(server).map_err(|error: ServerError| error.to_string())? {
+        config.password(secret.expose());
+    }
+    Ok(config)
+}
+
+/// libpq has more words for `sslmode` than the client, which always verifies: `disable` is the only one that is not
+/// `require` then. Without a word it is decided by the host.
+fn without_verification_words(url: &str) -> (String, Option<SslMode>) {
+    let Some((base, query)) = url.split_once('?') else { return (url.to_owned(), None) };
+    let is_mode = |pair: &&str| pair.starts_with("sslmode=");
+    let mode = query.split('&').find(is_mode).map(|pair| match pair {
+        "sslmode=disable" => SslMode::Disable,
+        _ => SslMode::Require,
+    });
+    let rest: Vec<&str> = query.split('&').filter(|pair| !is_mode(pair)).collect();
+    (format!("{base}?{}", rest.join("&")), mode)
+}
+
+/// Within the machine nobody listens; beyond it TLS is required.
+fn ssl_mode(hosts: &[Host]) -> SslMode {
+    let is_local = |host: &Host| match host {
+        Host::Unix(_) => true,
+        Host::Tcp(name) => name == "localhost" || name.parse().is_ok_and(|address: IpAddr| address.is_loopback()),
+    };
+    if hosts.iter().all(is_local) { SslMode::Disable } else { SslMode::Require }
+}
+
+/// The server may only be restarting; anything that it says itself needs the operator.
+fn connect_error(place: &str, error: &postgres::Error) -> StoreError {
+    let (place, reason) = (place.to_owned(), describe(error));
+    let hint = match error.code().map(SqlState::code) {
+        Some(code) if ends_the_connection(code) => return StoreError::Lost { place, reason },
+        Some("28P01") => "is the password the right one?",
+        Some("28000") => {
+            "does pg_hba.conf let this user in? over a Unix socket with `peer` the process must run as the user of the \
+             same name, or one mapped to it in pg_ident.conf"
+        }
+        Some("3D000") => "is the database's name the last part of the URL?",
+        Some(_) => "see the server's log",
+        None => return StoreError::Lost { place, reason: format!("{reason}; is the server running?") },
+    };
+    StoreError::Unavailable { place, reason: format!("{reason}; {hint}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn server(url: &str) -> Server {
+        Server { url: url.to_owned(), password: None, ca_file: None }
+    }
+
+    #[test]
+    fn beyond_this_machine_tls_is_required() {
+        let mode = |url: &str| config(&server(url)).unwrap().get_ssl_mode();
+        assert_eq!(mode("postgresql://forgetd@/shop?host=/run/postgresql"), SslMode::Disable);
+        assert_eq!(mode("postgresql://forgetd@127.0.0.1/shop"), SslMode::Disable);
+        assert_eq!(mode("postgresql://forgetd@db.shop.example/shop"), SslMode::Require);
+        assert_eq!(mode("postgresql://forgetd@db.shop.example/shop?sslmode=disable"), SslMode::Disable);
+        for word in ["verify-full", "verify-ca", "require", "prefer"] {
+            assert_eq!(mode(&format!("postgresql://forgetd@127.0.0.1/shop?sslmode={word}")), SslMode::Require);
+        }
+    }
+
+    #[test]
+    fn the_connection_names_its_program() {
+        let config = config(&server("postgresql://forgetd@/shop?host=/run/postgresql&port=5433")).unwrap();
+        assert_eq!(config.get_application_name(), Some("forgetd"));
+        assert_eq!(config.get_ports(), [5433]);
+    }
+}

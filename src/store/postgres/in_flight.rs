@@ -1,0 +1,145 @@
+//! What a batch leaves behind before its COMMIT, and what is made of it when nobody wrote down how it ended.
+//!
+//! The server knows how a transaction ended, by its number. Where it has forgotten (which takes hundreds of millions
+//! of transactions) or knows another history (a restored backup), the records decide: a batch is atomic, so one of
+//! them that is still there and still matches proves that it was rolled back. The moment and the cutoff travel along
+//! and holds are left aside: what matched then must be recognised now, whatever an operator changed in between.
+
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::connection::{LOCK_WAIT, Session};
+use super::predicate::{KEYS, Predicate};
+use super::schema::TableFacts;
+use super::values::Values;
+use crate::store::{Resolution, Selection, StoreError};
+
+/// First byte of the encoding.
+const VERSION: u8 = 1;
+
+/// How many records of a batch are written down: one is enough unless the application erases it itself.
+pub(super) const SAMPLE: usize = 32;
+
+/// How often a COMMIT under way is looked at.
+const GLANCE: Duration = Duration::from_millis(100);
+
+/// A batch as it is written down.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+struct InFlight {
+    transaction: String,
+    now: Timestamp,
+    cutoff: Option<Timestamp>,
+    touched: Touched,
+}
+
+/// What a batch touches.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Touched {
+    /// Keys of some of its records, as text.
+    Records(Vec<String>),
+    /// A whole partition, by its number in the catalog.
+    Partition(u32),
+}
+
+/// Writes down a batch.
+pub(super) fn encode(selection: &Selection<'_>, transaction: &str, touched: &Touched) -> Vec<u8> {
+    let batch = InFlight {
+        transaction: transaction.to_owned(),
+        now: selection.now,
+        cutoff: selection.cutoff,
+        touched: touched.clone(),
+    };
+    let mut bytes = vec![VERSION];
+    // Plain values have no way to fail; an empty record could only not be resolved, and so would stop its rule.
+    bytes.extend(serde_json::to_vec(&batch).unwrap_or_default());
+    bytes
+}
+
+fn decode(bytes: &[u8]) -> Option<InFlight> {
+    serde_json::from_slice(bytes.strip_prefix(&[VERSION])?).ok()
+}
+
+/// Finds out how the batch ended.
+pub(super) fn resolve(
+    session: &mut Session,
+    selection: &Selection<'_>,
+    in_flight: &[u8],
+) -> Result<Resolution, StoreError> {
+    let Some(batch) = decode(in_flight) else {
+        let reason = "the file of the batch in flight cannot be read".to_owned();
+        return Err(StoreError::Failed { place: session.place.clone(), reason });
+    };
+    match status(session, &batch.transaction)?.as_deref() {
+        Some("committed") => Ok(Resolution::Committed),
+        Some("aborted") => Ok(Resolution::RolledBack),
+        _ => by_what_is_there(session, selection, &batch),
+    }
+}
+
+/// How the transaction ended, once it has; `None` where the server does not know.
+fn status(session: &mut Session, transaction: &str) -> Result<Option<String>, StoreError> {
+    let mut values = Values::default();
+    let number = values.add(transaction);
+    // A number that is yet to come, after a restore, would be an error.
+    let sql = format!(
+        "SELECT CASE WHEN {number}::xid8 < pg_snapshot_xmax(pg_current_snapshot()) \
+         THEN pg_xact_status({number}::xid8) END"
+    );
+    let started = Instant::now();
+    loop {
+        let row = session.one(&sql, &values.with(&[]))?;
+        let status: Option<String> = session.get(&row, 0)?;
+        if status.as_deref() != Some("in progress") {
+            return Ok(status);
+        }
+        if started.elapsed() > LOCK_WAIT {
+            let waited_ms = u64::try_from(LOCK_WAIT.as_millis()).unwrap_or(u64::MAX);
+            return Err(StoreError::Busy { place: session.place.clone(), waited_ms });
+        }
+        sleep(GLANCE);
+    }
+}
+
+fn by_what_is_there(
+    session: &mut Session,
+    selection: &Selection<'_>,
+    batch: &InFlight,
+) -> Result<Resolution, StoreError> {
+    let survives = match &batch.touched {
+        Touched::Partition(oid) => {
+            let sql = "SELECT EXISTS (SELECT 1 FROM pg_class WHERE oid = $1)";
+            let row = session.one(sql, &[(oid, postgres::types::Type::OID)])?;
+            session.get(&row, 0)?
+        }
+        Touched::Records(keys) => any_matches(session, selection, batch, keys)?,
+    };
+    Ok(if survives { Resolution::RolledBack } else { Resolution::Committed })
+}
+
+fn any_matches(
+    session: &mut Session,
+    selection: &Selection<'_>,
+    batch: &InFlight,
+    keys: &[String],
+) -> Result<bool, StoreError> {
+    let as_then = Selection { rule: selection.rule, now: batch.now, cutoff: batch.cutoff, holds: Vec::new() };
+    let table = &selection.rule.target.table;
+    let Some(facts) = TableFacts::read(session, table)? else {
+        let reason = format!("there is no table {table}");
+        return Err(StoreError::Failed { place: session.place.clone(), reason });
+    };
+    let predicate = Predicate::new(session, &as_then, &facts)?;
+    let sql = format!(
+        "SELECT EXISTS (SELECT 1 FROM {} AS t WHERE {} = ANY (${}::{}[]) AND {})",
+        facts.quoted,
+        predicate.key,
+        predicate.values.next(),
+        predicate.key_type,
+        predicate.matches()
+    );
+    let row = session.one(&sql, &predicate.values.with(&[(&keys, KEYS)]))?;
+    session.get(&row, 0)
+}

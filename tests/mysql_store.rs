@@ -1,0 +1,368 @@
+//! What is MySQL's and MariaDB's own, on a real server: types, masks, locks, lost connections, partitions, privileges.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on has failed")]
+
+#[path = "mysql_store/inspect.rs"]
+mod inspect;
+#[path = "support/mariadb.rs"]
+mod mariadb;
+#[path = "mysql_store/masks.rs"]
+mod masks;
+#[path = "mysql_store/partitions.rs"]
+mod partitions;
+#[path = "mysql_store/server.rs"]
+mod server;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use forgetd::config::TimeFormat;
+use forgetd::config::site::{Child, RowTime, Scalar, StoreKind, TimeMeaning, Zone};
+use forgetd::plan::{Action, Definition, Target, When};
+use forgetd::store::{self, HeldValue, Resolution, Selection, Store, StoreError};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use mariadb::MariaDbDatabase;
+use mysql::prelude::Queryable;
+use rstest::rstest;
+
+const MAX_LAG: Duration = Duration::from_secs(10);
+
+/// Expired, whatever the zone.
+const OLD: i64 = 1_600_000_000;
+
+fn now() -> Timestamp {
+    "2026-03-01T12:00:00Z".parse().unwrap()
+}
+
+fn cutoff() -> Timestamp {
+    "2025-09-01T00:00:00Z".parse().unwrap()
+}
+
+/// A database with these statements run in it.
+fn database(statements: &[&str]) -> MariaDbDatabase {
+    let database = mariadb::shared().database();
+    run(&database, statements);
+    database
+}
+
+fn run(database: &MariaDbDatabase, statements: &[&str]) {
+    let mut connection = database.connect();
+    statements.iter().for_each(|statement| connection.query_drop(statement).unwrap());
+}
+
+fn count(database: &MariaDbDatabase, table: &str) -> u64 {
+    database.connect().query_first(format!("SELECT COUNT(*) FROM {table}")).unwrap().unwrap()
+}
+
+fn rule(kind: StoreKind, action: Action) -> Definition {
+    Definition {
+        rule: serde_json::from_value("shop.example/chat/visitors".into()).unwrap(),
+        store: kind,
+        target: Target {
+            table: "visitors".to_owned(),
+            key: "id".to_owned(),
+            time: RowTime {
+                column: "seen".to_owned(),
+                format: TimeFormat::UnixSeconds,
+                zone: None,
+                meaning: TimeMeaning::Recorded,
+            },
+            filter: BTreeMap::new(),
+            accepts: BTreeSet::new(),
+        },
+        when: When::Older("6 months".parse().unwrap()),
+        action,
+        zone: Zone { name: "UTC".to_owned(), zone: TimeZone::UTC },
+    }
+}
+
+fn rows() -> Action {
+    Action::EraseRows { children: Vec::new() }
+}
+
+fn selection(rule: &Definition) -> Selection<'_> {
+    Selection { rule, now: now(), cutoff: Some(cutoff()), holds: Vec::new() }
+}
+
+/// Walks to the end; how many records were erased.
+fn erase(store: &mut dyn Store, selection: &Selection<'_>, limit: u32) -> u64 {
+    let mut walk = store.walk(selection, MAX_LAG).unwrap();
+    let mut rows = 0;
+    while let Some(batch) = walk.prepare(limit).unwrap() {
+        rows += batch.rows();
+        batch.commit().unwrap();
+    }
+    assert_eq!(walk.remainder().unwrap().left, 0);
+    rows
+}
+
+const VISITORS: &str = "CREATE TABLE visitors (id BIGINT PRIMARY KEY, seen BIGINT, ip VARCHAR(200), KEY (seen))";
+
+#[test]
+fn names_may_hold_any_character() {
+    let database = database(&[
+        "CREATE TABLE `we``ird \"t' -- é` (`i d` INT PRIMARY KEY, `last'seen` BIGINT, `sélect` VARCHAR(9))",
+        "INSERT INTO `we``ird \"t' -- é` VALUES (1, 1600000000, 'a'), (2, 1771000000, 'b')",
+    ]);
+    let mut rule = rule(database.kind("root"), Action::EraseColumn { column: "sélect".to_owned(), stand_in: None });
+    rule.target.table = "we`ird \"t' -- é".to_owned();
+    rule.target.key = "i d".to_owned();
+    rule.target.time.column = "last'seen".to_owned();
+    let mut store = store::open(&rule.store);
+    assert_eq!(inspect::refusals(store.as_mut(), &rule), Vec::<String>::new());
+    assert_eq!(erase(store.as_mut(), &selection(&rule), 9), 1);
+}
+
+#[rstest]
+#[case::close_together("BIGINT UNSIGNED", "seq")]
+#[case::far_apart("BIGINT UNSIGNED", "seq * 1000003")]
+#[case::beyond_signed_numbers("BIGINT UNSIGNED", "18446744073709551615 - seq * 97")]
+#[case::negative("BIGINT", "-seq * 50")]
+#[case::text("VARCHAR(40)", "MD5(seq)")]
+#[case::bytes("BINARY(16)", "UNHEX(MD5(seq))")]
+#[case::uuid("UUID", "CONCAT('12345678-1234-4123-8123-', LPAD(seq, 12, '0'))")]
+fn keys_of_every_type_are_walked_whatever_the_gaps(#[case] declared: &str, #[case] key: &str) {
+    let database = database(&[
+        &format!("CREATE TABLE visitors (id {declared} PRIMARY KEY, seen BIGINT, KEY (seen))"),
+        &format!("INSERT INTO visitors SELECT {key}, IF(seq % 3 = 0, 1771000000, 1600000000) FROM seq_1_to_9000"),
+    ]);
+    let rule = rule(database.kind("root"), rows());
+    let mut store = store::open(&rule.store);
+    let selection = selection(&rule);
+    assert_eq!(store.survey(&selection).unwrap().matches, 6_000);
+    assert_eq!(erase(store.as_mut(), &selection, 2_500), 6_000);
+    assert_eq!(count(&database, "visitors"), 3_000);
+}
+
+#[test]
+fn more_keys_than_fit_in_memory_at_once_are_read_in_pieces() {
+    let database = database(&[
+        "CREATE TABLE visitors (id VARCHAR(40) PRIMARY KEY, seen BIGINT, KEY (seen))",
+        "INSERT INTO visitors SELECT MD5(seq), IF(seq % 5 = 0, 1771000000, 1600000000) FROM seq_1_to_55000",
+    ]);
+    let rule = rule(database.kind("root"), rows());
+    assert_eq!(erase(store::open(&rule.store).as_mut(), &selection(&rule), 100_000), 44_000);
+    assert_eq!(count(&database, "visitors"), 11_000);
+}
+
+#[test]
+fn children_that_hold_the_key_as_text_go_as_well_and_others_stay() {
+    let database = database(&[
+        VISITORS,
+        "CREATE TABLE meta (id INT AUTO_INCREMENT PRIMARY KEY, visitor VARCHAR(20), KEY (visitor))",
+        "INSERT INTO visitors VALUES (1, 1600000000, NULL), (2, 1771000000, NULL)",
+        "INSERT INTO meta (visitor) VALUES ('1'), ('1'), ('1abc'), ('01'), ('2')",
+    ]);
+    let child = Child { table: "meta".to_owned(), column: "visitor".to_owned() };
+    let rule = rule(database.kind("root"), Action::EraseRows { children: vec![child] });
+    let selection = selection(&rule);
+    let mut store = store::open(&rule.store);
+    let mut walk = store.walk(&selection, MAX_LAG).unwrap();
+    let batch = walk.prepare(9).unwrap().unwrap();
+    assert_eq!((batch.rows(), batch.children()), (1, 2));
+    batch.commit().unwrap();
+    assert_eq!(count(&database, "meta"), 3);
+}
+
+#[test]
+fn rows_that_arrive_inside_the_range_of_a_batch_are_not_taken_for_it() {
+    let database = database(&[VISITORS, "INSERT INTO visitors VALUES (1, 1600000000, ''), (3, 1600000000, '')"]);
+    let rule = rule(database.kind("root"), rows());
+    let selection = selection(&rule);
+    let mut store = store::open(&rule.store);
+    let mut walk = store.walk(&selection, MAX_LAG).unwrap();
+    drop(walk.prepare(2).unwrap());
+    run(&database, &["INSERT INTO visitors VALUES (2, 1600000000, '')"]);
+    let batch = walk.prepare(2).unwrap().unwrap();
+    assert_eq!(batch.rows(), 2);
+    batch.commit().unwrap();
+    drop(walk);
+    let left: Vec<i64> = database.connect().query("SELECT id FROM visitors").unwrap();
+    assert_eq!(left, [2]);
+}
+
+#[test]
+fn a_row_that_the_application_has_locked_makes_the_batch_wait_and_then_give_up() {
+    let database = database(&[VISITORS, "INSERT INTO visitors VALUES (1, 1600000000, ''), (2, 1600000000, '')"]);
+    let rule = rule(database.kind("root"), rows());
+    let selection = selection(&rule);
+    let mut store = store::open(&rule.store);
+    let mut walk = store.walk(&selection, MAX_LAG).unwrap();
+    let mut application = database.connect();
+    application.query_drop("BEGIN").unwrap();
+    application.query_drop("SELECT * FROM visitors WHERE id = 2 FOR UPDATE").unwrap();
+    assert!(matches!(walk.prepare(9).err(), Some(StoreError::Busy { .. })));
+    // What the batch had locked is free again.
+    application.query_drop("UPDATE visitors SET ip = 'x' WHERE id = 1").unwrap();
+    application.query_drop("COMMIT").unwrap();
+    assert_eq!(walk.prepare(9).unwrap().unwrap().rows(), 2);
+}
+
+#[test]
+fn one_purger_at_a_time_works_on_a_table() {
+    let database = database(&[VISITORS, "INSERT INTO visitors VALUES (1, 1600000000, '')"]);
+    let rule = rule(database.kind("root"), rows());
+    let selection = selection(&rule);
+    let (mut one, mut other) = (store::open(&rule.store), store::open(&rule.store));
+    let mut first = one.walk(&selection, MAX_LAG).unwrap();
+    drop(first.prepare(9).unwrap());
+    let mut second = other.walk(&selection, MAX_LAG).unwrap();
+    assert!(matches!(second.prepare(9).err(), Some(StoreError::Busy { .. })));
+    drop(first);
+    assert_eq!(second.prepare(9).unwrap().unwrap().rows(), 1);
+}
+
+#[test]
+fn erasing_a_column_does_not_make_the_visitor_seen_again() {
+    let database = database(&[
+        "CREATE TABLE visitors (id INT PRIMARY KEY, seen TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP \
+         ON UPDATE CURRENT_TIMESTAMP, changed DATETIME DEFAULT CURRENT_TIMESTAMP ON UPDATE CURRENT_TIMESTAMP, \
+         ip VARCHAR(40), KEY (seen))",
+        "INSERT INTO visitors VALUES (1, '2024-01-01 10:00:00', '2024-01-02 10:00:00', '192.0.2.77')",
+    ]);
+    let mask = forgetd::config::site::Mask { v4: 24, v6: 48, unparsed: forgetd::config::site::Unparsed::Erase };
+    let column = || "ip".to_owned();
+    for action in [
+        Action::TruncateColumn { column: column(), mask, stand_in: None },
+        Action::EraseColumn { column: column(), stand_in: None },
+    ] {
+        let mut rule = rule(database.kind("root"), action);
+        rule.target.time.format = TimeFormat::Datetime;
+        assert_eq!(erase(store::open(&rule.store).as_mut(), &selection(&rule), 9), 1);
+    }
+    let left: Vec<(String, String)> = database.connect().query("SELECT seen, changed FROM visitors").unwrap();
+    assert_eq!(left, [("2024-01-01 10:00:00".to_owned(), "2024-01-02 10:00:00".to_owned())]);
+}
+
+#[rstest]
+#[case::number("INT", "7", "7")]
+#[case::number_written_with_zeros("INT", "7", "007")]
+#[case::fraction("DECIMAL(10,2)", "7", "7")]
+#[case::approximate_number("DOUBLE", "7", "7")]
+#[case::number_for_text("VARCHAR(20)", "'7'", "7")]
+#[case::text_in_other_letters("VARCHAR(20)", "'Anna'", "anna")]
+#[case::bytes("VARBINARY(20)", "'7'", "7")]
+#[case::padded_bytes("BINARY(20)", "'7'", "7")]
+#[case::uuid_as_bytes("BINARY(16)", "x'000102030405060708090a0b0c0d0e0f'", "00010203-0405-0607-0809-0a0b0c0d0e0f")]
+#[case::uuid("UUID", "'00010203-0405-0607-0809-0a0b0c0d0e0f'", "00010203-0405-0607-0809-0a0b0c0d0e0f")]
+#[case::enumeration("ENUM('x', 'y')", "'x'", "x")]
+#[case::bit("BIT(4)", "7", "7")]
+#[case::date("DATE", "'2020-01-01'", "2020-01-01")]
+fn a_hold_holds_whatever_the_type_of_the_column(#[case] declared: &str, #[case] stored: &str, #[case] held: &str) {
+    let database = database(&[
+        &format!("CREATE TABLE visitors (id INT PRIMARY KEY, seen BIGINT, customer {declared})"),
+        &format!("INSERT INTO visitors VALUES (1, {OLD}, {stored}), (2, {OLD}, NULL)"),
+    ]);
+    let rule = rule(database.kind("root"), rows());
+    let mut selection = selection(&rule);
+    selection.holds.push(HeldValue { column: "customer".to_owned(), value: held.to_owned() });
+    let mut store = store::open(&rule.store);
+    let survey = store.survey(&selection).unwrap();
+    assert_eq!((survey.matches, survey.on_hold), (1, 1));
+    assert_eq!(erase(store.as_mut(), &selection, 9), 1);
+    assert_eq!(database.connect().query::<i64, _>("SELECT id FROM visitors").unwrap(), [1]);
+}
+
+#[rstest]
+#[case::number("INT", "3", Scalar::Integer(3), 1)]
+#[case::other_number("INT", "4", Scalar::Integer(3), 0)]
+#[case::boolean("TINYINT(1)", "1", Scalar::Boolean(true), 1)]
+#[case::bit("BIT(1)", "1", Scalar::Boolean(true), 1)]
+#[case::number_for_text("VARCHAR(9)", "'3'", Scalar::Integer(3), 0)]
+#[case::text_for_number("INT", "3", Scalar::Text("3".to_owned()), 0)]
+#[case::text("VARCHAR(9)", "'x'", Scalar::Text("x".to_owned()), 1)]
+#[case::text_in_other_letters("VARCHAR(9)", "'X'", Scalar::Text("x".to_owned()), 0)]
+#[case::text_with_a_space("VARCHAR(9)", "'x '", Scalar::Text("x".to_owned()), 0)]
+#[case::quotes("VARCHAR(9)", "'a\\'b\\\\'", Scalar::Text("a'b\\".to_owned()), 1)]
+fn a_filter_lets_through_what_is_equal_in_type_and_value(
+    #[case] declared: &str,
+    #[case] stored: &str,
+    #[case] filter: Scalar,
+    #[case] expected: u64,
+) {
+    let database = database(&[
+        &format!("CREATE TABLE visitors (id INT PRIMARY KEY, seen BIGINT, site {declared})"),
+        &format!("INSERT INTO visitors VALUES (1, {OLD}, {stored})"),
+    ]);
+    let mut rule = rule(database.kind("root"), rows());
+    rule.target.filter.insert("site".to_owned(), filter);
+    let survey = store::open(&rule.store).survey(&selection(&rule)).unwrap();
+    assert_eq!((survey.matches, survey.total), (expected, expected));
+}
+
+#[test]
+fn an_error_of_the_server_does_not_quote_a_record() {
+    let database = database(&[
+        VISITORS,
+        "CREATE TRIGGER t BEFORE DELETE ON visitors FOR EACH ROW SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'canary'",
+        "INSERT INTO visitors VALUES (1, 1600000000, 'canary')",
+    ]);
+    let rule = rule(database.kind("root"), rows());
+    let mut store = store::open(&rule.store);
+    let selection = selection(&rule);
+    let failed = store.walk(&selection, MAX_LAG).unwrap().prepare(1).err().unwrap();
+    assert!(matches!(failed, StoreError::Failed { .. }));
+    assert!(!format!("{failed} {failed:?}").contains("canary"));
+    assert_eq!(count(&database, "visitors"), 1);
+}
+
+#[test]
+fn a_commit_whose_connection_is_killed_is_resolved_to_what_happened() {
+    let database =
+        database(&[VISITORS, "INSERT INTO visitors SELECT seq, 1600000000, '192.0.2.77' FROM seq_1_to_3000"]);
+    let rule = rule(database.kind("root"), rows());
+    let selection = selection(&rule);
+    let mut administrator = mariadb::shared().administrator();
+    let (mut expected, mut unknown) = (3_000, 0);
+    for attempt in 0..60 {
+        let mut store = store::open(&rule.store);
+        let mut walk = store.walk(&selection, MAX_LAG).unwrap();
+        let batch = walk.prepare(20).unwrap().unwrap();
+        let (rows, in_flight) = (batch.rows(), batch.in_flight().to_vec());
+        let sql = format!("SELECT ID FROM information_schema.PROCESSLIST WHERE DB = '{}'", database.name);
+        let sessions: Vec<u64> = administrator.query(sql).unwrap();
+        let committed = std::thread::scope(|scope| {
+            scope.spawn(|| {
+                std::thread::sleep(Duration::from_micros(attempt * 10));
+                // Those of earlier attempts may have ended since.
+                sessions.iter().for_each(|id| drop(administrator.query_drop(format!("KILL CONNECTION {id}"))));
+            });
+            if attempt < 5 {
+                std::thread::sleep(Duration::from_millis(100));
+            }
+            batch.commit()
+        });
+        drop(walk);
+        let is_gone = match committed {
+            Ok(()) => true,
+            Err(StoreError::CommitUnknown { .. }) => {
+                unknown += 1;
+                store::open(&rule.store).resolve(&selection, &in_flight).unwrap() == Resolution::Committed
+            }
+            Err(other) => panic!("{other}"),
+        };
+        expected -= if is_gone { rows } else { 0 };
+        assert_eq!(count(&database, "visitors"), expected);
+    }
+    assert!(unknown >= 5, "{unknown}");
+}
+
+#[test]
+fn a_lost_connection_is_told_and_the_store_goes_on_with_another() {
+    let database = database(&[VISITORS, "INSERT INTO visitors SELECT seq, 1600000000, '' FROM seq_1_to_100"]);
+    let rule = rule(database.kind("root"), rows());
+    let selection = selection(&rule);
+    let mut store = store::open(&rule.store);
+    let mut walk = store.walk(&selection, MAX_LAG).unwrap();
+    walk.prepare(10).unwrap().unwrap().commit().unwrap();
+    let mut administrator = mariadb::shared().administrator();
+    let sql = format!("SELECT ID FROM information_schema.PROCESSLIST WHERE DB = '{}'", database.name);
+    for id in administrator.query::<u64, _>(sql).unwrap() {
+        administrator.query_drop(format!("KILL CONNECTION {id}")).unwrap();
+    }
+    assert!(matches!(walk.prepare(10).err(), Some(StoreError::Lost { .. })));
+    drop(walk);
+    store.reconnect();
+    assert_eq!(erase(store.as_mut(), &selection, 50), 90);
+}

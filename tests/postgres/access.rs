@@ -1,0 +1,102 @@
+//! Who is let in: peers, passwords, certificates.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+
+use forgetd::config::site::{After, Password, Server, StoreKind};
+use forgetd::store::{self, StoreError};
+use jiff::{SignedDuration, Timestamp};
+
+use super::postgres_server::{PASSWORD, server};
+use super::server_of;
+
+fn secret_file(content: &str, mode: u32) -> (tempfile::TempDir, PathBuf) {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("shop-db");
+    std::fs::write(&path, content).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+    (directory, path)
+}
+
+fn try_clock(server: Server) -> Result<Option<Timestamp>, StoreError> {
+    store::open(&StoreKind::Postgres { server, after: After::Nothing }).clock()
+}
+
+/// The user `secret` of the server, who is one for all databases.
+fn create_secret_user() {
+    let sql = format!(
+        "SELECT pg_advisory_lock(1); DO $$ BEGIN CREATE ROLE secret LOGIN PASSWORD '{PASSWORD}'; \
+         EXCEPTION WHEN duplicate_object THEN NULL; END $$"
+    );
+    server().client("postgres").batch_execute(&sql).unwrap();
+}
+
+#[test]
+fn a_process_is_known_by_its_user_over_the_socket() {
+    let mut client = server().client("postgres");
+    client.batch_execute("CREATE ROLE peered LOGIN").unwrap();
+    let clock = try_clock(server_of(server().url("peered", "postgres"))).unwrap().unwrap();
+    let host: Timestamp = std::time::SystemTime::try_into(now_of_host()).unwrap();
+    assert!(clock.duration_since(host).abs() < SignedDuration::from_secs(60));
+}
+
+#[expect(clippy::disallowed_methods, reason = "the server's clock is compared with the host's")]
+fn now_of_host() -> std::time::SystemTime {
+    std::time::SystemTime::now()
+}
+
+#[test]
+fn a_password_is_taken_from_its_file_and_a_wrong_one_is_told_without_it() {
+    create_secret_user();
+    let url = server().url("secret", "postgres");
+    let with = |content: &str| {
+        let (_directory, path) = secret_file(content, 0o600);
+        try_clock(Server { password: Some(Password::File(path)), ..server_of(url.clone()) })
+    };
+    assert!(with(&format!("{PASSWORD}\n")).is_ok());
+    let refused = with("battery staple").unwrap_err();
+    assert!(matches!(refused, StoreError::Unavailable { .. }), "{refused:?}");
+    assert!(!format!("{refused} {refused:?}").contains("battery"));
+}
+
+#[test]
+fn a_password_that_others_may_read_is_not_used() {
+    create_secret_user();
+    let (_directory, path) = secret_file(PASSWORD, 0o644);
+    let server = Server { password: Some(Password::File(path)), ..server_of(server().url("secret", "postgres")) };
+    let refused = try_clock(server).unwrap_err().to_string();
+    assert!(refused.contains("chmod 600"), "{refused}");
+}
+
+#[test]
+fn a_credential_that_the_service_was_not_given_is_named() {
+    let password = Some(Password::Credential("shop-db".to_owned()));
+    let refused = try_clock(Server { password, ..server_of(server().url("secret", "postgres")) }).unwrap_err();
+    assert!(refused.to_string().contains("LoadCredential=shop-db"), "{refused}");
+}
+
+#[test]
+fn tls_is_verified_by_the_given_authority_and_by_nobody_else() {
+    create_secret_user();
+    let (_directory, password) = secret_file(PASSWORD, 0o600);
+    let to = |host: &str, ca_file: Option<PathBuf>| {
+        let url = format!("postgresql://secret@{host}:{}/postgres?sslmode=verify-full", server().port);
+        try_clock(Server { url, password: Some(Password::File(password.clone())), ca_file })
+    };
+    assert!(to("127.0.0.1", Some(server().ca_file())).is_ok());
+    // Not signed by the system's authorities; and the certificate is for another name.
+    assert!(to("127.0.0.1", None).is_err());
+    assert!(to("localhost", Some(server().ca_file())).is_err());
+}
+
+#[test]
+fn a_server_that_is_not_there_is_worth_another_attempt() {
+    let nowhere = server_of("postgresql://forgetd@/shop?host=/nonexistent".to_owned());
+    assert!(matches!(try_clock(nowhere), Err(StoreError::Lost { .. })));
+}
+
+#[test]
+fn a_database_that_does_not_exist_needs_the_operator() {
+    let refused = try_clock(server_of(server().url("postgres", "nonexistent"))).unwrap_err();
+    assert!(matches!(&refused, StoreError::Unavailable { reason, .. } if reason.contains("3D000")), "{refused:?}");
+}

@@ -1,0 +1,123 @@
+//! A private MariaDB server for the tests of one process, and databases on it.
+//!
+//! It listens on a socket in a directory of its own. A shell stands guard: it waits for the end of a pipe that only
+//! this process holds, and then ends the server and removes its directory, however the process ended.
+
+#![allow(dead_code, reason = "each test file uses its part")]
+
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use forgetd::config::site::{Server, StoreKind};
+use mysql::prelude::Queryable;
+use mysql::{Conn, OptsBuilder};
+
+/// Starting takes a few seconds, more on a busy machine.
+const START: Duration = Duration::from_secs(120);
+
+/// Without durability: nobody pulls the plug on a test.
+const OPTIONS: &str = "--innodb-buffer-pool-size=64M --innodb-flush-log-at-trx-commit=0 --skip-log-bin \
+    --character-set-server=latin1";
+
+const INSTALL_HINT: &str = "apt-get install mariadb-server";
+
+/// A running server.
+pub(crate) struct MariaDb {
+    directory: PathBuf,
+    /// While it is open the server lives.
+    _guard: std::process::Child,
+}
+
+/// The server that all tests of the process share.
+pub(crate) fn shared() -> &'static MariaDb {
+    static SERVER: OnceLock<MariaDb> = OnceLock::new();
+    SERVER.get_or_init(|| MariaDb::start("--skip-networking"))
+}
+
+impl MariaDb {
+    /// Starts a server with further options.
+    pub(crate) fn start(options: &str) -> MariaDb {
+        MariaDb::start_in(tempfile::tempdir().unwrap().keep(), options)
+    }
+
+    /// Starts a server whose files are in `directory`, which it removes at its end.
+    pub(crate) fn start_in(directory: PathBuf, options: &str) -> MariaDb {
+        let installer = Command::new("mariadb-install-db").arg("--help").output();
+        assert!(installer.is_ok(), "mariadb-install-db is missing: {INSTALL_HINT}");
+        // The server refuses to run as root.
+        let as_user = if rustix::process::geteuid().is_root() {
+            assert!(Command::new("chown").args(["-R", "mysql:"]).arg(&directory).status().unwrap().success());
+            "setpriv --reuid mysql --regid mysql --clear-groups"
+        } else {
+            ""
+        };
+        let script = format!(
+            "set -e; exec 2>/dev/null; PATH=$PATH:/usr/sbin; cd {0}; {as_user} mariadb-install-db --no-defaults --datadir={0}/data --skip-test-db \
+             --auth-root-authentication-method=normal >{0}/install.log 2>&1; \
+             {as_user} mariadbd --no-defaults --datadir={0}/data --socket={0}/socket {OPTIONS} {options} >{0}/log 2>&1 & \
+             server=$!; cat >/dev/null; kill -9 $server; wait $server || true; rm -rf {0}",
+            directory.display()
+        );
+        let guard = Command::new("sh").args(["-c", &script]).stdin(Stdio::piped()).spawn().unwrap();
+        let server = MariaDb { directory, _guard: guard };
+        let started = Instant::now();
+        while Conn::new(server.options()).is_err() {
+            assert!(started.elapsed() < START, "no MariaDB server ({INSTALL_HINT}): {}", server.log());
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        server
+    }
+
+    fn log(&self) -> String {
+        ["install.log", "log"]
+            .map(|name| std::fs::read_to_string(self.directory.join(name)).unwrap_or_default())
+            .concat()
+    }
+
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.directory.join("socket")
+    }
+
+    fn options(&self) -> OptsBuilder {
+        OptsBuilder::new().user(Some("root")).socket(Some(self.socket().display().to_string()))
+    }
+
+    /// The administrator's connection.
+    pub(crate) fn administrator(&self) -> Conn {
+        Conn::new(self.options()).unwrap()
+    }
+
+    /// A new, empty database.
+    pub(crate) fn database(&self) -> MariaDbDatabase {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("shop_{}", COUNT.fetch_add(1, Ordering::Relaxed));
+        self.administrator().query_drop(format!("CREATE DATABASE {name}")).unwrap();
+        MariaDbDatabase { name, socket: self.socket() }
+    }
+}
+
+/// A database of one test.
+#[derive(Clone)]
+pub(crate) struct MariaDbDatabase {
+    pub(crate) name: String,
+    socket: PathBuf,
+}
+
+impl MariaDbDatabase {
+    /// A connection of the application.
+    pub(crate) fn connect(&self) -> Conn {
+        let options = OptsBuilder::new().user(Some("root")).socket(Some(self.socket.display().to_string()));
+        let mut connection = Conn::new(options.db_name(Some(&self.name))).unwrap();
+        connection.query_drop("SET time_zone = '+00:00', NAMES utf8mb4").unwrap();
+        connection
+    }
+
+    /// How the store is declared, for a user without a password.
+    pub(crate) fn kind(&self, user: &str) -> StoreKind {
+        let url = format!("mysql://{user}@localhost/{}?socket={}", self.name, self.socket.display());
+        StoreKind::Mysql { server: Server { url, password: None, ca_file: None } }
+    }
+}
