@@ -60,8 +60,9 @@ pub(super) struct ColumnFacts {
     pub(super) kind: ColumnKind,
     /// Characters that fit, where there is a limit.
     pub(super) length: Option<usize>,
-    /// Whether its type has an order, and so an equality.
-    pub(super) comparable: bool,
+    /// The operator by which values of its type are equal, with its schema: types of extensions bring their own.
+    /// `None` where the type has no order, and so no equality that is sure to be one.
+    pub(super) equality: Option<String>,
     /// Whether NULL is refused.
     pub(super) not_null: bool,
     /// Whether its value is computed.
@@ -123,8 +124,12 @@ const COLUMNS: &str = "WITH RECURSIVE base AS ( \
      FROM base AS b JOIN pg_type AS t ON t.oid = b.typ WHERE t.typtype = 'd') \
      SELECT a.attname::text, a.attnum, quote_ident(n.nspname) || '.' || quote_ident(d.typname), \
      format_type(a.atttypid, a.atttypmod), t.typname::text, t.typcategory::text, b.typmod, \
-     t.typcategory IN ('A', 'E', 'R') OR EXISTS (SELECT 1 FROM pg_opclass AS o JOIN pg_am AS m ON m.oid = o.opcmethod \
-     WHERE m.amname = 'btree' AND o.opcdefault AND o.opcintype = t.oid) OR t.typname IN ('varchar', 'cidr'), \
+     CASE WHEN t.typcategory IN ('A', 'E', 'R') OR t.typname IN ('varchar', 'cidr') THEN 'OPERATOR(pg_catalog.=)' \
+     ELSE (SELECT 'OPERATOR(' || quote_ident(s.nspname) || '.' || o.oprname || ')' FROM pg_opclass AS c \
+     JOIN pg_am AS m ON m.oid = c.opcmethod AND m.amname = 'btree' JOIN pg_amop AS e ON e.amopfamily = c.opcfamily \
+     AND e.amopstrategy = 3 AND e.amoplefttype = c.opcintype AND e.amoprighttype = c.opcintype \
+     JOIN pg_operator AS o ON o.oid = e.amopopr JOIN pg_namespace AS s ON s.oid = o.oprnamespace \
+     WHERE c.opcdefault AND c.opcintype = t.oid) END, \
      a.attnotnull, a.attgenerated <> '' \
      FROM base AS b JOIN pg_type AS t ON t.oid = b.typ AND t.typtype <> 'd' \
      JOIN pg_attribute AS a ON a.attrelid = $1 AND a.attnum = b.attnum \
@@ -208,7 +213,7 @@ fn columns(session: &mut Session, table: u32) -> Result<Vec<ColumnFacts>, StoreE
             type_label: session.get(row, 3)?,
             kind: column_kind(&base, &category),
             length: has_length.then(|| usize::try_from(modifier - HEADER).ok()).flatten(),
-            comparable: session.get(row, 7)?,
+            equality: session.get(row, 7)?,
             not_null: session.get(row, 8)?,
             generated: session.get(row, 9)?,
         })

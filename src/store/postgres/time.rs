@@ -26,7 +26,6 @@ const MICROSECOND: SignedDuration = SignedDuration::from_micros(1);
 pub(super) struct TimeSql {
     column: String,
     reading: Reading,
-    meaning: TimeMeaning,
     earliest: Timestamp,
     /// The first instant that is too late to be plausible.
     end: Timestamp,
@@ -100,7 +99,6 @@ impl TimeSql {
         TimeSql {
             column: qualified(&time.column),
             reading: reading(time, column),
-            meaning: time.meaning,
             earliest: EARLIEST_PLAUSIBLE,
             end: whole_microseconds(latest).saturating_add(MICROSECOND).unwrap_or(latest),
         }
@@ -157,24 +155,6 @@ impl TimeSql {
             }
             Reading::Unreadable { .. } => return None,
         })
-    }
-
-    /// Recorded after `now`. An expiry says nothing about that. May be NULL.
-    pub(super) fn later_than(&self, now: Timestamp) -> Option<String> {
-        let column = &self.column;
-        let after = whole_microseconds(now).checked_add(MICROSECOND).ok()?;
-        if self.meaning == TimeMeaning::Expires {
-            return None;
-        }
-        let later = match &self.reading {
-            Reading::Number(format) => format!("{column} > {}", format.to_number_floor(now)?),
-            Reading::Instant => format!("{column} >= {}", literal(after)),
-            Reading::Local(zone) => format!("NOT ({})", Civil::before(after, zone)?.sql(column)),
-            Reading::Day(zone) => format!("{column} >= '{}'::date", first_day(after, zone)?),
-            Reading::Text { instant, .. } => format!("{instant} >= {}", literal(after)),
-            Reading::Unreadable { .. } => return None,
-        };
-        Some(format!("({} AND {later})", self.datable()))
     }
 
     /// SQL that tells of `bound`, an upper bound of the column as the catalog writes it: does everything below it lie

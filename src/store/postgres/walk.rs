@@ -16,7 +16,6 @@
 use std::time::Duration;
 
 use postgres::types::Type;
-use sha2::{Digest, Sha256};
 
 use super::connection::{LONGEST_STATEMENT, Session};
 use super::in_flight::{self, SAMPLE, Touched};
@@ -35,7 +34,7 @@ pub(super) struct PostgresWalk<'s> {
     selection: TableSelection<'s>,
     facts: TableFacts,
     predicate: Predicate,
-    /// Erases what belongs to the rows of a batch in other tables; `{rows}` stands for the query of their keys.
+    /// What belongs to the rows of a batch in other tables.
     children: Vec<ChildSql>,
     leaves: Vec<Leaf>,
     /// The first of them that is not done.
@@ -76,13 +75,6 @@ struct Erased {
     children: u64,
 }
 
-/// The lock two hosts share, whatever the connection: by the table's name, since the lock is per database.
-fn lock_number(table: &str) -> i64 {
-    let digest: [u8; 32] = Sha256::digest(format!("forgetd/{table}")).into();
-    let (first, _) = digest.split_at(8);
-    first.try_into().map_or(0, i64::from_be_bytes)
-}
-
 impl<'s> PostgresWalk<'s> {
     /// Prepares a walk. Nothing is changed.
     pub(super) fn begin(
@@ -97,7 +89,7 @@ impl<'s> PostgresWalk<'s> {
         let children = children(session, &selection)?;
         let arrived = high_water(session, &facts, &predicate)?;
         Ok(PostgresWalk {
-            lock: lock_number(&facts.quoted),
+            lock: in_flight::lock_number(&facts),
             session,
             selection,
             facts,
@@ -211,12 +203,9 @@ impl<'s> PostgresWalk<'s> {
     /// Opens the transaction of a batch and keeps everybody else who erases from the table out of it: its number.
     fn open(&mut self) -> Result<String, StoreError> {
         self.session.batch(&format!("BEGIN; SET LOCAL statement_timeout = {}", LONGEST_STATEMENT.as_millis()))?;
-        let sql = "SELECT pg_try_advisory_xact_lock($1), pg_current_xact_id()::text";
+        let sql = "SELECT pg_advisory_xact_lock($1), pg_current_xact_id()::text";
         let row = self.session.one(sql, &[(&self.lock, Type::INT8)])?;
-        match self.session.get(&row, 0)? {
-            true => self.session.get(&row, 1),
-            false => Err(StoreError::Busy { place: self.session.place.clone(), waited_ms: 0 }),
-        }
+        self.session.get(&row, 1)
     }
 
     /// Erases the records of a part in a transaction that stays open.
@@ -329,9 +318,7 @@ impl Walk for PostgresWalk<'_> {
     }
 
     fn remainder(&mut self) -> Result<Remainder, StoreError> {
-        let arrived: Vec<&str> =
-            self.arrived.as_deref().into_iter().chain(self.predicate.recorded_later.as_deref()).collect();
-        let arrived = if arrived.is_empty() { "false".to_owned() } else { arrived.join(" OR ") };
+        let arrived = self.arrived.as_deref().unwrap_or("false");
         let sql = format!(
             "SELECT count(*), count(*) FILTER (WHERE {arrived}) FROM {} AS t WHERE {}",
             self.facts.quoted,
