@@ -1,12 +1,17 @@
 //! Partitions that go whole, and tables that are too large to be read at once.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
 use forgetd::config::site::{Mask, Scalar, Unparsed};
 use forgetd::plan::{Action, When};
-use forgetd::store::{HeldValue, Remainder, Resolution};
+use forgetd::store::{self, HeldValue, Remainder, Resolution};
+use rstest::rstest;
 
+use super::postgres_server::server;
 use super::{MAX_LAG, Shop, erase, selection};
 
-const PARTITIONS: &str = "CREATE TABLE visitors (id bigint NOT NULL, seen timestamptz NOT NULL, site integer, ip text, PRIMARY KEY (id, seen)) PARTITION BY RANGE (seen);
+pub(super) const PARTITIONS: &str = "CREATE TABLE visitors (id bigint NOT NULL, seen timestamptz NOT NULL, site integer, ip text, PRIMARY KEY (id, seen)) PARTITION BY RANGE (seen);
     CREATE INDEX ON visitors (seen);
     CREATE TABLE v2025_06 PARTITION OF visitors FOR VALUES FROM ('2025-06-01Z') TO ('2025-07-01Z');
     CREATE TABLE v2025_07 PARTITION OF visitors FOR VALUES FROM ('2025-07-01Z') TO ('2025-08-01Z');
@@ -75,6 +80,91 @@ fn a_partition_that_something_depends_on_is_emptied_instead() {
     assert_eq!(erase(&mut *shop.open(), &selection(&rule), 7), (expired, Remainder::default()));
     assert_eq!(shop.count("june"), 0);
     assert!(!has_table(&mut shop, "v2025_07"));
+}
+
+#[rstest]
+#[case::the_table("FOR TABLE visitors")]
+#[case::a_partition("FOR TABLE v2025_06")]
+#[case::its_root("FOR TABLE visitors WITH (publish_via_partition_root)")]
+#[case::its_schema("FOR TABLES IN SCHEMA public")]
+#[case::everything("FOR ALL TABLES")]
+fn a_partition_whose_subscribers_would_not_hear_of_a_drop_is_emptied(#[case] published: &str) {
+    let mut shop = Shop::new(PARTITIONS);
+    shop.client.batch_execute(&format!("CREATE PUBLICATION shop {published}")).unwrap();
+    let rule = shop.erasure();
+    let expired = u64::try_from(shop.count("visitors WHERE seen < '2025-09-01Z'")).unwrap();
+    assert_eq!(erase(&mut *shop.open(), &selection(&rule), 50), (expired, Remainder::default()));
+    assert!(has_table(&mut shop, "v2025_06"));
+}
+
+#[test]
+fn a_reader_who_stays_lets_partitions_be_emptied_and_nobody_waits_long() {
+    let mut shop = Shop::new(PARTITIONS);
+    let rule = shop.erasure();
+    let expired = u64::try_from(shop.count("visitors WHERE seen < '2025-09-01Z'")).unwrap();
+    let mut reader = server().client(&shop.name);
+    reader.batch_execute("BEGIN; SELECT count(*) FROM visitors").unwrap();
+    let started = Instant::now();
+    assert_eq!(erase(&mut *shop.open(), &selection(&rule), 50), (expired, Remainder::default()));
+    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+    reader.batch_execute("COMMIT").unwrap();
+    assert!(has_table(&mut shop, "v2025_06"));
+}
+
+#[test]
+fn drops_end_no_transaction_of_visitors_who_come_back() {
+    let mut shop = Shop::new(PARTITIONS);
+    shop.client
+        .batch_execute(
+            "INSERT INTO visitors SELECT n, '2025-06-15', 0, '192.0.2.1' FROM generate_series(1000, 60000) AS n",
+        )
+        .unwrap();
+    let rule = shop.erasure();
+    let selection = selection(&rule);
+    let expired = u64::try_from(shop.count("visitors WHERE seen < '2025-09-01Z'")).unwrap();
+    let (done, kind) = (AtomicBool::new(false), shop.kind());
+    let (erased, slowest) = std::thread::scope(|scope| {
+        // Without the time in its condition the statement concerns every partition.
+        let visitors: Vec<_> = (0..2)
+            .map(|site| {
+                let mut client = server().client(&shop.name);
+                let done = &done;
+                scope.spawn(move || {
+                    let mut slowest = Duration::ZERO;
+                    while !done.load(Ordering::Relaxed) {
+                        let started = Instant::now();
+                        client.execute("UPDATE visitors SET site = $1 WHERE id = 5", &[&site]).unwrap();
+                        slowest = slowest.max(started.elapsed());
+                    }
+                    slowest
+                })
+            })
+            .collect();
+        let erased = erase(&mut *store::open_database(&kind), &selection, 5_000);
+        done.store(true, Ordering::Relaxed);
+        (erased, visitors.into_iter().map(|visitor| visitor.join().unwrap()).max().unwrap())
+    });
+    assert_eq!(erased, (expired, Remainder::default()));
+    assert!(slowest < Duration::from_secs(3), "{slowest:?}");
+}
+
+#[test]
+fn a_partition_that_is_detached_during_a_walk_is_left_alone() {
+    let mut shop = Shop::new(PARTITIONS);
+    let mut rule = shop.erasure();
+    rule.target.filter.insert("site".to_owned(), Scalar::Integer(1));
+    let selection = selection(&rule);
+    let mut store = shop.open();
+    let mut walk = store.walk(&selection, MAX_LAG).unwrap();
+    walk.prepare(1).unwrap().unwrap().commit().unwrap();
+    let archived = shop.count("v2025_07");
+    shop.client.batch_execute("ALTER TABLE visitors DETACH PARTITION v2025_07").unwrap();
+    while let Some(batch) = walk.prepare(50).unwrap() {
+        batch.commit().unwrap();
+    }
+    assert_eq!(walk.remainder().unwrap(), Remainder::default());
+    assert_eq!(shop.count("v2025_07"), archived);
+    assert_eq!(shop.count("visitors WHERE seen < '2025-09-01Z' AND site = 1"), 0);
 }
 
 #[test]

@@ -28,6 +28,9 @@ use super::values::Position;
 use crate::plan::Action;
 use crate::store::{Prepared, Remainder, StoreError, TableSelection, Walk};
 
+/// Each attempt at a drop that fails made the table's users wait: after so many, somebody is there to stay.
+const DROP_ATTEMPTS: u32 = 3;
+
 /// A walk over one selection.
 pub(super) struct PostgresWalk<'s> {
     session: &'s mut Session,
@@ -39,6 +42,8 @@ pub(super) struct PostgresWalk<'s> {
     leaves: Vec<Leaf>,
     /// The first of them that is not done.
     leaf: usize,
+    /// How often a drop may still run into somebody.
+    drop_attempts: u32,
     progress: Progress,
     positions: Vec<Position>,
     /// How many of `positions` are done.
@@ -97,6 +102,7 @@ impl<'s> PostgresWalk<'s> {
             children,
             leaves,
             leaf: 0,
+            drop_attempts: DROP_ATTEMPTS,
             progress: Progress::NotBegun,
             positions: Vec::new(),
             done: 0,
@@ -211,7 +217,7 @@ impl<'s> PostgresWalk<'s> {
     /// Erases the records of a part in a transaction that stays open.
     fn erase(&mut self, part: Part) -> Result<Erased, StoreError> {
         let transaction = self.open()?;
-        let Some(Leaf { quoted: leaf, .. }) = self.leaves.get(self.leaf) else {
+        let Some(Leaf { quoted: leaf, attached, .. }) = self.leaves.get(self.leaf) else {
             return Ok(Erased { transaction, touched: Touched::Records(Vec::new()), rows: 0, children: 0 });
         };
         let positions = match part {
@@ -229,7 +235,7 @@ impl<'s> PostgresWalk<'s> {
         let list = if range.is_some() { &[][..] } else { positions };
         let parameters = predicate.values.with(&[(&list, Type::TID_ARRAY)]);
         let within = range.unwrap_or_else(|| format!("t.ctid = ANY (${})", predicate.values.next()));
-        let rows = format!("{within} AND {}", predicate.matches());
+        let rows = format!("{within} AND {attached} AND {}", predicate.matches());
         let keys = format!("SELECT {} FROM {leaf} AS t WHERE {rows}", predicate.key);
         // Where children go first, their parents must not change in between, nor be given further ones.
         let (limit, lock) =
@@ -259,24 +265,35 @@ impl<'s> PostgresWalk<'s> {
     fn drop_leaf(&mut self) -> Result<Option<Erased>, StoreError> {
         let transaction = self.open()?;
         let Some(leaf) = self.leaves.get(self.leaf) else { return Ok(None) };
-        let rows = partition::drop(self.session, leaf, &self.predicate)?;
+        let rows = partition::drop(self.session, &self.facts, leaf, &self.predicate)?;
         Ok(rows.map(|rows| Erased { transaction, touched: Touched::Partition(leaf.oid), rows, children: 0 }))
     }
 
-    /// `None` where the leaf must be walked row by row after all: not all of it matches, or something depends on it.
+    /// `None` where the leaf must be walked row by row after all: not all of it matches, something depends on it, or
+    /// others are in the way.
     fn try_drop(&mut self) -> Result<Option<Erased>, StoreError> {
-        let dropped = self.drop_leaf();
+        let Some(leaf) = self.leaves.get(self.leaf).filter(|leaf| leaf.droppable && self.drop_attempts > 0) else {
+            return Ok(None);
+        };
+        // Nobody is shut out for what cannot be.
+        let dropped = match partition::all_matching(self.session, leaf, &self.predicate) {
+            Ok(Some(_)) => self.drop_leaf(),
+            Ok(None) => Ok(None),
+            Err(error) => Err(error),
+        };
         if matches!(dropped, Ok(Some(_))) {
             return dropped;
         }
         self.session.roll_back();
+        if let Some(leaf) = self.leaves.get_mut(self.leaf) {
+            leaf.droppable = false;
+        }
         match dropped {
-            Ok(_) | Err(StoreError::Failed { .. }) => {
-                if let Some(leaf) = self.leaves.get_mut(self.leaf) {
-                    leaf.droppable = false;
-                }
+            Err(StoreError::Busy { .. }) => {
+                self.drop_attempts -= 1;
                 Ok(None)
             }
+            Ok(_) | Err(StoreError::Failed { .. }) => Ok(None),
             Err(error) => Err(error),
         }
     }
@@ -291,10 +308,8 @@ impl Walk for PostgresWalk<'_> {
     fn prepare(&mut self, limit: u32) -> Result<Option<Box<dyn Prepared + '_>>, StoreError> {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX).max(1);
         self.lag.check(self.session)?;
-        while let Some(leaf) = self.leaves.get(self.leaf) {
-            if leaf.droppable
-                && let Some(erased) = self.try_drop()?
-            {
+        while self.leaf < self.leaves.len() {
+            if let Some(erased) = self.try_drop()? {
                 return Ok(Some(self.batch(erased, Part::Leaf)));
             }
             let Some(part) = self.next_part(limit)? else {
