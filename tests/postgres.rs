@@ -21,6 +21,8 @@ mod partitions;
 mod postgres_server;
 #[path = "postgres/predicate.rs"]
 mod predicate;
+#[path = "postgres/reach.rs"]
+mod reach;
 
 use std::time::Duration;
 

@@ -3,7 +3,6 @@
 use super::column;
 use super::connection::Session;
 use super::lag;
-use super::partition;
 use super::predicate::fits;
 use super::privilege::{self, Need};
 use super::reach;
@@ -51,14 +50,14 @@ pub(super) fn inspect(
         // What is missing has no further properties.
         return Ok(findings.0);
     }
-    key(session, rule, &facts, &mut findings)?;
+    key(rule, &facts, &mut findings);
     time(&rule.target.time, &facts, &mut findings);
     time_index(rule, &facts, &mut findings);
     compared_values(rule, &facts, &mut findings);
     column::changed_column(session, rule, &facts, &mut findings)?;
     privileges(session, rule, &facts, &children, &mut findings)?;
-    reach::triggers(session, rule, &facts, &children, &mut findings)?;
-    reach::foreign_keys(session, rule, &facts, &children, &mut findings)?;
+    let reached = reach::foreign_keys(session, rule, &facts, &children, &mut findings)?;
+    reach::triggers(session, rule, &reached, &mut findings)?;
     lag::inspect(session, &mut findings)?;
     if after == After::Vacuum && !facts.owned {
         findings.warn(
@@ -127,11 +126,10 @@ fn require_column(facts: &TableFacts, column: &str, findings: &mut Findings) {
 }
 
 /// The key is unique and not null, or a batch could erase a row that it did not mean.
-fn key(session: &mut Session, rule: &TableRule, facts: &TableFacts, findings: &mut Findings) -> Result<(), StoreError> {
+fn key(rule: &TableRule, facts: &TableFacts, findings: &mut Findings) {
     let key = &rule.target.key;
-    let (_, partitioned_by) = partition::partitioned_by(session, facts)?;
     let has_children = matches!(&rule.action, Action::EraseRows { children } if !children.is_empty());
-    match facts.uniqueness(key, &partitioned_by) {
+    match facts.uniqueness(key) {
         Uniqueness::Whole => {}
         Uniqueness::WithinPartition if has_children => findings.refuse(
             format!(
@@ -152,7 +150,6 @@ fn key(session: &mut Session, rule: &TableRule, facts: &TableFacts, findings: &m
             "declare the column NOT NULL, or name another unique column as `key`",
         );
     }
-    Ok(())
 }
 
 /// The column's type holds what the format says, and a zone is given exactly where one is missing.

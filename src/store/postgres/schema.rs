@@ -6,6 +6,7 @@
 use postgres::types::Type;
 
 use super::connection::Session;
+use super::partition::Partitioning;
 use crate::store::StoreError;
 
 /// Schema of a table that is named without one.
@@ -28,6 +29,8 @@ pub(super) struct TableFacts {
     pub(super) owned: bool,
     /// Whether other tables inherit from it, not as partitions.
     pub(super) inherited: bool,
+    /// How it is partitioned, if it is.
+    pub(super) partitioning: Option<Partitioning>,
     /// Columns.
     pub(super) columns: Vec<ColumnFacts>,
     /// Indexes.
@@ -156,6 +159,7 @@ impl TableFacts {
             row_security: session.get(row, 4)?,
             owned: session.get(row, 5)?,
             inherited: session.get(row, 6)?,
+            partitioning: Partitioning::read(session, oid)?,
             columns: columns(session, oid)?,
             indexes: indexes(session, oid)?,
         }))
@@ -166,13 +170,14 @@ impl TableFacts {
         self.columns.iter().find(|column| column.name == name)
     }
 
-    /// How unique `key` is; `partitioned_by` are the columns that the table is partitioned by.
-    pub(super) fn uniqueness(&self, key: &str, partitioned_by: &[i16]) -> Uniqueness {
+    /// How unique `key` is.
+    pub(super) fn uniqueness(&self, key: &str) -> Uniqueness {
         let Some(column) = self.column(key) else { return Uniqueness::None };
         let mut unique = self.indexes.iter().filter(|index| index.unique && !index.partial);
         if unique.clone().any(|index| index.columns == [column.number]) {
             return Uniqueness::Whole;
         }
+        let partitioned_by = self.partitioning.as_ref().map_or(&[][..], |by| &by.all_columns);
         let of_partitions = |index: &IndexFacts| {
             index.columns.contains(&column.number)
                 && index.columns.iter().all(|number| *number == column.number || partitioned_by.contains(number))
