@@ -52,9 +52,14 @@ pub(crate) fn server() -> &'static Server {
 impl Server {
     /// A new, empty database: its name.
     pub(crate) fn create_database(&self) -> String {
+        self.create_database_with("")
+    }
+
+    /// The same with further words of CREATE DATABASE.
+    pub(crate) fn create_database_with(&self, words: &str) -> String {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let name = format!("shop{}", NUMBER.fetch_add(1, Ordering::Relaxed));
-        self.client("postgres").batch_execute(&format!("CREATE DATABASE {name}")).unwrap();
+        self.client("postgres").batch_execute(&format!("CREATE DATABASE {name} {words}")).unwrap();
         name
     }
 
@@ -75,7 +80,7 @@ impl Server {
 }
 
 /// Where Debian puts the server's programs, which are not in the PATH.
-fn program(name: &str) -> PathBuf {
+pub(crate) fn program(name: &str) -> PathBuf {
     let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let mut found: Vec<PathBuf> =
         versions.map(|version| version.path().join("bin").join(name)).filter(|path| path.exists()).collect();
