@@ -229,25 +229,39 @@ fn where_the_server_has_forgotten_a_transaction_the_records_tell() {
     assert_eq!(shop.count("visitors"), 390);
 }
 
-#[test]
-fn dead_rows_are_told_until_a_vacuum_that_nobody_hinders() {
-    let mut shop = Shop::new(VISITORS);
+fn pending(shop: &Shop, after: After) -> String {
     let rule = shop.erasure();
-    let selection = selection(&rule);
-    let pending = |after| {
-        let mut store = store::open_database(&DatabaseKind::Postgres {
-            server: server_of(server().url("postgres", &shop.name)),
-            after,
-        });
-        let _ = erase(&mut *store, &selection, 50);
-        // Counts reach the statistics a moment after the transaction.
-        sleep(Duration::from_millis(1_500));
-        match store.settle().unwrap() {
-            Physical::Pending(what) => what,
-            Physical::Gone => panic!("the write-ahead log is not gone"),
-        }
-    };
-    assert!(pending(After::Nothing).contains("219 dead rows until VACUUM"), "{}", pending(After::Nothing));
-    assert!(!pending(After::Vacuum).contains("dead rows"));
-    shop.client.execute("SELECT 1", &[]).unwrap();
+    let kind = DatabaseKind::Postgres { server: server_of(shop.url.clone()), after };
+    let mut store = store::open_database(&kind);
+    let _ = erase(&mut *store, &selection(&rule), 50);
+    match store.settle().unwrap() {
+        Physical::Pending(what) => what,
+        Physical::Gone => panic!("the write-ahead log is not gone"),
+    }
+}
+
+#[test]
+fn dead_rows_are_told_at_once_until_a_vacuum_that_nobody_hinders() {
+    let shop = Shop::new(VISITORS);
+    let told = pending(&shop, After::Nothing);
+    assert!(told.contains("219 dead rows until VACUUM"), "{told}");
+    let told = pending(&shop, After::Vacuum);
+    assert!(!told.contains("dead rows"), "{told}");
+}
+
+#[test]
+fn who_keeps_dead_rows_from_vacuum_is_told_as_far_as_it_is_known() {
+    let mut shop = Shop::new(VISITORS);
+    let mut reader = server().client(&shop.name);
+    reader.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM visitors").unwrap();
+    sleep(Duration::from_millis(1_100));
+    let told = pending(&shop, After::Vacuum);
+    assert!(told.contains("219 dead rows until VACUUM (a transaction open for "), "{told}");
+    reader.batch_execute("COMMIT").unwrap();
+    let user = "CREATE ROLE narrow LOGIN; GRANT SELECT, DELETE ON visitors TO narrow;
+        UPDATE visitors SET seen = '2020-01-01'";
+    shop.client.batch_execute(user).unwrap();
+    shop.url = server().url("narrow", &shop.name);
+    let told = pending(&shop, After::Nothing);
+    assert!(told.contains("transactions that this user may not see"), "{told}");
 }

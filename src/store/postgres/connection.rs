@@ -20,6 +20,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use super::super::StoreError;
 use super::super::server::{self, ServerError};
 use super::error::{describe, ends_the_connection, is_of_the_value};
+use super::mask::Charset;
 use crate::config::site::Server;
 
 /// The oldest release with ranges over physical positions, and whose makers still mend it.
@@ -75,6 +76,10 @@ pub(super) struct Session {
     client: Client,
     /// The server, as errors name it.
     pub(super) place: String,
+    /// `server_version_num`.
+    pub(super) version: i32,
+    /// The characters that the database can hold.
+    pub(super) charset: Charset,
 }
 
 impl std::fmt::Debug for Session {
@@ -97,22 +102,24 @@ impl Session {
             }
         };
         let client = client.map_err(|error| connect_error(&place, &error))?;
-        let mut session = Session { client, place };
+        let mut session = Session { client, place, version: 0, charset: Charset::Other };
         session.set_up()?;
         Ok(session)
     }
 
     fn set_up(&mut self) -> Result<(), StoreError> {
         let sql = "SELECT current_setting('search_path') = '' AND current_setting('row_security') = 'off', \
-             current_setting('server_version_num')::int4, pg_is_in_recovery()";
+             current_setting('server_version_num')::int4, pg_is_in_recovery(), \
+             current_setting('server_encoding') = 'UTF8'";
         let row = self.one(sql, &[])?;
-        let (as_asked, version, in_recovery): (bool, i32, bool) =
-            (self.get(&row, 0)?, self.get(&row, 1)?, self.get(&row, 2)?);
+        let (as_asked, in_recovery): (bool, bool) = (self.get(&row, 0)?, self.get(&row, 2)?);
+        self.version = self.get(&row, 1)?;
+        self.charset = if self.get(&row, 3)? { Charset::Unicode } else { Charset::Other };
         let unusable = |reason: &str| StoreError::Unavailable { place: self.place.clone(), reason: reason.to_owned() };
         if !as_asked {
             return Err(unusable(POOLED));
         }
-        if version < OLDEST_VERSION {
+        if self.version < OLDEST_VERSION {
             return Err(unusable("PostgreSQL 14 or later is needed"));
         }
         if in_recovery {

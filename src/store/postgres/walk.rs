@@ -13,6 +13,7 @@
 //! position that was given to another row means nothing by itself. The table's blocks are counted when the walk
 //! begins, so that rows which an UPDATE moves to the end do not make it endless.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use postgres::types::Type;
@@ -20,9 +21,9 @@ use postgres::types::Type;
 use super::connection::{LONGEST_STATEMENT, Session};
 use super::in_flight::{self, SAMPLE, Touched};
 use super::lag::Lag;
-use super::partition::{self, Leaf};
-use super::predicate::Predicate;
-use super::scan::{self, Progress, Stride, WINDOW};
+use super::partition::{self, Leaf, Range};
+use super::predicate::{KEYS, Predicate};
+use super::scan::{self, Progress, WINDOW};
 use super::schema::{TableFacts, quoted};
 use super::values::Position;
 use crate::plan::Action;
@@ -53,6 +54,8 @@ pub(super) struct PostgresWalk<'s> {
     arrived: Option<String>,
     /// The number of the advisory lock that two hosts would share.
     lock: i64,
+    /// Rows that the walk's batches left dead, by table.
+    dead: &'s mut BTreeMap<String, u64>,
 }
 
 /// A child table and its column, quoted.
@@ -86,13 +89,18 @@ impl<'s> PostgresWalk<'s> {
         session: &'s mut Session,
         selection: TableSelection<'s>,
         max_lag: Duration,
+        dead: &'s mut BTreeMap<String, u64>,
     ) -> Result<PostgresWalk<'s>, StoreError> {
         let table = &selection.rule.target.table;
         let facts = table_facts(session, table)?;
         let predicate = Predicate::new(session, &selection, &facts)?;
-        let leaves = partition::leaves(session, &selection, &facts, &predicate)?;
+        let mut leaves = partition::leaves(session, &selection, &facts, &predicate)?;
+        leaves.retain(|leaf| leaf.range != Range::Kept);
         let children = children(session, &selection)?;
         let arrived = high_water(session, &facts, &predicate)?;
+        for table in std::iter::once(&facts.quoted).chain(children.iter().map(|child| &child.table)) {
+            dead.entry(table.clone()).or_default();
+        }
         Ok(PostgresWalk {
             lock: in_flight::lock_number(&facts),
             session,
@@ -108,13 +116,8 @@ impl<'s> PostgresWalk<'s> {
             done: 0,
             lag: Lag::new(max_lag),
             arrived,
+            dead,
         })
-    }
-
-    /// Tables that the walk changes, quoted.
-    pub(super) fn tables(&self) -> Vec<String> {
-        let children = self.children.iter().map(|child| child.table.clone());
-        std::iter::once(self.facts.quoted.clone()).chain(children).collect()
     }
 
     /// Makes sure that there are positions to do; false at the end of the leaf.
@@ -192,10 +195,17 @@ impl<'s> PostgresWalk<'s> {
                 *next = until;
                 *seek = rows == 0;
                 if rows > 0 {
-                    *stride = Stride { blocks: until - from, rows };
+                    stride.learn(until - from, rows);
                 }
             }
             (Part::Blocks(..), _) => {}
+        }
+    }
+
+    /// After a part that was too much, or that others stand in: the next one is smaller.
+    fn shrink(&mut self, part: Part) {
+        if let (Part::Blocks(from, until), Progress::Blocks { stride, .. }) = (part, &mut self.progress) {
+            stride.shrink(until - from);
         }
     }
 
@@ -233,31 +243,12 @@ impl<'s> PostgresWalk<'s> {
         };
         // In a range the list is not asked for, and not sent.
         let list = if range.is_some() { &[][..] } else { positions };
-        let parameters = predicate.values.with(&[(&list, Type::TID_ARRAY)]);
         let within = range.unwrap_or_else(|| format!("t.ctid = ANY (${})", predicate.values.next()));
         let rows = format!("{within} AND {attached} AND {}", predicate.matches());
-        let keys = format!("SELECT {} FROM {leaf} AS t WHERE {rows}", predicate.key);
-        // Where children go first, their parents must not change in between, nor be given further ones.
-        let (limit, lock) =
-            if self.children.is_empty() { (format!("LIMIT {SAMPLE}"), "") } else { (String::new(), "FOR UPDATE") };
-        let sample = session.one(
-            &format!("SELECT (array_agg(key::text))[1:{SAMPLE}] FROM ({} {limit} {lock}) AS s (key)", keys),
-            &parameters,
-        )?;
-        let sample: Option<Vec<String>> = session.get(&sample, 0)?;
-        let Some(sample) = sample else {
-            return Ok(Erased { transaction, touched: Touched::Records(Vec::new()), rows: 0, children: 0 });
+        let (sample, rows, children) = match self.children.as_slice() {
+            [] => erase_alone(session, predicate, leaf, list, &rows)?,
+            children => erase_with(session, predicate, leaf, list, &rows, children)?,
         };
-        let mut children = 0;
-        for ChildSql { table, column } in &self.children {
-            children +=
-                session.execute(&format!("DELETE FROM {table} AS c WHERE c.{column} IN ({keys})"), &parameters)?;
-        }
-        let act = match &predicate.assignment {
-            None => format!("DELETE FROM {leaf} AS t WHERE {rows}"),
-            Some(assignment) => format!("UPDATE {leaf} AS t SET {assignment} WHERE {rows}"),
-        };
-        let rows = session.execute(&act, &parameters)?;
         Ok(Erased { transaction, touched: Touched::Records(sample), rows, children })
     }
 
@@ -325,6 +316,7 @@ impl Walk for PostgresWalk<'_> {
                 }
                 Err(error) => {
                     self.session.roll_back();
+                    self.shrink(part);
                     return Err(error);
                 }
             }
@@ -343,6 +335,62 @@ impl Walk for PostgresWalk<'_> {
         let (all, arrived) = (self.session.count(&row, 0)?, self.session.count(&row, 1)?);
         Ok(Remainder { left: all - arrived, arrived })
     }
+}
+
+/// What the action does to the rows that `rows` tells.
+fn act(predicate: &Predicate, leaf: &str, rows: &str) -> String {
+    match &predicate.assignment {
+        None => format!("DELETE FROM {leaf} AS t WHERE {rows}"),
+        Some(assignment) => format!("UPDATE {leaf} AS t SET {assignment} WHERE {rows}"),
+    }
+}
+
+/// Erases or changes rows that have no children: keys of some, and how many of them and of their children.
+fn erase_alone(
+    session: &mut Session,
+    predicate: &Predicate,
+    leaf: &str,
+    list: &[Position],
+    rows: &str,
+) -> Result<(Vec<String>, u64, u64), StoreError> {
+    let sql = format!(
+        "WITH touched (key) AS ({} RETURNING {}) SELECT count(*), \
+         ARRAY(SELECT key::text FROM touched LIMIT {SAMPLE}) FROM touched",
+        act(predicate, leaf, rows),
+        predicate.key
+    );
+    let row = session.one(&sql, &predicate.values.with(&[(&list, Type::TID_ARRAY)]))?;
+    Ok((session.get(&row, 1)?, session.count(&row, 0)?, 0))
+}
+
+/// Erases rows after their children. They are locked first, and no others are touched afterwards: a row that begins
+/// to match in between would go without its children, and one that ceases to would lose them.
+fn erase_with(
+    session: &mut Session,
+    predicate: &Predicate,
+    leaf: &str,
+    list: &[Position],
+    rows: &str,
+    children: &[ChildSql],
+) -> Result<(Vec<String>, u64, u64), StoreError> {
+    let sql = format!(
+        "SELECT array_agg(ctid), array_agg(key::text) \
+         FROM (SELECT t.ctid, {} FROM {leaf} AS t WHERE {rows} FOR UPDATE) AS s (ctid, key)",
+        predicate.key
+    );
+    let row = session.one(&sql, &predicate.values.with(&[(&list, Type::TID_ARRAY)]))?;
+    let locked: (Option<Vec<Position>>, Option<Vec<String>>) = (session.get(&row, 0)?, session.get(&row, 1)?);
+    let (Some(positions), Some(mut keys)) = locked else { return Ok((Vec::new(), 0, 0)) };
+    let mut gone = 0;
+    for ChildSql { table, column } in children {
+        let sql = format!("DELETE FROM {table} AS c WHERE c.{column} = ANY ($1::{}[])", predicate.key_type);
+        gone += session.execute(&sql, &[(&keys, KEYS)])?;
+    }
+    let exactly = format!("t.ctid = ANY (${}) AND {}", predicate.values.next(), predicate.matches());
+    let parameters = predicate.values.with(&[(&positions, Type::TID_ARRAY)]);
+    let erased = session.execute(&act(predicate, leaf, &exactly), &parameters)?;
+    keys.truncate(SAMPLE);
+    Ok((keys, erased, gone))
 }
 
 struct Batch<'w, 's> {
@@ -375,6 +423,11 @@ impl Prepared for Batch<'_, '_> {
         self.walk.session.commit()?;
         let (part, rows) = (self.part, self.erased.rows);
         self.walk.pass(part, rows);
+        if let (Touched::Records(_), Some(dead)) =
+            (&self.erased.touched, self.walk.dead.get_mut(&self.walk.facts.quoted))
+        {
+            *dead += rows;
+        }
         Ok(())
     }
 }
