@@ -1,10 +1,13 @@
 //! Names, sessions and holds: what a statement must mean whatever surrounds it.
 
-use forgetd::config::site::{Consent, Mask, Scalar, Unparsed};
+use std::time::Duration;
+
+use forgetd::config::site::{Child, Consent, Mask, Scalar, Unparsed};
 use forgetd::plan::{Action, When};
-use forgetd::store::{HeldValue, Remainder};
+use forgetd::store::{self, HeldValue, Remainder};
 use rstest::rstest;
 
+use super::postgres_server::server;
 use super::{EXPIRED, MAX_LAG, Shop, VISITORS, erase, older, selection};
 
 #[test]
@@ -148,4 +151,68 @@ fn an_error_never_shows_a_record() {
     let error = store.walk(&selection, MAX_LAG).unwrap().prepare(10).err().unwrap();
     let shown = format!("{error} {error:?}");
     assert!(shown.contains("P0001") && !shown.contains("192.0.2"), "{shown}");
+}
+
+/// Twenty visitors of three pages each in one block, with free places among them; all but number 5 are expired.
+const FAMILY: &str = "CREATE TABLE visitors (id bigint PRIMARY KEY, seen timestamptz NOT NULL) WITH (fillfactor = 50);
+    CREATE TABLE pages (id bigserial PRIMARY KEY, visitor bigint NOT NULL);
+    INSERT INTO visitors SELECT n, '2020-01-01' FROM generate_series(1, 20) AS n;
+    UPDATE visitors SET seen = '2026-02-01' WHERE id = 5;
+    DELETE FROM visitors WHERE id BETWEEN 8 AND 12;
+    INSERT INTO pages (visitor) SELECT id FROM visitors, generate_series(1, 3);";
+
+#[rstest]
+#[case::begins_to_match("UPDATE visitors SET seen = '2020-01-01' WHERE id = 5")]
+#[case::ceases_to_match("UPDATE visitors SET seen = '2026-02-01' WHERE id = 6")]
+fn a_parent_that_changes_while_children_go_keeps_its_own_or_goes_with_them(#[case] meanwhile: &str) {
+    let mut shop = Shop::new(FAMILY);
+    shop.client.batch_execute("VACUUM visitors").unwrap();
+    let children = vec![Child { table: "pages".to_owned(), column: "visitor".to_owned() }];
+    let rule = shop.rule(older(), Action::EraseRows { children });
+    let selection = selection(&rule);
+    let (kind, name) = (shop.kind(), shop.name.clone());
+    shop.client.batch_execute("BEGIN; SELECT * FROM pages WHERE visitor = 20 FOR UPDATE").unwrap();
+    let erased = std::thread::scope(|scope| {
+        let erasing = scope.spawn(|| erase(&mut *store::open_database(&kind), &selection, 50).0);
+        let mut other = server().client(&name);
+        let waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
+             AND application_name = 'forgetd' AND wait_event_type = 'Lock'";
+        let count = || other.query_one(waiting, &[]).unwrap().get::<_, i64>(0);
+        assert!(std::iter::repeat_with(count).take(10_000).any(|waiting| waiting == 1));
+        let mut changing = server().client(&name);
+        let changing = scope.spawn(move || changing.batch_execute(meanwhile).unwrap());
+        std::thread::sleep(Duration::from_millis(300));
+        shop.client.batch_execute("COMMIT").unwrap();
+        changing.join().unwrap();
+        erasing.join().unwrap()
+    });
+    let left = u64::try_from(shop.count("visitors")).unwrap();
+    assert_eq!(erased + left, 15);
+    assert_eq!(shop.count("pages"), 3 * i64::try_from(left).unwrap());
+    assert_eq!(shop.count("pages WHERE visitor NOT IN (SELECT id FROM visitors)"), 0);
+}
+
+#[test]
+fn addresses_are_masked_also_where_the_database_is_not_of_unicode() {
+    let name = server().create_database_with("TEMPLATE template0 ENCODING 'LATIN2' LC_COLLATE 'C' LC_CTYPE 'C'");
+    let mut shop = Shop::of(server(), name, VISITORS);
+    shop.client.batch_execute("UPDATE visitors SET ip = ' 192.0.2.7, 198.51.100.9 '").unwrap();
+    let mask = Mask { v4: 24, v6: 48, unparsed: Unparsed::Erase };
+    let rule = shop.rule(older(), Action::TruncateColumn { column: "ip".to_owned(), mask, stand_in: None });
+    assert_eq!(erase(&mut *shop.open(), &selection(&rule), 50), (EXPIRED, Remainder::default()));
+    assert_eq!(shop.count("visitors WHERE ip = ' 192.0.2.0, 198.51.100.0 '"), i64::try_from(EXPIRED).unwrap());
+}
+
+#[test]
+fn keys_of_another_collation_find_their_children() {
+    let mut shop = Shop::new(
+        "CREATE TABLE visitors (id text COLLATE \"C\" PRIMARY KEY, seen timestamptz NOT NULL);
+         CREATE TABLE pages (id bigserial PRIMARY KEY, visitor text COLLATE \"POSIX\" NOT NULL);
+         INSERT INTO visitors SELECT n, '2020-01-01' FROM generate_series(1, 5) AS n;
+         INSERT INTO pages (visitor) SELECT id FROM visitors",
+    );
+    let children = vec![Child { table: "pages".to_owned(), column: "visitor".to_owned() }];
+    let rule = shop.rule(older(), Action::EraseRows { children });
+    assert_eq!(erase(&mut *shop.open(), &selection(&rule), 50), (5, Remainder::default()));
+    assert_eq!(shop.count("pages"), 0);
 }

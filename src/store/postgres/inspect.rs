@@ -3,7 +3,8 @@
 use super::column;
 use super::connection::Session;
 use super::lag;
-use super::predicate::fits;
+use super::partition::{self, Range};
+use super::predicate::{Predicate, fits};
 use super::privilege::{self, Need};
 use super::reach;
 use super::schema::{ColumnKind, TableFacts, TableKind, Uniqueness, quoted};
@@ -55,7 +56,7 @@ pub(super) fn inspect(
     time_index(rule, &facts, &mut findings);
     compared_values(rule, &facts, &mut findings);
     column::changed_column(session, rule, &facts, &mut findings)?;
-    privileges(session, rule, &facts, &children, &mut findings)?;
+    privileges(session, selection, &facts, &children, &mut findings)?;
     let reached = reach::foreign_keys(session, rule, &facts, &children, &mut findings)?;
     reach::triggers(session, rule, &reached, &mut findings)?;
     lag::inspect(session, &mut findings)?;
@@ -252,20 +253,27 @@ fn compared_values(rule: &TableRule, facts: &TableFacts, findings: &mut Findings
 
 fn privileges(
     session: &mut Session,
-    rule: &TableRule,
+    selection: &TableSelection<'_>,
     facts: &TableFacts,
     children: &[TableFacts],
     findings: &mut Findings,
 ) -> Result<(), StoreError> {
+    let rule = selection.rule;
+    let mut spared = Vec::new();
+    if facts.kind == TableKind::Partitioned {
+        let predicate = Predicate::new(session, selection, facts)?;
+        let leaves = partition::leaves(session, selection, facts, &predicate)?;
+        spared.extend(leaves.iter().filter(|leaf| leaf.range == Range::Kept).map(|leaf| leaf.oid));
+    }
     match rule.action.column() {
-        Some(column) => privilege::require(session, facts, Need::Update(column), findings),
+        Some(column) => privilege::require(session, facts, Need::Update(column), &spared, findings),
         None => {
-            privilege::require(session, facts, Need::Delete, findings)?;
+            privilege::require(session, facts, Need::Delete, &spared, findings)?;
             if !children.is_empty() {
                 // The rows are locked while their children are erased.
-                privilege::require(session, facts, Need::Update(&rule.target.key), findings)?;
+                privilege::require(session, facts, Need::Update(&rule.target.key), &spared, findings)?;
             }
-            children.iter().try_for_each(|child| privilege::require(session, child, Need::Delete, findings))
+            children.iter().try_for_each(|child| privilege::require(session, child, Need::Delete, &[], findings))
         }
     }
 }

@@ -31,8 +31,21 @@ pub(super) struct Leaf {
     pub(super) quoted: String,
     /// SQL that is true while it belongs to the table of the rule: it may be detached at any moment.
     pub(super) attached: String,
+    /// Where its range lies.
+    pub(super) range: Range,
     /// Whether all of it lies before the cutoff, and this user may drop it.
     pub(super) droppable: bool,
+}
+
+/// Where a partition's range of times lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Range {
+    /// All of it before the cutoff.
+    Expired,
+    /// All of it at the cutoff or later: no row of it matches.
+    Kept,
+    /// Both, or it does not tell.
+    Open,
 }
 
 /// How a table is partitioned.
@@ -66,10 +79,10 @@ impl Partitioning {
     }
 }
 
-/// Partitions with their upper bound, where they are ranges right below the table.
+/// Partitions with their bounds, where they are ranges right below the table.
 const LEAVES: &str = "SELECT c.oid, n.nspname::text, c.relname::text, pg_has_role(c.relowner, 'USAGE'), \
-     CASE WHEN p.parentrelid = $1 THEN \
-     (regexp_match(pg_get_expr(c.relpartbound, c.oid), ' TO [(]''?([^'',()]+)''?[)]$'))[1] END \
+     CASE WHEN p.parentrelid = $1 THEN regexp_match(pg_get_expr(c.relpartbound, c.oid), \
+     ' FROM [(]''?([^'',()]+)''?[)] TO [(]''?([^'',()]+)''?[)]$') END \
      FROM pg_partition_tree($1) AS p JOIN pg_class AS c ON c.oid = p.relid \
      JOIN pg_namespace AS n ON n.oid = c.relnamespace WHERE p.isleaf AND c.relkind = 'r' ORDER BY n.nspname, c.relname";
 
@@ -81,19 +94,20 @@ pub(super) fn leaves(
     predicate: &Predicate,
 ) -> Result<Vec<Leaf>, StoreError> {
     if facts.kind != TableKind::Partitioned {
-        let attached = "true".to_owned();
-        return Ok(vec![Leaf { oid: facts.oid, quoted: facts.quoted.clone(), attached, droppable: false }]);
+        let (quoted, attached) = (facts.quoted.clone(), "true".to_owned());
+        return Ok(vec![Leaf { oid: facts.oid, quoted, attached, range: Range::Open, droppable: false }]);
     }
-    let may_drop = may_drop(session, selection, facts)?;
+    let ranges = ranges(selection, facts, predicate);
+    let may_drop = ranges.is_some() && may_drop(session, selection, facts)?;
     let mut leaves = Vec::new();
     for row in session.query(LEAVES, &[(&facts.oid, Type::OID)])? {
-        let (schema, name): (String, String) = (session.get(&row, 1)?, session.get(&row, 2)?);
-        let (owned, bound): (bool, Option<String>) = (session.get(&row, 3)?, session.get(&row, 4)?);
-        let below = match bound {
-            Some(bound) if may_drop && owned => is_below(session, selection, predicate, &bound)?,
-            _ => false,
+        let (oid, schema, name): (u32, String, String) =
+            (session.get(&row, 0)?, session.get(&row, 1)?, session.get(&row, 2)?);
+        let (owned, bounds): (bool, Option<Vec<String>>) = (session.get(&row, 3)?, session.get(&row, 4)?);
+        let range = match (&ranges, bounds.as_deref()) {
+            (Some(sql), Some([from, until])) => range(session, sql, from, until)?,
+            _ => Range::Open,
         };
-        let oid = session.get(&row, 0)?;
         leaves.push(Leaf {
             oid,
             quoted: quoted_table(&schema, &name),
@@ -101,10 +115,32 @@ pub(super) fn leaves(
                 "EXISTS (SELECT 1 FROM pg_partition_ancestors({oid}) AS a WHERE a.relid = {})",
                 facts.oid
             ),
-            droppable: below,
+            range,
+            droppable: may_drop && owned && range == Range::Expired,
         });
     }
     Ok(leaves)
+}
+
+/// SQL of whether a range from $1 until $2 lies before or behind the cutoff; `None` where ranges are not of the time
+/// that the rule goes by.
+fn ranges(selection: &TableSelection<'_>, facts: &TableFacts, predicate: &Predicate) -> Option<String> {
+    let partitioning = facts.partitioning.as_ref().filter(|by| by.by_range)?;
+    let time = facts.column(&selection.rule.target.time.column)?;
+    let (of_type, kept) = predicate.time.first_kept(selection.cutoff?)?;
+    let bound = |parameter: &str| format!("nullif(nullif({parameter}, 'MINVALUE'), 'MAXVALUE')::{of_type}");
+    let sql = || format!("SELECT {} >= {kept}, {} <= {kept}", bound("$1"), bound("$2"));
+    (partitioning.columns == [time.number]).then(sql)
+}
+
+fn range(session: &mut Session, sql: &str, from: &str, until: &str) -> Result<Range, StoreError> {
+    let row = session.one(sql, &[(&from, Type::TEXT), (&until, Type::TEXT)])?;
+    let (kept, expired): (Option<bool>, Option<bool>) = (session.get(&row, 0)?, session.get(&row, 1)?);
+    Ok(match (kept, expired) {
+        (Some(true), _) => Range::Kept,
+        (_, Some(true)) => Range::Expired,
+        _ => Range::Open,
+    })
 }
 
 /// Whether a subscriber of logical replication has the rows: a deletion reaches it, a drop does not.
@@ -112,35 +148,15 @@ const PUBLISHED: &str = "SELECT EXISTS (SELECT 1 FROM pg_publication_tables AS p
      ON n.nspname = p.schemaname JOIN pg_class AS c ON c.relnamespace = n.oid AND c.relname = p.tablename \
      WHERE c.oid IN (SELECT relid FROM pg_partition_tree($1)) OR c.oid IN (SELECT relid FROM pg_partition_ancestors($1)))";
 
-/// Whole rows, nothing that hangs on them, ranges of the very time that the rule goes by, and nobody who only hears of
-/// deletions.
+/// Whole rows, nothing that hangs on them, and nobody who only hears of deletions.
 fn may_drop(session: &mut Session, selection: &TableSelection<'_>, facts: &TableFacts) -> Result<bool, StoreError> {
-    let target = &selection.rule.target;
     let plain = matches!(&selection.rule.action, Action::EraseRows { children } if children.is_empty());
-    let time = facts.column(&target.time.column).map(|time| time.number);
-    let by_time = |by: &Partitioning| by.by_range && by.columns.iter().copied().eq(time);
-    if !plain || !target.accepts.is_empty() || !facts.partitioning.as_ref().is_some_and(by_time) {
+    if !plain || !selection.rule.target.accepts.is_empty() {
         return Ok(false);
     }
     let row = session.one(PUBLISHED, &[(&facts.oid, Type::OID)])?;
     let published: bool = session.get(&row, 0)?;
     Ok(!published)
-}
-
-fn is_below(
-    session: &mut Session,
-    selection: &TableSelection<'_>,
-    predicate: &Predicate,
-    bound: &str,
-) -> Result<bool, StoreError> {
-    let Some(condition) = selection.cutoff.and_then(|cutoff| predicate.time.all_expired_below("$1", cutoff)) else {
-        return Ok(false);
-    };
-    if bound == "MAXVALUE" {
-        return Ok(false);
-    }
-    let row = session.one(&format!("SELECT {condition}"), &[(&bound, Type::TEXT)])?;
-    session.get(&row, 0)
 }
 
 /// How many rows the partition has, if it belongs to the table and every row of it matches.

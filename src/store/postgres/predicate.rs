@@ -196,7 +196,7 @@ fn effect(
         };
     }
     if let Action::TruncateColumn { mask, .. } = action {
-        match mask::mask(&name, column.kind, mask, &written) {
+        match mask::mask(&name, column.kind, session.charset, mask, &written) {
             Some(mask) => {
                 changes = format!("{changes} AND {}", mask.changes);
                 written = mask.written;

@@ -23,7 +23,7 @@ pub(super) struct TableFacts {
     pub(super) label: String,
     /// What it is.
     pub(super) kind: TableKind,
-    /// Whether policies hide rows from this user.
+    /// Whether policies hide rows from this user, in it or in a partition.
     pub(super) row_security: bool,
     /// Whether this user owns it, or is a member of who does.
     pub(super) owned: bool,
@@ -66,7 +66,7 @@ pub(super) struct ColumnFacts {
     /// The operator by which values of its type are equal, with its schema: types of extensions bring their own.
     /// `None` where the type has no order, and so no equality that is sure to be one.
     pub(super) equality: Option<String>,
-    /// Whether NULL is refused.
+    /// Whether NULL is refused, by the table or by a domain.
     pub(super) not_null: bool,
     /// Whether its value is computed.
     pub(super) generated: bool,
@@ -113,7 +113,8 @@ pub(super) enum Uniqueness {
     None,
 }
 
-const TABLE: &str = "SELECT c.oid, n.nspname::text, c.relname::text, c.relkind::text, row_security_active(c.oid), \
+const TABLE: &str = "SELECT c.oid, n.nspname::text, c.relname::text, c.relkind::text, \
+     row_security_active(c.oid) OR EXISTS (SELECT 1 FROM pg_partition_tree(c.oid) WHERE row_security_active(relid)), \
      pg_has_role(c.relowner, 'USAGE'), \
      c.relkind <> 'p' AND EXISTS (SELECT 1 FROM pg_inherits AS i WHERE i.inhparent = c.oid) \
      FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace \
@@ -121,9 +122,10 @@ const TABLE: &str = "SELECT c.oid, n.nspname::text, c.relname::text, c.relkind::
      AND ((n.nspname = $2 AND c.relname = $1) OR (n.nspname || '.' || c.relname = $1))";
 
 const COLUMNS: &str = "WITH RECURSIVE base AS ( \
-     SELECT a.attnum, a.atttypid AS typ, a.atttypmod AS typmod FROM pg_attribute AS a \
+     SELECT a.attnum, a.atttypid AS typ, a.atttypmod AS typmod, a.attnotnull AS strict FROM pg_attribute AS a \
      WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped \
-     UNION ALL SELECT b.attnum, t.typbasetype, CASE WHEN b.typmod = -1 THEN t.typtypmod ELSE b.typmod END \
+     UNION ALL SELECT b.attnum, t.typbasetype, CASE WHEN b.typmod = -1 THEN t.typtypmod ELSE b.typmod END, \
+     b.strict OR t.typnotnull \
      FROM base AS b JOIN pg_type AS t ON t.oid = b.typ WHERE t.typtype = 'd') \
      SELECT a.attname::text, a.attnum, quote_ident(n.nspname) || '.' || quote_ident(d.typname), \
      format_type(a.atttypid, a.atttypmod), t.typname::text, t.typcategory::text, b.typmod, \
@@ -133,7 +135,7 @@ const COLUMNS: &str = "WITH RECURSIVE base AS ( \
      AND e.amopstrategy = 3 AND e.amoplefttype = c.opcintype AND e.amoprighttype = c.opcintype \
      JOIN pg_operator AS o ON o.oid = e.amopopr JOIN pg_namespace AS s ON s.oid = o.oprnamespace \
      WHERE c.opcdefault AND c.opcintype = t.oid) END, \
-     a.attnotnull, a.attgenerated <> '' \
+     b.strict, a.attgenerated <> '' \
      FROM base AS b JOIN pg_type AS t ON t.oid = b.typ AND t.typtype <> 'd' \
      JOIN pg_attribute AS a ON a.attrelid = $1 AND a.attnum = b.attnum \
      JOIN pg_type AS d ON d.oid = a.atttypid JOIN pg_namespace AS n ON n.oid = d.typnamespace ORDER BY a.attnum";

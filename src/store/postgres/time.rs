@@ -157,17 +157,15 @@ impl TimeSql {
         })
     }
 
-    /// SQL that tells of `bound`, an upper bound of the column as the catalog writes it: does everything below it lie
-    /// before `cutoff`? `bound` is SQL of type text.
-    pub(super) fn all_expired_below(&self, bound: &str, cutoff: Timestamp) -> Option<String> {
+    /// The type of the column, and the value from which on no row is expired, below which every one is: for bounds of
+    /// partitions, as the catalog writes them.
+    pub(super) fn first_kept(&self, cutoff: Timestamp) -> Option<(&'static str, String)> {
         let cutoff = whole_microseconds(cutoff);
         Some(match &self.reading {
-            Reading::Number(format) => format!("{bound}::int8 <= {}", format.to_number_floor(cutoff)?),
-            Reading::Instant => format!("{bound}::timestamptz <= {}", literal(cutoff)),
-            Reading::Local(zone) => {
-                format!("{bound}::timestamp <= {}", local_literal(Civil::before(cutoff, zone)?.end))
-            }
-            Reading::Day(zone) => format!("{bound}::date <= '{}'::date", first_day(cutoff, zone)?),
+            Reading::Number(format) => ("int8", format.to_number_floor(cutoff)?.to_string()),
+            Reading::Instant => ("timestamptz", literal(cutoff)),
+            Reading::Local(zone) => ("timestamp", local_literal(Civil::before(cutoff, zone)?.end)),
+            Reading::Day(zone) => ("date", format!("'{}'::date", first_day(cutoff, zone)?)),
             Reading::Text { .. } | Reading::Unreadable { .. } => return None,
         })
     }
