@@ -113,7 +113,7 @@ impl Shop {
     }
 
     fn inspect(&self, rule: &Definition) -> Vec<Finding> {
-        self.open().inspect(&selection(rule)).unwrap()
+        self.open().inspect(&selection(rule)).unwrap().findings
     }
 
     /// The messages and hints of what is refused.

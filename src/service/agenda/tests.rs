@@ -125,6 +125,7 @@ fn not_ready(reason: Reason) -> Outcome {
         now: at("2027-01-10T02:30:00Z"),
         cutoff: None,
         holds: Vec::new(),
+        shape: None,
         survey: None,
         ceiling: 0,
         token: None,
@@ -134,7 +135,8 @@ fn not_ready(reason: Reason) -> Outcome {
 
 fn waits_for_approval(life: &Life) -> Outcome {
     let rule = life.rule(AGE);
-    let token = crate::safety::approval::PlanToken::new(&rule, 1, at("2027-01-10T02:30:00Z"));
+    let token =
+        crate::safety::approval::PlanToken::new(&rule, &crate::store::Shape::default(), 1, at("2027-01-10T02:30:00Z"));
     not_ready(Reason::New { rule: rule.name.to_string(), token })
 }
 
