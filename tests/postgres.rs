@@ -21,6 +21,8 @@ mod partitions;
 mod postgres_server;
 #[path = "postgres/predicate.rs"]
 mod predicate;
+#[path = "postgres/shape.rs"]
+mod shape;
 
 use std::time::Duration;
 

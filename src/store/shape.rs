@@ -55,7 +55,14 @@ impl Shape {
     /// table belongs to the rule is the configuration's to say, and approved with it.
     pub fn changes_since(&self, before: &Shape) -> Vec<String> {
         let of_both = |(name, now): (&String, &TableShape)| Some(now.changes_since(before.tables.get(name)?, name));
-        self.tables.iter().filter_map(of_both).flatten().collect()
+        let mut changes: Vec<String> = Vec::new();
+        for change in self.tables.iter().filter_map(of_both).flatten() {
+            // A foreign key between two of the tables is one of either.
+            if !changes.contains(&change) {
+                changes.push(change);
+            }
+        }
+        changes
     }
 }
 
