@@ -375,7 +375,7 @@ fn visitors_who_arrive_during_a_walk_are_kept_or_counted_apart_and_none_is_lost(
 fn the_shape_of_a_table_is_the_same_until_something_changes_that_a_rule_relies_on() {
     on_every_kind(|fixture, application, store| {
         let rule = fixture.rule(older(), Action::EraseColumn { column: "ip".to_owned(), stand_in: None });
-        let mut shape = || store::open(&fixture.kind()).inspect(&selection(&rule)).unwrap().shape.unwrap();
+        let shape = || store::open(&fixture.kind()).inspect(&selection(&rule)).unwrap().shape.unwrap();
         let before = shape();
         application.write(&half_expired());
         erase(store, &selection(&rule));

@@ -60,7 +60,7 @@ fn a_change_that_a_rule_relies_on_is_told(#[case] statements: &str, #[case] told
 
 #[rstest]
 #[case::index("CREATE INDEX ON visitors (ip)")]
-#[case::statistics("ANALYZE visitors; CREATE STATISTICS both ON site, ip FROM visitors")]
+#[case::statistics("ANALYZE visitors; CREATE STATISTICS site_and_ip ON site, ip FROM visitors")]
 #[case::comment("COMMENT ON COLUMN visitors.ip IS 'an address'")]
 #[case::privilege(
     "CREATE ROLE reader_of_shapes; GRANT SELECT ON visitors TO reader_of_shapes; DROP OWNED BY reader_of_shapes; DROP ROLE reader_of_shapes"
