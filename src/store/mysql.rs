@@ -35,7 +35,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Inspection, Physical, Resolution, Selection, Store, StoreError, Survey, Walk};
+use super::{Inspection, Physical, Resolution, Selection, Store, StoreError, Survey, TableSelection, Walk};
 use crate::config::TimeFormat;
 use crate::config::site::Server;
 use connection::{Attempt, Database};
@@ -65,7 +65,7 @@ impl Mysql {
     }
 
     /// The database, and what the target is like in it.
-    fn target(&mut self, selection: &Selection<'_>) -> Result<(&mut Database, TableFacts), StoreError> {
+    fn target(&mut self, selection: &TableSelection<'_>) -> Result<(&mut Database, TableFacts), StoreError> {
         let database = self.database()?;
         let name = &selection.rule.target.table;
         match TableFacts::read(database, name)? {
@@ -77,12 +77,13 @@ impl Mysql {
 
 impl Store for Mysql {
     fn inspect(&mut self, selection: &Selection<'_>) -> Result<Inspection, StoreError> {
-        inspect::inspect(self.database()?, selection)
+        inspect::inspect(self.database()?, &selection.of_table()?)
     }
 
     fn survey(&mut self, selection: &Selection<'_>) -> Result<Survey, StoreError> {
-        let (database, facts) = self.target(selection)?;
-        let predicate = Predicate::new(database, &facts, selection)?;
+        let selection = selection.of_table()?;
+        let (database, facts) = self.target(&selection)?;
+        let predicate = Predicate::new(database, &facts, &selection)?;
         survey::survey(database, &predicate)
     }
 
@@ -91,7 +92,8 @@ impl Store for Mysql {
         selection: &'s Selection<'s>,
         max_lag: Duration,
     ) -> Result<Box<dyn Walk + 's>, StoreError> {
-        let (database, facts) = self.target(selection)?;
+        let selection = selection.of_table()?;
+        let (database, facts) = self.target(&selection)?;
         Ok(Box::new(walk::MysqlWalk::begin(database, facts, selection, max_lag)?))
     }
 
@@ -101,8 +103,9 @@ impl Store for Mysql {
     }
 
     fn resolve(&mut self, selection: &Selection<'_>, in_flight: &[u8]) -> Result<Resolution, StoreError> {
-        let (database, facts) = self.target(selection)?;
-        in_flight::resolve(database, &facts, selection, in_flight)
+        let selection = selection.of_table()?;
+        let (database, facts) = self.target(&selection)?;
+        in_flight::resolve(database, &facts, &selection, in_flight)
     }
 
     fn settle(&mut self) -> Result<Physical, StoreError> {

@@ -22,7 +22,7 @@ fn shape(database: &MariaDbDatabase) -> Shape {
     let children = vec![Child { table: "pages".to_owned(), column: "visitor".to_owned() }];
     let mut rule = rule(database.kind("root"), Action::EraseRows { children });
     rule.target.accepts.insert(SideEffect::Trigger("note".to_owned()));
-    store::open(&rule.store).inspect(&selection(&rule)).unwrap().shape.unwrap()
+    store::open_database(&rule.store).inspect(&selection(&rule)).unwrap().shape.unwrap()
 }
 
 #[rstest]

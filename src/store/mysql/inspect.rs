@@ -12,8 +12,8 @@ use super::sql::{self, qualified, quoted};
 use super::time::TimeColumn;
 use crate::config::TimeFormat;
 use crate::config::site::Child;
-use crate::plan::{Action, Definition, Target, When};
-use crate::store::{Finding, Inspection, Selection, Severity, Shape, StoreError};
+use crate::plan::{Action, TableRule, Target, When};
+use crate::store::{Finding, Inspection, Severity, Shape, StoreError, TableSelection};
 
 /// The oldest versions that are known to keep what this store relies on.
 const OLDEST_MARIADB: (u32, u32) = (10, 6);
@@ -40,7 +40,7 @@ impl Findings {
 }
 
 /// Looks at everything that the rule and its holds rely on.
-pub(super) fn inspect(database: &mut Database, selection: &Selection<'_>) -> Result<Inspection, StoreError> {
+pub(super) fn inspect(database: &mut Database, selection: &TableSelection<'_>) -> Result<Inspection, StoreError> {
     let mut findings = Findings::default();
     let shape = look(database, selection, &mut findings)?;
     Ok(Inspection::new(findings.0, shape))
@@ -48,7 +48,7 @@ pub(super) fn inspect(database: &mut Database, selection: &Selection<'_>) -> Res
 
 fn look(
     database: &mut Database,
-    selection: &Selection<'_>,
+    selection: &TableSelection<'_>,
     findings: &mut Findings,
 ) -> Result<Option<Shape>, StoreError> {
     let rule = selection.rule;
@@ -144,7 +144,7 @@ pub(super) fn real_table(
 }
 
 /// Columns of the target that the rule names.
-fn columns(rule: &Definition) -> impl Iterator<Item = &str> {
+fn columns(rule: &TableRule) -> impl Iterator<Item = &str> {
     let consent = match &rule.when {
         When::WithoutConsent(consent) => Some(consent.column.as_str()),
         When::Older(_) | When::Expired | When::NotStored => None,
@@ -189,7 +189,7 @@ fn key(target: &Target, facts: &TableFacts, findings: &mut Findings) {
     }
 }
 
-fn time(rule: &Definition, facts: &TableFacts, findings: &mut Findings) {
+fn time(rule: &TableRule, facts: &TableFacts, findings: &mut Findings) {
     let Target { table, time, .. } = &rule.target;
     let Some(column) = facts.column(&time.column) else { return };
     let place = format!("column {} of table {table} is of type {}", time.column, column.declared);
@@ -222,11 +222,7 @@ fn time(rule: &Definition, facts: &TableFacts, findings: &mut Findings) {
     }
 }
 
-fn children(
-    database: &mut Database,
-    rule: &Definition,
-    findings: &mut Findings,
-) -> Result<Vec<TableFacts>, StoreError> {
+fn children(database: &mut Database, rule: &TableRule, findings: &mut Findings) -> Result<Vec<TableFacts>, StoreError> {
     let Action::EraseRows { children } = &rule.action else { return Ok(Vec::new()) };
     let parent = TableFacts::read(database, &rule.target.table)?;
     let key = parent.as_ref().and_then(|parent| parent.column(&rule.target.key)).map(|key| key.class);
@@ -264,7 +260,7 @@ fn suits(key: Class, child: Class) -> bool {
 /// The least that the rule needs. The server itself is asked, since roles and patterns may grant it as well.
 fn privileges(
     database: &mut Database,
-    rule: &Definition,
+    rule: &TableRule,
     facts: &TableFacts,
     children: &[TableFacts],
     findings: &mut Findings,

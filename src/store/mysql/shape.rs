@@ -6,12 +6,12 @@ use super::connection::Database;
 use super::reach::{self, Reference, Trigger};
 use super::schema::{Class, ColumnFacts, IndexFacts, TableFacts, is_same};
 use super::sql::text;
-use crate::plan::Definition;
+use crate::plan::TableRule;
 use crate::store::shape::{TableShape, digest, unique_key, words};
 use crate::store::{Shape, StoreError};
 
 /// Of the tables that the rule says it erases from, with the triggers that it fires.
-pub(super) fn of(database: &mut Database, rule: &Definition, fired: &[Trigger]) -> Result<Shape, StoreError> {
+pub(super) fn of(database: &mut Database, rule: &TableRule, fired: &[Trigger]) -> Result<Shape, StoreError> {
     let references = reach::references(database)?;
     let mut tables = BTreeMap::new();
     for name in rule.tables() {

@@ -11,8 +11,8 @@ use super::schema::{ColumnKind, TableFacts, TableKind, Uniqueness, quoted};
 use super::shape;
 use crate::config::TimeFormat;
 use crate::config::site::{After, Child, RowTime};
-use crate::plan::{Action, Definition, When};
-use crate::store::{Finding, Inspection, Selection, Severity, Shape, StoreError};
+use crate::plan::{Action, TableRule, When};
+use crate::store::{Finding, Inspection, Severity, Shape, StoreError, TableSelection};
 
 /// What was found so far.
 #[derive(Debug, Default)]
@@ -37,7 +37,7 @@ impl Findings {
 /// Looks at everything that the rule and its holds rely on.
 pub(super) fn inspect(
     session: &mut Session,
-    selection: &Selection<'_>,
+    selection: &TableSelection<'_>,
     after: After,
 ) -> Result<Inspection, StoreError> {
     let mut findings = Findings::default();
@@ -47,7 +47,7 @@ pub(super) fn inspect(
 
 fn look(
     session: &mut Session,
-    selection: &Selection<'_>,
+    selection: &TableSelection<'_>,
     after: After,
     findings: &mut Findings,
 ) -> Result<Option<Shape>, StoreError> {
@@ -116,7 +116,7 @@ fn real_table(session: &mut Session, name: &str, findings: &mut Findings) -> Res
 }
 
 /// Columns of the target that the rule names.
-fn columns(rule: &Definition) -> impl Iterator<Item = &str> {
+fn columns(rule: &TableRule) -> impl Iterator<Item = &str> {
     let consent = match &rule.when {
         When::WithoutConsent(consent) => Some(consent.column.as_str()),
         When::Older(_) | When::Expired | When::NotStored => None,
@@ -138,12 +138,7 @@ fn require_column(facts: &TableFacts, column: &str, findings: &mut Findings) {
 }
 
 /// The key is unique and not null, or a batch could erase a row that it did not mean.
-fn key(
-    session: &mut Session,
-    rule: &Definition,
-    facts: &TableFacts,
-    findings: &mut Findings,
-) -> Result<(), StoreError> {
+fn key(session: &mut Session, rule: &TableRule, facts: &TableFacts, findings: &mut Findings) -> Result<(), StoreError> {
     let key = &rule.target.key;
     let (_, partitioned_by) = partition::partitioned_by(session, facts)?;
     let has_children = matches!(&rule.action, Action::EraseRows { children } if !children.is_empty());
@@ -200,7 +195,7 @@ fn time(time: &RowTime, facts: &TableFacts, findings: &mut Findings) {
     }
 }
 
-fn time_index(rule: &Definition, facts: &TableFacts, findings: &mut Findings) {
+fn time_index(rule: &TableRule, facts: &TableFacts, findings: &mut Findings) {
     let column = &rule.target.time.column;
     if matches!(rule.when, When::Older(_) | When::Expired) && !facts.has_index_on(column) {
         findings.warn(
@@ -218,7 +213,7 @@ fn create_index(facts: &TableFacts, column: &str) -> String {
 
 fn children(
     session: &mut Session,
-    rule: &Definition,
+    rule: &TableRule,
     parent: &TableFacts,
     findings: &mut Findings,
 ) -> Result<Vec<TableFacts>, StoreError> {
@@ -250,7 +245,7 @@ fn children(
 }
 
 /// A filter or a consent that can never be equal would make the rule do nothing, or everything.
-fn compared_values(rule: &Definition, facts: &TableFacts, findings: &mut Findings) {
+fn compared_values(rule: &TableRule, facts: &TableFacts, findings: &mut Findings) {
     let consent = match &rule.when {
         When::WithoutConsent(consent) => Some((&consent.column, &consent.given)),
         _ => None,
@@ -271,7 +266,7 @@ fn compared_values(rule: &Definition, facts: &TableFacts, findings: &mut Finding
 
 fn privileges(
     session: &mut Session,
-    rule: &Definition,
+    rule: &TableRule,
     facts: &TableFacts,
     children: &[TableFacts],
     findings: &mut Findings,

@@ -7,7 +7,7 @@ use postgres::types::Type;
 use super::connection::Session;
 use super::reach::Trigger;
 use super::schema::{ColumnFacts, IndexFacts, TableFacts};
-use crate::plan::Definition;
+use crate::plan::TableRule;
 use crate::store::shape::{TableShape, digest, unique_key, words};
 use crate::store::{Shape, StoreError};
 
@@ -21,7 +21,7 @@ const FOREIGN_KEYS: &str = "SELECT n.nspname::text || '.' || c.relname::text || 
      WHERE k.contype = 'f' AND k.conparentid = 0 AND $1 IN (k.conrelid, k.confrelid)";
 
 /// Of the tables that the rule says it erases from, with the triggers that it fires.
-pub(super) fn of(session: &mut Session, rule: &Definition, fired: &[Trigger]) -> Result<Shape, StoreError> {
+pub(super) fn of(session: &mut Session, rule: &TableRule, fired: &[Trigger]) -> Result<Shape, StoreError> {
     let mut tables = BTreeMap::new();
     for name in rule.tables() {
         if let Some(facts) = TableFacts::read(session, name)? {

@@ -8,8 +8,8 @@ use super::reach;
 use super::schema::{ColumnFacts, KeyShape, TableFacts, create_index};
 use super::shape;
 use crate::config::site::{Child, Scalar, Unparsed};
-use crate::plan::{Action, Definition, Target, When};
-use crate::store::{Finding, Inspection, Selection, Severity, Shape, StoreError};
+use crate::plan::{Action, TableRule, Target, When};
+use crate::store::{Finding, Inspection, Severity, Shape, StoreError, TableSelection};
 
 /// What was found so far.
 #[derive(Debug, Default)]
@@ -27,7 +27,7 @@ impl Findings {
 }
 
 /// Looks at everything that the rule and its holds rely on.
-pub(super) fn inspect(database: &mut Database, selection: &Selection<'_>) -> Result<Inspection, StoreError> {
+pub(super) fn inspect(database: &mut Database, selection: &TableSelection<'_>) -> Result<Inspection, StoreError> {
     let mut findings = Findings::default();
     let shape = look(database, selection, &mut findings)?;
     Ok(Inspection::new(findings.0, shape))
@@ -35,7 +35,7 @@ pub(super) fn inspect(database: &mut Database, selection: &Selection<'_>) -> Res
 
 fn look(
     database: &mut Database,
-    selection: &Selection<'_>,
+    selection: &TableSelection<'_>,
     findings: &mut Findings,
 ) -> Result<Option<Shape>, StoreError> {
     let rule = selection.rule;
@@ -78,7 +78,7 @@ fn real_table(connection: &Connection, name: &str, findings: &mut Findings) -> r
 }
 
 /// Columns of the target that the rule names.
-fn columns(rule: &Definition) -> impl Iterator<Item = &str> {
+fn columns(rule: &TableRule) -> impl Iterator<Item = &str> {
     let consent = match &rule.when {
         When::WithoutConsent(consent) => Some(consent.column.as_str()),
         When::Older(_) | When::Expired | When::NotStored => None,
@@ -124,7 +124,7 @@ fn key(connection: &Connection, target: &Target, facts: &TableFacts, findings: &
     Ok(())
 }
 
-fn time_index(rule: &Definition, facts: &TableFacts, findings: &mut Findings) {
+fn time_index(rule: &TableRule, facts: &TableFacts, findings: &mut Findings) {
     let Target { table, time, .. } = &rule.target;
     if matches!(rule.when, When::Older(_) | When::Expired) && !facts.has_index_on(&time.column) {
         findings.warn(
@@ -134,7 +134,7 @@ fn time_index(rule: &Definition, facts: &TableFacts, findings: &mut Findings) {
     }
 }
 
-fn children(connection: &Connection, rule: &Definition, findings: &mut Findings) -> rusqlite::Result<()> {
+fn children(connection: &Connection, rule: &TableRule, findings: &mut Findings) -> rusqlite::Result<()> {
     let Action::EraseRows { children } = &rule.action else { return Ok(()) };
     for Child { table, column } in children {
         let Some(facts) = real_table(connection, table, findings)? else { continue };
@@ -150,7 +150,7 @@ fn children(connection: &Connection, rule: &Definition, findings: &mut Findings)
 }
 
 /// Whether the column can take what the action writes.
-fn changed_column(rule: &Definition, facts: &TableFacts, findings: &mut Findings) {
+fn changed_column(rule: &TableRule, facts: &TableFacts, findings: &mut Findings) {
     let Some(column) = rule.action.column().and_then(|name| facts.column(name)) else { return };
     let is = |name: &str| column.name.eq_ignore_ascii_case(name);
     let place = format!("column {} of table {}", column.name, rule.target.table);

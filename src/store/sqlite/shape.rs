@@ -6,12 +6,12 @@ use rusqlite::{Connection, Result};
 
 use super::reach::{self, Reference, Trigger};
 use super::schema::{ColumnFacts, IndexFacts, TableFacts};
-use crate::plan::Definition;
+use crate::plan::TableRule;
 use crate::store::Shape;
 use crate::store::shape::{TableShape, digest, unique_key, words};
 
 /// Of the tables that the rule says it erases from, and of those with triggers that it fires.
-pub(super) fn of(connection: &Connection, rule: &Definition, fired: &[Trigger]) -> Result<Shape> {
+pub(super) fn of(connection: &Connection, rule: &TableRule, fired: &[Trigger]) -> Result<Shape> {
     let references = reach::references(connection)?;
     let mut tables = BTreeMap::new();
     for name in rule.tables().chain(fired.iter().map(|trigger| trigger.table.as_str())) {
