@@ -10,11 +10,12 @@ fn change(shop: &Shop, statements: &str) {
 
 /// What is said of the change of a rule that nothing else holds.
 fn change_told(shop: &Shop) -> String {
-    let said = reason(shop, VISITORS);
-    let changed =
-        said.strip_prefix("its table has changed since it was accepted: ").unwrap_or_else(|| panic!("{said}"));
-    let (changes, remedy) = changed.split_once(": look whether the rule still means the same, then ").unwrap();
-    assert_eq!(remedy, format!("`forgetd approve {VISITORS} --plan {}`", token(shop, VISITORS)));
+    let planned = planned(shop, VISITORS);
+    let [said] = planned["reasons"].as_array().unwrap().as_slice() else { panic!("{planned}") };
+    let said = said.as_str().unwrap();
+    let told = said.strip_prefix("its table has changed since it was accepted: ").unwrap_or_else(|| panic!("{said}"));
+    let (changes, remedy) = told.split_once(": look whether the rule still means the same, then ").unwrap();
+    assert_eq!(remedy, format!("`forgetd approve {VISITORS} --plan {}`", planned["plan"].as_str().unwrap()));
     changes.to_owned()
 }
 
