@@ -23,6 +23,8 @@ mod postgres_server;
 mod predicate;
 #[path = "postgres/reach.rs"]
 mod reach;
+#[path = "postgres/shape.rs"]
+mod shape;
 
 use std::time::Duration;
 
@@ -124,7 +126,7 @@ impl Shop {
     }
 
     fn inspect(&self, rule: &TableRule) -> Vec<Finding> {
-        self.open().inspect(&selection(rule)).unwrap()
+        self.open().inspect(&selection(rule)).unwrap().findings
     }
 
     /// The messages and hints of what is refused.

@@ -45,8 +45,12 @@ pub(super) struct Reached {
 /// Triggers of the application that fire in an ordinary session, on the table and its partitions: bit 8 of `tgtype`
 /// is DELETE, bit 16 UPDATE. An UPDATE may be of certain columns, and fires for a computed one when what it is computed
 /// from is written. Foreign keys have triggers of their own, which are internal; before version 15 so are those that a
-/// partition has from its parent.
-const TRIGGERS: &str = "SELECT DISTINCT t.tgname::text FROM pg_trigger AS t \
+/// partition has from its parent. A trigger is what it says, but for the partition that it is on, and what its function
+/// says.
+const TRIGGERS: &str = "SELECT DISTINCT t.tgname::text, \
+     replace(pg_get_triggerdef(t.oid), quote_ident(n.nspname) || '.' || quote_ident(c.relname), ''), p.prosrc \
+     FROM pg_trigger AS t JOIN pg_proc AS p ON p.oid = t.tgfoid \
+     JOIN pg_class AS c ON c.oid = t.tgrelid JOIN pg_namespace AS n ON n.oid = c.relnamespace \
      WHERE (t.tgrelid = $1 OR t.tgrelid IN (SELECT relid FROM pg_partition_tree($1))) \
      AND (NOT t.tgisinternal OR t.tgparentid <> 0) \
      AND NOT EXISTS (SELECT 1 FROM pg_constraint AS k WHERE k.oid = t.tgconstraint AND k.contype = 'f') \
@@ -55,32 +59,43 @@ const TRIGGERS: &str = "SELECT DISTINCT t.tgname::text FROM pg_trigger AS t \
      ELSE t.tgtype & 16 <> 0 AND (array_length(t.tgattr::int2[], 1) IS NULL OR EXISTS (SELECT 1 FROM pg_attribute AS a \
      WHERE a.attrelid = t.tgrelid AND a.attnum = ANY (t.tgattr::int2[]) \
      AND (a.attname = ANY ($2) OR a.attgenerated <> ''))) END \
-     ORDER BY 1";
+     ORDER BY 1, 2, 3";
+
+/// A trigger that a rule fires.
+pub(super) struct Trigger {
+    /// The table that it is on.
+    pub(super) table: u32,
+    /// Its name.
+    pub(super) name: String,
+    /// What it does.
+    pub(super) definition: String,
+}
 
 /// Rules rewrite a statement before it runs.
 const REWRITES: &str = "SELECT DISTINCT rulename::text FROM pg_rewrite \
      WHERE (ev_class = $1 OR ev_class IN (SELECT relid FROM pg_partition_tree($1))) \
      AND ev_enabled <> 'D' AND ev_type = CASE WHEN $2 = '{}' THEN '4' ELSE '2' END ORDER BY 1";
 
-/// Refuses every trigger that would fire and is not accepted, and every rewrite rule.
+/// Refuses every trigger that would fire and is not accepted, and every rewrite rule. Says which would fire.
 pub(super) fn triggers(
     session: &mut Session,
     rule: &TableRule,
     reached: &BTreeSet<Reached>,
     findings: &mut Findings,
-) -> Result<(), StoreError> {
+) -> Result<Vec<Trigger>, StoreError> {
+    let mut fired: Vec<Trigger> = Vec::new();
     for Reached { oid, label, change } in reached {
         let columns = change.columns();
         let parameters = [(oid as &(dyn postgres::types::ToSql + Sync), Type::OID), (&columns, Type::TEXT_ARRAY)];
+        let mut last = None;
         for row in session.query(TRIGGERS, &parameters)? {
             let name: String = session.get(&row, 0)?;
-            let accepted = SideEffect::Trigger(name.clone());
-            if !rule.target.accepts.contains(&accepted) {
-                findings.refuse(
-                    format!("trigger {name} of {label} would fire"),
-                    format!("look at what it does and, if it may, add `accepts = [\"{accepted}\"]` to the table"),
-                );
+            let (declared, function): (String, String) = (session.get(&row, 1)?, session.get(&row, 2)?);
+            // Partitions may have triggers of one name that differ.
+            if last.replace(name.clone()).as_ref() != Some(&name) {
+                accept_or_refuse(rule, &name, label, findings);
             }
+            fired.push(Trigger { table: *oid, name, definition: format!("{declared}\n{function}") });
         }
         for row in session.query(REWRITES, &parameters)? {
             let name: String = session.get(&row, 0)?;
@@ -90,7 +105,17 @@ pub(super) fn triggers(
             );
         }
     }
-    Ok(())
+    Ok(fired)
+}
+
+fn accept_or_refuse(rule: &TableRule, trigger: &str, table: &str, findings: &mut Findings) {
+    let accepted = SideEffect::Trigger(trigger.to_owned());
+    if !rule.target.accepts.contains(&accepted) {
+        findings.refuse(
+            format!("trigger {trigger} of {table} would fire"),
+            format!("look at what it does and, if it may, add `accepts = [\"{accepted}\"]` to the table"),
+        );
+    }
 }
 
 /// A foreign key.
