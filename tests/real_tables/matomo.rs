@@ -19,7 +19,7 @@ INSERT INTO matomo_log_visit (idvisit, idsite, idvisitor, visit_last_action_time
       WHEN 1 THEN INET6_ATON('203.0.0.0') ELSE INET6_ATON(CONCAT_WS('.', 20 + seq % 150, seq % 200, seq % 250, 1 + seq % 254)) END,
     NULL, UTC_DATE() - INTERVAL 1 + seq % 450 DAY, seq % 900, 'https://search.example/?q=boots', 'cz',
     IF(seq % 4 = 0, NULL, 'Brno'), IF(seq % 4 = 0, NULL, 49.195061), IF(seq % 4 = 0, NULL, 16.606836)
-  FROM seq_1_to_60000;
+  FROM seq_1_to_50000;
 -- A tracker whose clock was wrong, and one address in a form that nobody knows.
 UPDATE matomo_log_visit SET visit_last_action_time = '2038-01-19 03:14:07' WHERE idvisit = 4000;
 UPDATE matomo_log_visit SET location_ip = X'C0000207FF' WHERE idvisit = 6002;
@@ -41,22 +41,21 @@ const CHILDREN: [&str; 3] = ["matomo_log_link_visit_action", "matomo_log_convers
 /// What must be left, in tables of its own.
 fn expect(database: &mut MariaDatabase, expired: &str, old_location: &str) {
     database.execute(&format!(
-        "CREATE TABLE left_visit LIKE matomo_log_visit;
-        INSERT INTO left_visit SELECT * FROM matomo_log_visit WHERE NOT (idsite = 3 AND {expired});
+        "CREATE TABLE left_visit ENGINE=MyISAM AS SELECT * FROM matomo_log_visit WHERE NOT (idsite = 3 AND {expired});
         UPDATE left_visit SET location_ip = CASE LENGTH(location_ip)
             WHEN 4 THEN CONCAT(LEFT(location_ip, 2), X'0000')
             WHEN 16 THEN CONCAT(LEFT(location_ip, 6), X'00000000000000000000') ELSE '' END
           WHERE idsite = 3;
         UPDATE left_visit SET location_city = NULL, location_latitude = NULL, location_longitude = NULL
           WHERE idsite = 3 AND {old_location};
-        CREATE TABLE left_action LIKE matomo_log_action;
-        INSERT INTO left_action SELECT * FROM matomo_log_action;
+        CREATE TABLE left_action ENGINE=MyISAM AS SELECT * FROM matomo_log_action;
+        ALTER TABLE left_visit ADD INDEX (idvisit);
         "
     ));
     for child in CHILDREN {
         database.execute(&format!(
-            "CREATE TABLE left_{child} LIKE {child};
-            INSERT INTO left_{child} SELECT * FROM {child} WHERE idvisit IN (SELECT idvisit FROM left_visit);
+            "CREATE TABLE left_{child} ENGINE=MyISAM AS
+              SELECT {child}.* FROM {child} JOIN left_visit USING (idvisit) ORDER BY NULL;
             "
         ));
     }
@@ -80,7 +79,7 @@ fn matomo_visits_of_one_site_go_with_all_that_belongs_to_them_and_nothing_else()
         "matomo_log_visit WHERE idsite = 3 AND (LENGTH(location_ip) = 4 AND RIGHT(location_ip, 2) <> X'0000' \
          OR LENGTH(location_ip) = 16 AND RIGHT(location_ip, 10) <> REPEAT(X'00', 10) OR LENGTH(location_ip) NOT IN (0, 4, 16))",
     );
-    assert!(total > 35_000 && rows > 15_000 && total - rows > 10_000 && located > rows / 2 && whole > 25_000);
+    assert!(total > 30_000 && rows > 15_000 && total - rows > 10_000 && located > rows / 2 && whole > 20_000);
     expect(&mut database, &expired, &old_location);
 
     purge(
@@ -93,11 +92,11 @@ fn matomo_visits_of_one_site_go_with_all_that_belongs_to_them_and_nothing_else()
             expected("magazine.example/matomo/log_visit/location_longitude", "erase-column", [located, total, 1]),
         ],
     );
-    assert_eq!(database.differences("matomo_log_visit", "left_visit"), 0);
-    assert_eq!(database.differences("matomo_log_action", "left_action"), 0);
+    assert!(database.is_same("matomo_log_visit", "left_visit"));
+    assert!(database.is_same("matomo_log_action", "left_action"));
     for child in CHILDREN {
         assert!(database.count(&format!("left_{child}")) > 0);
-        assert_eq!(database.differences(child, &format!("left_{child}")), 0, "{child}");
+        assert!(database.is_same(child, &format!("left_{child}")), "{child}");
     }
 }
 
