@@ -113,7 +113,13 @@ fn grants_are_found_one_by_one(example: &str, database: &mut dyn Database) {
     let mut told_last = String::new();
     loop {
         let checked = installation.run(&["check", "--stores"]);
-        let grants: Vec<&str> = checked.stdout.split("GRANT ").skip(1).filter_map(|rest| rest.split_once(';')).map(|(grant, _)| grant).collect();
+        let grants: Vec<&str> = checked
+            .stdout
+            .split("GRANT ")
+            .skip(1)
+            .filter_map(|rest| rest.split_once(';'))
+            .map(|(grant, _)| grant)
+            .collect();
         if grants.is_empty() {
             assert_eq!(checked.code, 0, "{checked:?}");
             break;

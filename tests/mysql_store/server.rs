@@ -157,7 +157,10 @@ fn a_replica_is_waited_for_and_ends_equal_to_the_primary() {
     let blind = rule(database.kind("blind"), rows());
     let mut store = store::open(&blind.store);
     let refusals = inspect::refusals(store.as_mut(), &blind);
-    assert!(refusals.iter().any(|refusal| refusal.contains("GRANT PROCESS ON *.* TO 'blind'@'localhost';")), "{refusals:?}");
+    assert!(
+        refusals.iter().any(|refusal| refusal.contains("GRANT PROCESS ON *.* TO 'blind'@'localhost';")),
+        "{refusals:?}"
+    );
     let unseen = selection(&blind);
     let refused = store.walk(&unseen, Duration::from_secs(10)).unwrap().prepare(9).err();
     assert!(matches!(refused, Some(StoreError::Lagging { lag_s: None, .. })), "{refused:?}");

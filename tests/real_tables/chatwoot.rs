@@ -50,7 +50,10 @@ fn expect(database: &mut PostgresDatabase) {
         UPDATE left_contacts SET additional_attributes = '{{}}' WHERE account_id = 1 AND additional_attributes IS NOT NULL;
         UPDATE left_contacts SET location = '', country_code = '' WHERE account_id = 1 AND last_activity_at < {month};"
     ));
-    let children = OF_A_CONVERSATION.map(|child| (child, "conversation")).into_iter().chain(OF_A_CONTACT.map(|child| (child, "contact")));
+    let children = OF_A_CONVERSATION
+        .map(|child| (child, "conversation"))
+        .into_iter()
+        .chain(OF_A_CONTACT.map(|child| (child, "contact")));
     for (child, parent) in children {
         database.execute(&format!(
             "CREATE TABLE left_{child} AS SELECT * FROM {child} WHERE {parent}_id IN (SELECT id FROM left_{parent}s)"
@@ -70,20 +73,53 @@ fn chatwoot_conversations_go_with_their_messages_and_contacts_lose_the_json_that
 
     let [month, year, two_years] = [30.days(), 1.year(), 2.years()].map(|period| utc(cutoff(period)));
     let mut count = |table: &str, which: &str| database.count(&format!("{table} WHERE account_id = 1 AND {which}"));
-    let (conversations, contacts, attachments) = (count("conversations", "true"), count("contacts", "true"), count("attachments", "true"));
+    let (conversations, contacts, attachments) =
+        (count("conversations", "true"), count("contacts", "true"), count("attachments", "true"));
     let never_wrote = count("contacts", "last_activity_at IS NULL");
     let silent = |which: &str| format!("last_activity_at < {month} AND {which}");
     let rules = [
-        expected("support.example/chatwoot/conversations", "erase-rows", [count("conversations", &format!("last_activity_at < {year}")), conversations, 0]),
-        expected("support.example/chatwoot/conversations/additional_attributes", "erase-column", [count("conversations", &silent("additional_attributes <> '{}'")), conversations, 0]),
-        expected("support.example/chatwoot/attachments", "erase-rows", [count("attachments", &format!("created_at < {year}")), attachments, 0]),
-        expected("support.example/chatwoot/contacts", "erase-rows", [count("contacts", &format!("last_activity_at < {two_years}")), contacts, never_wrote]),
-        expected("support.example/chatwoot/contacts/additional_attributes@setting", "erase-column", [count("contacts", "additional_attributes <> '{}'"), contacts, 0]),
-        expected("support.example/chatwoot/contacts/country_code", "erase-column", [count("contacts", &silent("country_code <> ''")), contacts, never_wrote]),
-        expected("support.example/chatwoot/contacts/location", "erase-column", [count("contacts", &silent("location <> ''")), contacts, never_wrote]),
+        expected(
+            "support.example/chatwoot/conversations",
+            "erase-rows",
+            [count("conversations", &format!("last_activity_at < {year}")), conversations, 0],
+        ),
+        expected(
+            "support.example/chatwoot/conversations/additional_attributes",
+            "erase-column",
+            [count("conversations", &silent("additional_attributes <> '{}'")), conversations, 0],
+        ),
+        expected(
+            "support.example/chatwoot/attachments",
+            "erase-rows",
+            [count("attachments", &format!("created_at < {year}")), attachments, 0],
+        ),
+        expected(
+            "support.example/chatwoot/contacts",
+            "erase-rows",
+            [count("contacts", &format!("last_activity_at < {two_years}")), contacts, never_wrote],
+        ),
+        expected(
+            "support.example/chatwoot/contacts/additional_attributes@setting",
+            "erase-column",
+            [count("contacts", "additional_attributes <> '{}'"), contacts, 0],
+        ),
+        expected(
+            "support.example/chatwoot/contacts/country_code",
+            "erase-column",
+            [count("contacts", &silent("country_code <> ''")), contacts, never_wrote],
+        ),
+        expected(
+            "support.example/chatwoot/contacts/location",
+            "erase-column",
+            [count("contacts", &silent("location <> ''")), contacts, never_wrote],
+        ),
     ];
     assert!(rules.iter().all(|rule| rule.matches > 500) && never_wrote > 300);
-    assert!(database.count("conversations AS c WHERE NOT EXISTS (SELECT FROM messages AS m WHERE m.conversation_id = c.id)") > 5_000);
+    assert!(
+        database
+            .count("conversations AS c WHERE NOT EXISTS (SELECT FROM messages AS m WHERE m.conversation_id = c.id)")
+            > 5_000
+    );
     expect(&mut database);
 
     purge(&install(&example, &database, "forgetd"), &rules);
@@ -91,7 +127,8 @@ fn chatwoot_conversations_go_with_their_messages_and_contacts_lose_the_json_that
         assert!(database.count(table) > 0 && database.is_same(table, &format!("left_{table}")), "{table}");
     }
     assert_eq!(database.count("contacts WHERE account_id = 1 AND additional_attributes::text LIKE '%203.0.113%'"), 0);
-    let orphans = "attachments AS a WHERE account_id = 1 AND NOT EXISTS (SELECT FROM messages AS m WHERE m.id = a.message_id)";
+    let orphans =
+        "attachments AS a WHERE account_id = 1 AND NOT EXISTS (SELECT FROM messages AS m WHERE m.id = a.message_id)";
     assert_eq!(database.count(orphans), 0);
 }
 
@@ -112,8 +149,13 @@ fn the_indexes_that_chatwoot_lacks_are_told_as_the_example_tells_them() {
     told(&example, "GRANT").into_iter().for_each(|grant| database.execute(grant));
     let checked = install(&example, &database, "forgetd").run(&["check", "--stores"]);
     assert_eq!(checked.code, 0, "{checked:?}");
-    let missing: std::collections::BTreeSet<&str> =
-        checked.stdout.split("CREATE INDEX ").skip(1).filter_map(|rest| rest.split_once(';')).map(|(index, _)| index).collect();
+    let missing: std::collections::BTreeSet<&str> = checked
+        .stdout
+        .split("CREATE INDEX ")
+        .skip(1)
+        .filter_map(|rest| rest.split_once(';'))
+        .map(|(index, _)| index)
+        .collect();
     let told: std::collections::BTreeSet<String> =
         missing.iter().map(|index| format!("CREATE INDEX {};", index.replace('"', ""))).collect();
     let shown = told_indexes(&example);

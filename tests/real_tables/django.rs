@@ -97,7 +97,8 @@ fn what_django_needs_to_be_granted_is_told_on_postgresql() {
 
 #[test]
 fn what_django_needs_to_be_granted_is_told_on_mariadb() {
-    let example = example("django").replace("portal.django", "portal_grants.django").replace("portal.*", "portal_grants.*");
+    let example =
+        example("django").replace("portal.django", "portal_grants.django").replace("portal.*", "portal_grants.*");
     let mut database = MariaDatabase::new("portal_grants", MARIADB);
     database.create_user("forgetd");
     grants(&example, "@localhost;").into_iter().for_each(|grant| database.execute(grant));

@@ -68,7 +68,9 @@ fn laravel_sessions_go_by_their_last_activity_and_lose_address_and_browser_befor
 
 #[test]
 fn what_laravel_needs_to_be_granted_is_told() {
-    let example = example("laravel").replace("laravel.sessions", "laravel_grants.sessions").replace("laravel.*", "laravel_grants.*");
+    let example = example("laravel")
+        .replace("laravel.sessions", "laravel_grants.sessions")
+        .replace("laravel.*", "laravel_grants.*");
     let mut database = MariaDatabase::new("laravel_grants", SCHEMA);
     database.create_user("forgetd");
     told(&example, "GRANT").into_iter().for_each(|grant| database.execute(grant));

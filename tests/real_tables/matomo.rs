@@ -74,7 +74,8 @@ fn matomo_visits_of_one_site_go_with_all_that_belongs_to_them_and_nothing_else()
     let (expired, old_location) = (before(6.months()), before(30.days()));
     let total = database.count("matomo_log_visit WHERE idsite = 3");
     let rows = database.count(&format!("matomo_log_visit WHERE idsite = 3 AND {expired}"));
-    let located = database.count(&format!("matomo_log_visit WHERE idsite = 3 AND {old_location} AND location_city IS NOT NULL"));
+    let located =
+        database.count(&format!("matomo_log_visit WHERE idsite = 3 AND {old_location} AND location_city IS NOT NULL"));
     let whole = database.count(
         "matomo_log_visit WHERE idsite = 3 AND (LENGTH(location_ip) = 4 AND RIGHT(location_ip, 2) <> X'0000' \
          OR LENGTH(location_ip) = 16 AND RIGHT(location_ip, 10) <> REPEAT(X'00', 10) OR LENGTH(location_ip) NOT IN (0, 4, 16))",
@@ -102,7 +103,8 @@ fn matomo_visits_of_one_site_go_with_all_that_belongs_to_them_and_nothing_else()
 
 #[test]
 fn what_matomo_needs_to_be_granted_is_told() {
-    let example = example("matomo").replace("matomo.matomo_", "matomo_grants.matomo_").replace("matomo.*", "matomo_grants.*");
+    let example =
+        example("matomo").replace("matomo.matomo_", "matomo_grants.matomo_").replace("matomo.*", "matomo_grants.*");
     let mut database = MariaDatabase::new("matomo_grants", SCHEMA);
     database.create_user("forgetd");
     told(&example, "GRANT").into_iter().for_each(|grant| database.execute(grant));

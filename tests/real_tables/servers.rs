@@ -71,7 +71,8 @@ impl Database for MariaDatabase {
     }
 
     fn value(&mut self, query: &str) -> String {
-        let value: Option<Option<String>> = self.connection.query_first(query).unwrap_or_else(|error| panic!("{error}: {query}"));
+        let value: Option<Option<String>> =
+            self.connection.query_first(query).unwrap_or_else(|error| panic!("{error}: {query}"));
         value.flatten().unwrap_or_default()
     }
 

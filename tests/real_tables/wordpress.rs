@@ -41,7 +41,8 @@ fn wordpress_comments_lose_their_addresses_step_by_step_and_go_with_their_metada
     let before = |period| format!("comment_date_gmt <> 0 AND comment_date_gmt < {}", utc(cutoff(period)));
     let (total, undatable) = (database.count("wp_comments"), database.count("wp_comments WHERE comment_date_gmt = 0"));
     assert_eq!(undatable, 50_000 / 97);
-    let mut count = |period, column: &str| database.count(&format!("wp_comments WHERE {} AND {column}", before(period)));
+    let mut count =
+        |period, column: &str| database.count(&format!("wp_comments WHERE {} AND {column}", before(period)));
     let rows = count(5.years(), "TRUE");
     let erased = count(30.days(), "comment_author_IP <> ''");
     let masked = count(7.days(), &format!("comment_author_IP <> {MASKED}"));
@@ -68,8 +69,16 @@ fn wordpress_comments_lose_their_addresses_step_by_step_and_go_with_their_metada
         &[
             expected("blog.example/blog/wp_comments", "erase-rows", of([rows, undatable])),
             expected("blog.example/blog/wp_comments/comment_agent", "erase-column", of([agents, undatable])),
-            expected("blog.example/blog/wp_comments/comment_author_IP@7-days", "truncate-column", of([masked, undatable])),
-            expected("blog.example/blog/wp_comments/comment_author_IP@30-days", "erase-column", of([erased, undatable])),
+            expected(
+                "blog.example/blog/wp_comments/comment_author_IP@7-days",
+                "truncate-column",
+                of([masked, undatable]),
+            ),
+            expected(
+                "blog.example/blog/wp_comments/comment_author_IP@30-days",
+                "erase-column",
+                of([erased, undatable]),
+            ),
             expected("blog.example/blog/wp_comments/comment_author_email", "erase-column", of([emails, undatable])),
         ],
     );
@@ -80,7 +89,9 @@ fn wordpress_comments_lose_their_addresses_step_by_step_and_go_with_their_metada
 
 #[test]
 fn what_wordpress_needs_to_be_granted_is_told() {
-    let example = example("wordpress").replace("wordpress.wp_", "wordpress_grants.wp_").replace("wordpress.*", "wordpress_grants.*");
+    let example = example("wordpress")
+        .replace("wordpress.wp_", "wordpress_grants.wp_")
+        .replace("wordpress.*", "wordpress_grants.*");
     let mut database = MariaDatabase::new("wordpress_grants", SCHEMA);
     database.create_user("forgetd");
     told(&example, "GRANT").into_iter().for_each(|grant| database.execute(grant));
