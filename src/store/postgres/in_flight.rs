@@ -15,7 +15,7 @@ use super::connection::{LOCK_WAIT, Session};
 use super::predicate::{KEYS, Predicate};
 use super::schema::TableFacts;
 use super::values::Values;
-use crate::store::{Resolution, Selection, StoreError};
+use crate::store::{Resolution, StoreError, TableSelection};
 
 /// First byte of the encoding.
 const VERSION: u8 = 1;
@@ -45,7 +45,7 @@ pub(super) enum Touched {
 }
 
 /// Writes down a batch.
-pub(super) fn encode(selection: &Selection<'_>, transaction: &str, touched: &Touched) -> Vec<u8> {
+pub(super) fn encode(selection: &TableSelection<'_>, transaction: &str, touched: &Touched) -> Vec<u8> {
     let batch = InFlight {
         transaction: transaction.to_owned(),
         now: selection.now,
@@ -65,7 +65,7 @@ fn decode(bytes: &[u8]) -> Option<InFlight> {
 /// Finds out how the batch ended.
 pub(super) fn resolve(
     session: &mut Session,
-    selection: &Selection<'_>,
+    selection: &TableSelection<'_>,
     in_flight: &[u8],
 ) -> Result<Resolution, StoreError> {
     let Some(batch) = decode(in_flight) else {
@@ -105,7 +105,7 @@ fn status(session: &mut Session, transaction: &str) -> Result<Option<String>, St
 
 fn by_what_is_there(
     session: &mut Session,
-    selection: &Selection<'_>,
+    selection: &TableSelection<'_>,
     batch: &InFlight,
 ) -> Result<Resolution, StoreError> {
     let survives = match &batch.touched {
@@ -121,11 +121,11 @@ fn by_what_is_there(
 
 fn any_matches(
     session: &mut Session,
-    selection: &Selection<'_>,
+    selection: &TableSelection<'_>,
     batch: &InFlight,
     keys: &[String],
 ) -> Result<bool, StoreError> {
-    let as_then = Selection { rule: selection.rule, now: batch.now, cutoff: batch.cutoff, holds: Vec::new() };
+    let as_then = TableSelection { rule: selection.rule, now: batch.now, cutoff: batch.cutoff, holds: Vec::new() };
     let table = &selection.rule.target.table;
     let Some(facts) = TableFacts::read(session, table)? else {
         let reason = format!("there is no table {table}");
