@@ -110,3 +110,16 @@ fn what_matomo_needs_to_be_granted_is_told() {
     told(&example, "GRANT").into_iter().for_each(|grant| database.execute(grant));
     grants_are_found_one_by_one(&example, &mut database);
 }
+
+#[test]
+fn an_index_behind_the_website_serves_one_website_and_not_all_of_them() {
+    let one = example("matomo");
+    let all = one.replace("\nfilter = ", "\n# filter = ");
+    assert_ne!(one, all);
+    let database = MariaDatabase::new("matomo_indexes", SCHEMA);
+    let warned = |site: &str| {
+        let checked = install(site, &database, "root").run(&["check", "--stores"]);
+        checked.stdout.contains("no index begins with matomo_log_visit.visit_last_action_time")
+    };
+    assert_eq!((warned(&one), warned(&all)), (false, true));
+}
