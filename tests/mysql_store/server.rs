@@ -155,7 +155,7 @@ fn a_replica_is_waited_for_and_ends_equal_to_the_primary() {
     // Who may not see other sessions does not see the replica's either, and must not take that for none.
     run(&database, &["CREATE USER blind@localhost", "GRANT SELECT, DELETE, TRIGGER ON visitors TO blind@localhost"]);
     let blind = rule(database.kind("blind"), rows());
-    let mut store = store::open(&blind.store);
+    let mut store = store::open_database(&blind.store);
     let refusals = inspect::refusals(store.as_mut(), &blind);
     assert!(
         refusals.iter().any(|refusal| refusal.contains("GRANT PROCESS ON *.* TO 'blind'@'localhost';")),
