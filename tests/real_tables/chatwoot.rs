@@ -16,13 +16,13 @@ INSERT INTO contacts (name, email, account_id, created_at, updated_at, last_acti
   SELECT 'Visitor ' || n, n || '@mail.example', CASE WHEN n % 5 = 0 THEN 2 ELSE 1 END, at, at,
     CASE WHEN n % 50 <> 1 THEN at END, CASE WHEN n % 3 = 0 THEN 'Brno' ELSE '' END, CASE WHEN n % 3 = 0 THEN 'CZ' ELSE '' END,
     CASE n % 4 WHEN 0 THEN '{}' WHEN 1 THEN NULL ELSE jsonb_build_object('created_at_ip', '203.0.113.' || n % 256, 'city', 'Brno', 'browser', 'Firefox') END
-  FROM generate_series(1, 20000) AS n, LATERAL (SELECT current_date::timestamp - interval '1 day' * (1 + n % 1100) + interval '12 hours' AS at) AS t;
+  FROM generate_series(1, 20000) AS n, LATERAL (SELECT current_date::timestamp - interval '1 day' * (1 + n % 1097) + interval '12 hours' AS at) AS t;
 INSERT INTO contact_inboxes (contact_id, inbox_id, source_id, created_at, updated_at) SELECT id, 1, md5(id::text), created_at, created_at FROM contacts;
 INSERT INTO notes (content, account_id, contact_id, created_at, updated_at) SELECT 'called back', account_id, id, created_at, created_at FROM contacts WHERE id % 4 = 0;
 INSERT INTO conversations (account_id, inbox_id, display_id, created_at, updated_at, contact_id, additional_attributes, last_activity_at)
   SELECT CASE WHEN n % 4 = 0 THEN 2 ELSE 1 END, 1, 0, at, at, 1 + n % 20000,
     CASE WHEN n % 5 = 0 THEN '{}' ELSE '{\"referer\": \"https://shop.example/boots\", \"browser\": {\"browser_name\": \"Firefox\"}}'::jsonb END, at
-  FROM generate_series(1, 50000) AS n, LATERAL (SELECT current_date::timestamp - interval '1 day' * (1 + n % 600)
+  FROM generate_series(1, 50000) AS n, LATERAL (SELECT current_date::timestamp - interval '1 day' * (1 + n % 599)
     + (ARRAY[interval '12 hours', interval '21 hours 30 minutes', interval '23 hours 30 minutes'])[1 + n % 3] AS at) AS t;
 INSERT INTO messages (content, account_id, inbox_id, conversation_id, message_type, created_at, updated_at)
   SELECT 'Do you have it in red?', account_id, 1, id, 0, created_at, created_at FROM conversations, generate_series(1, 3) AS n WHERE n <= id % 4;

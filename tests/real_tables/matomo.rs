@@ -13,11 +13,11 @@ const VISITS: &str = "
 INSERT INTO matomo_log_visit (idvisit, idsite, idvisitor, visit_last_action_time, config_id, location_ip, user_id,
     visit_first_action_time, visit_total_time, referer_url, location_country, location_city, location_latitude, location_longitude)
   SELECT seq, IF(seq % 2 = 0, 3, 1 + (seq DIV 2) % 3), LEFT(UNHEX(MD5(seq DIV 3)), 8),
-    UTC_DATE() - INTERVAL 1 + seq % 450 DAY + INTERVAL ELT(1 + seq % 3, 720, 1290, 1410) MINUTE,
+    UTC_DATE() - INTERVAL 1 + seq % 449 DAY + INTERVAL ELT(1 + seq % 3, 720, 1290, 1410) MINUTE,
     LEFT(UNHEX(MD5(seq)), 8),
     CASE seq % 5 WHEN 0 THEN INET6_ATON(CONCAT('2001:db8:', HEX(seq % 65536), ':1::', HEX(1 + seq % 4000)))
       WHEN 1 THEN INET6_ATON('203.0.0.0') ELSE INET6_ATON(CONCAT_WS('.', 20 + seq % 150, seq % 200, seq % 250, 1 + seq % 254)) END,
-    NULL, UTC_DATE() - INTERVAL 1 + seq % 450 DAY, seq % 900, 'https://search.example/?q=boots', 'cz',
+    NULL, UTC_DATE() - INTERVAL 1 + seq % 449 DAY, seq % 900, 'https://search.example/?q=boots', 'cz',
     IF(seq % 4 = 0, NULL, 'Brno'), IF(seq % 4 = 0, NULL, 49.195061), IF(seq % 4 = 0, NULL, 16.606836)
   FROM seq_1_to_50000;
 -- A tracker whose clock was wrong, and one address in a form that nobody knows.

@@ -15,8 +15,8 @@ INSERT INTO wp_comments (comment_ID, comment_post_ID, comment_author, comment_au
     CASE WHEN seq % 6 = 0 THEN '' WHEN seq % 7 = 1 THEN CONCAT('2001:db8:abcd:', HEX(1 + seq % 999), '::', HEX(1 + seq % 77))
       WHEN seq % 7 = 2 THEN CONCAT('203.0.113.', 1 + seq % 254, ', 198.51.100.', 1 + seq % 254)
       WHEN seq % 7 = 3 THEN '198.51.100.0' ELSE CONCAT('192.0.', seq % 256, '.', 1 + seq % 254) END,
-    IF(seq % 194 = 0, '0000-00-00 00:00:00', UTC_DATE() - INTERVAL 1 + seq % 2600 DAY + INTERVAL 810 MINUTE),
-    IF(seq % 97 = 0, '0000-00-00 00:00:00', UTC_DATE() - INTERVAL 1 + seq % 2600 DAY + INTERVAL ELT(1 + seq % 3, 720, 1290, 1410) MINUTE),
+    IF(seq % 194 = 0, '0000-00-00 00:00:00', UTC_DATE() - INTERVAL 1 + seq % 2591 DAY + INTERVAL 810 MINUTE),
+    IF(seq % 97 = 0, '0000-00-00 00:00:00', UTC_DATE() - INTERVAL 1 + seq % 2591 DAY + INTERVAL ELT(1 + seq % 3, 720, 1290, 1410) MINUTE),
     'Nice boots.', IF(seq % 20 = 0, 'spam', '1'), IF(seq % 6 = 0, '', 'Mozilla/5.0 (X11; Linux x86_64)'),
     IF(seq % 6 = 0, 'pingback', 'comment'), IF(seq % 5 = 0, seq - 1, 0)
   FROM seq_1_to_50000;
