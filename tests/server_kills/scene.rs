@@ -39,6 +39,9 @@ key = "id"
 time = { column = "last_seen", format = "unix-seconds" }
 holds = "visit"
 children = [{ table = "pages", column = "visitor_id" }]
+"#;
+
+const COLUMNS: &str = r#"
 [store.chat.table.columns]
 city = "visit.location"
 ip = { category = "visit.ip-address", do = "truncate" }
@@ -62,7 +65,10 @@ pub(crate) struct Scene {
 impl Scene {
     pub(crate) fn new(database: &dyn Database, action: Action, seed: u64) -> Scene {
         let installation = Installation::new(DAEMON);
-        installation.write("sites/shop.example.toml", &SITE.replace("DECLARATION", &database.declaration()));
+        // The name of the rule over rows is also a prefix of the others.
+        let columns = if action == Action::EraseRows { "" } else { COLUMNS };
+        let site = SITE.replace("DECLARATION", &database.declaration()) + columns;
+        installation.write("sites/shop.example.toml", &site);
         let application = Application::new(database.connect(), action, seed);
         Scene { installation, application: Mutex::new(application), action }
     }
