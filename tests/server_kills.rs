@@ -7,6 +7,10 @@
 
 #[path = "server_kills/application.rs"]
 mod application;
+#[path = "server_kills/commits.rs"]
+mod commits;
+#[path = "server_kills/crashes.rs"]
+mod crashes;
 #[path = "server_kills/database.rs"]
 mod database;
 #[path = "support/evidence.rs"]
@@ -22,6 +26,7 @@ mod random;
 #[path = "server_kills/scene.rs"]
 mod scene;
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -72,6 +77,14 @@ impl Kind {
             Kind::MariaDb => Box::new(OnMariaDb::new(mariadb::shared())),
         }
     }
+}
+
+/// A MariaDB server with a binary log, whose commits survive its end.
+fn logging_mariadb() -> &'static mariadb::MariaDb {
+    static SERVER: OnceLock<mariadb::MariaDb> = OnceLock::new();
+    SERVER.get_or_init(|| {
+        mariadb::MariaDb::start("--skip-networking --log-bin=binlog --server-id=1 --innodb-flush-log-at-trx-commit=2")
+    })
 }
 
 /// For each server and action: 102 for each server.

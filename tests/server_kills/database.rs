@@ -31,10 +31,7 @@ impl Connection for postgres::Client {
 
 impl Connection for mysql::Conn {
     fn execute(&mut self, sql: &str) -> u64 {
-        if let Err(error) = self.query_drop(sql) {
-            let st: Vec<(String, String, String)> = self.query("SHOW ENGINE INNODB STATUS").unwrap();
-            panic!("{sql:.200}: {error:?} {}", st[0].2);
-        }
+        self.query_drop(sql).unwrap_or_else(|error| panic!("{sql:.200}: {error:?}"));
         self.affected_rows()
     }
 

@@ -6,7 +6,7 @@ use std::process::{Child, Stdio};
 use std::sync::Mutex;
 use std::time::Duration;
 
-use forgetd::audit::{BatchOutcome, Event};
+use forgetd::audit::{BatchOutcome, Event, RunFinished};
 
 use super::Action;
 use super::application::Application;
@@ -73,6 +73,13 @@ impl Scene {
         Scene { installation, application: Mutex::new(application), action }
     }
 
+    /// Adds a line to the declaration of a table without columns.
+    pub(crate) fn declare(&self, line: &str) {
+        let site = "sites/shop.example.toml";
+        let text = fs::read_to_string(self.installation.config().join(site)).unwrap();
+        self.installation.write(site, &format!("{text}{line}\n"));
+    }
+
     pub(crate) fn fill_up(&self) {
         self.application.lock().unwrap().fill_up(BACKLOG);
     }
@@ -132,6 +139,15 @@ impl Scene {
         assert!(!self.has_batch_in_flight());
         let verified = self.installation.run(&["audit", "verify"]);
         assert_eq!(verified.code, 0, "{verified:?}");
+    }
+
+    /// How the last run ended, in the log.
+    pub(crate) fn last_run(&self) -> RunFinished {
+        let ends = evidence::entries(&self.installation.state()).into_iter().filter_map(|entry| match entry.event {
+            Event::RunFinished(end) => Some(end),
+            _ => None,
+        });
+        ends.last().unwrap()
     }
 
     /// How often a batch without an outcome was found to be what.

@@ -1,0 +1,1 @@
+//! The whole server dies during a run, and comes back.
