@@ -181,7 +181,11 @@ impl<'a> Run<'a> {
                 Walked::Ended(erasure) => return Ok(erasure),
                 Walked::Lost => {
                     let place = rule.definition.store.location();
-                    let lost = StoreError::Lost { place, reason: "it did not come back in time".to_owned() };
+                    let lost = StoreError::Lost {
+                        place,
+                        reason: "the server did not come back in time; the next run goes on where this one ended"
+                            .to_owned(),
+                    };
                     if let Some(end) = self.pause_for(lost) {
                         return Ok(end.into());
                     }
@@ -200,6 +204,10 @@ impl<'a> Run<'a> {
 
     /// One walk, with the count of what is left where it came to its end.
     fn walk(&mut self, store: &mut dyn Store, selection: &Selection<'_>) -> Result<Walked, PurgeError> {
+        // Also while a server is waited for.
+        if let Some(walked) = self.may_not_go_on(&selection.holds) {
+            return Ok(walked);
+        }
         let mut walk = match store.walk(selection, self.order.pace.max_lag) {
             Ok(walk) => walk,
             Err(StoreError::Lost { .. }) => return Ok(Walked::Lost),
@@ -264,7 +272,8 @@ impl<'a> Run<'a> {
     /// Waits for a lock, a replica or a server, for a while; any other error ends the run.
     fn pause_for(&mut self, error: StoreError) -> Option<End> {
         let pause = match &error {
-            StoreError::Busy { .. } | StoreError::Lost { .. } => self.pacer.refused(),
+            StoreError::Busy { .. } => self.pacer.refused(),
+            StoreError::Lost { .. } => self.pacer.away(),
             StoreError::Lagging { .. } => self.pacer.lagging(),
             _ => None,
         };

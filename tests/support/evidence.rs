@@ -8,8 +8,11 @@ use std::path::Path;
 use forgetd::audit::{BatchOutcome, Entry, Event, RunOutcome, read};
 use rusqlite::Connection;
 
-/// Every entry of the log in a state directory.
+/// Every entry of the log in a state directory; none where it has not begun.
 pub(crate) fn entries(state: &Path) -> Vec<Entry> {
+    if !state.join("audit/log.jsonl").exists() {
+        return Vec::new();
+    }
     read::entries(&state.join("audit"), 0).unwrap().collect::<Result<_, _>>().unwrap()
 }
 

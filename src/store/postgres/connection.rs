@@ -40,6 +40,11 @@ pub(super) const LONGEST_STATEMENT: Duration = Duration::from_secs(30);
 /// longer must not keep its locks.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
+/// What the evidence says is gone must not come back with a server that crashes. An application that does not wait for
+/// the disk may do without; where it waits for more than that, so do we.
+const DURABLE_COMMITS: &str = "SELECT set_config('synchronous_commit', 'local', false) \
+     WHERE current_setting('synchronous_commit') = 'off'";
+
 /// A parameter with its type.
 pub(super) type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
 
@@ -82,7 +87,8 @@ impl Session {
              SET IntervalStyle = 'postgres'; SET bytea_output = 'hex'; SET extra_float_digits = 1; \
              SET standard_conforming_strings = on; SET row_security = off; \
              SET lock_timeout = {}; SET statement_timeout = {}; SET idle_in_transaction_session_timeout = {}; \
-             SET default_transaction_isolation = 'read committed'; SET default_transaction_read_only = off",
+             SET default_transaction_isolation = 'read committed'; SET default_transaction_read_only = off; \
+             {DURABLE_COMMITS}",
             millis(LOCK_WAIT),
             millis(LONGEST_READ),
             millis(LONGEST_PAUSE),
