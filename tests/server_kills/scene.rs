@@ -143,11 +143,11 @@ impl Scene {
 
     /// How the last run ended, in the log.
     pub(crate) fn last_run(&self) -> RunFinished {
-        let ends = evidence::entries(&self.installation.state()).into_iter().filter_map(|entry| match entry.event {
+        let mut ends = evidence::entries(&self.installation.state()).into_iter().filter_map(|entry| match entry.event {
             Event::RunFinished(end) => Some(end),
             _ => None,
         });
-        ends.last().unwrap()
+        ends.next_back().unwrap()
     }
 
     /// How often a batch without an outcome was found to be what.
