@@ -9,4 +9,7 @@ mod derive;
 pub mod rule;
 
 pub use derive::{consent_findings, derive};
-pub use rule::{Action, Belongs, Definition, GoesAlong, Rule, RuleName, Target, When};
+pub use rule::{
+    Action, Belongs, Definition, DirectoryRule, GoesAlong, LineAction, LogRule, Rule, RuleName, RuleRef, TableRule,
+    Target, When,
+};

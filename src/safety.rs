@@ -302,7 +302,7 @@ fn look(rule: &Rule, store: &mut dyn Store, assessment: &mut Assessment) -> Resu
 /// The predicate that an assessment counted by.
 pub fn selection<'a>(rule: &'a Rule, assessment: &Assessment) -> Selection<'a> {
     Selection {
-        rule: &rule.definition,
+        rule: (&rule.definition).into(),
         now: assessment.now,
         cutoff: assessment.cutoff,
         holds: assessment.holds.clone(),
@@ -369,8 +369,8 @@ fn overdue_since(rule: &Rule, survey: &Survey, circumstances: &Circumstances<'_>
     if survey.matches == 0 {
         return None;
     }
-    match &rule.definition.when {
-        When::Older(period) => period.expiry(survey.oldest?, &rule.definition.zone.zone),
+    match rule.definition.when() {
+        When::Older(period) => period.expiry(survey.oldest?, &rule.definition.zone().zone),
         When::Expired => survey.oldest,
         // Since when a setting has been off is known once the rule was first held.
         When::NotStored | When::WithoutConsent(_) => {
@@ -381,5 +381,5 @@ fn overdue_since(rule: &Rule, survey: &Survey, circumstances: &Circumstances<'_>
 
 /// Opens the rule's store.
 pub fn open_store(rule: &Rule) -> Box<dyn Store> {
-    store::open(&rule.definition.store)
+    store::open(&rule.definition)
 }

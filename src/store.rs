@@ -5,6 +5,8 @@
 //! in `tests/` runs over every kind, on the real thing.
 
 pub mod address;
+pub mod directory;
+pub mod log;
 pub mod mysql;
 pub mod postgres;
 pub mod server;
@@ -15,20 +17,46 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::config::TimeFormat;
-use crate::config::site::StoreKind;
-use crate::plan::Definition;
+use crate::config::site::DatabaseKind;
+use crate::plan::{DirectoryRule, LogRule, RuleRef, TableRule};
 
 /// What a rule selects at one moment: everything a store needs to build its predicate.
 #[derive(Debug, Clone)]
 pub struct Selection<'a> {
-    /// The rule's definition.
-    pub rule: &'a Definition,
+    /// The rule.
+    pub rule: RuleRef<'a>,
     /// The moment of the run. Times after it are not plausible.
     pub now: Timestamp,
     /// Records before it (strictly) are expired; `None` where age does not matter.
     pub cutoff: Option<Timestamp>,
-    /// Rows that a hold keeps.
+    /// Rows that a hold keeps. Only a table has them.
     pub holds: Vec<HeldValue>,
+}
+
+/// A selection of rows of a table.
+#[derive(Debug, Clone)]
+pub(crate) struct TableSelection<'a> {
+    /// The rule.
+    pub(crate) rule: &'a TableRule,
+    /// As in [`Selection`].
+    pub(crate) now: Timestamp,
+    /// As in [`Selection`].
+    pub(crate) cutoff: Option<Timestamp>,
+    /// As in [`Selection`].
+    pub(crate) holds: Vec<HeldValue>,
+}
+
+impl<'a> Selection<'a> {
+    /// The same of a table's rows.
+    fn of_table(&self) -> Result<TableSelection<'a>, StoreError> {
+        let Selection { rule, now, cutoff, holds } = self;
+        match *rule {
+            RuleRef::Table(rule) => Ok(TableSelection { rule, now: *now, cutoff: *cutoff, holds: holds.clone() }),
+            RuleRef::Directory(DirectoryRule { rule, .. }) | RuleRef::Log(LogRule { rule, .. }) => {
+                Err(StoreError::Failed { place: rule.to_string(), reason: "the rule is not about a table".to_owned() })
+            }
+        }
+    }
 }
 
 /// Rows whose column has this value are kept, compared as text so that the type of the column cannot let one slip.
@@ -262,11 +290,20 @@ pub trait Prepared {
     fn commit(self: Box<Self>) -> Result<(), StoreError>;
 }
 
-/// Opens a store. Nothing is read or locked yet.
-pub fn open(kind: &StoreKind) -> Box<dyn Store> {
+/// Opens the store that a rule acts on. Nothing is read or locked yet.
+pub fn open<'a>(rule: impl Into<RuleRef<'a>>) -> Box<dyn Store> {
+    match rule.into() {
+        RuleRef::Table(rule) => open_database(&rule.store),
+        RuleRef::Directory(rule) => Box::new(directory::FileTree::new(&rule.directory)),
+        RuleRef::Log(rule) => Box::new(log::LogFiles::new(&rule.log)),
+    }
+}
+
+/// Opens a database. Nothing is read or locked yet.
+pub fn open_database(kind: &DatabaseKind) -> Box<dyn Store> {
     match kind {
-        StoreKind::Sqlite { path } => Box::new(sqlite::Sqlite::new(path)),
-        StoreKind::Postgres { server, after } => Box::new(postgres::Postgres::new(server, *after)),
-        StoreKind::Mysql { server } => Box::new(mysql::Mysql::new(server)),
+        DatabaseKind::Sqlite { path } => Box::new(sqlite::Sqlite::new(path)),
+        DatabaseKind::Postgres { server, after } => Box::new(postgres::Postgres::new(server, *after)),
+        DatabaseKind::Mysql { server } => Box::new(mysql::Mysql::new(server)),
     }
 }

@@ -402,7 +402,7 @@ fn the_shipped_site_is_the_example_of_the_documentation() {
     assert_eq!(site.processors[0].chat_key.as_deref(), Some("8f3c2a"));
     assert_eq!(site.processors[0].agreement, Some(jiff::civil::date(2026, 1, 10)));
     assert_eq!(site.retention[&Tag::Category(category("visit.location"))], "30 days".parse().unwrap());
-    let table = &site.stores["chat"].tables[0];
+    let table = &site.stores["chat"].tables()[0];
     assert_eq!((table.id.as_str(), table.name.as_str(), table.key.as_str()), ("visitors", "visitors", "id"));
     assert_eq!((table.time.column.as_str(), table.time.format), ("last_seen", TimeFormat::UnixSeconds));
     assert_eq!(table.time.meaning, TimeMeaning::Recorded);
@@ -492,7 +492,7 @@ columns = { address = { category = "visit.ip-address", do = "truncate" } }
     let config = with_site(text).unwrap();
     let site = shop(&config);
     assert_eq!(site.controller.as_ref().unwrap().joint_controller.as_ref().unwrap().name, "Partner Ltd");
-    let [visitors, sessions] = site.stores["chat"].tables.as_slice() else { panic!("two tables") };
+    let [visitors, sessions] = site.stores["chat"].tables() else { panic!("two tables") };
     assert_eq!((visitors.id.as_str(), visitors.name.as_str()), ("third-site", "visitors/all"));
     assert_eq!(visitors.holds, item("ssupp_<CHAT_KEY>", Class::Marketing));
     assert_eq!(visitors.time.zone.as_ref().unwrap().name, "UTC");

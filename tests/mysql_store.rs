@@ -17,8 +17,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use forgetd::config::TimeFormat;
-use forgetd::config::site::{Child, RowTime, Scalar, StoreKind, TimeMeaning, Zone};
-use forgetd::plan::{Action, Definition, Target, When};
+use forgetd::config::site::{Child, DatabaseKind, RowTime, Scalar, TimeMeaning, Zone};
+use forgetd::plan::{Action, TableRule, Target, When};
 use forgetd::store::{self, HeldValue, Resolution, Selection, Store, StoreError};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -55,8 +55,8 @@ fn count(database: &MariaDbDatabase, table: &str) -> u64 {
     database.connect().query_first(format!("SELECT COUNT(*) FROM {table}")).unwrap().unwrap()
 }
 
-fn rule(kind: StoreKind, action: Action) -> Definition {
-    Definition {
+fn rule(kind: DatabaseKind, action: Action) -> TableRule {
+    TableRule {
         rule: serde_json::from_value("shop.example/chat/visitors".into()).unwrap(),
         store: kind,
         target: Target {
@@ -81,8 +81,8 @@ fn rows() -> Action {
     Action::EraseRows { children: Vec::new() }
 }
 
-fn selection(rule: &Definition) -> Selection<'_> {
-    Selection { rule, now: now(), cutoff: Some(cutoff()), holds: Vec::new() }
+fn selection(rule: &TableRule) -> Selection<'_> {
+    Selection { rule: rule.into(), now: now(), cutoff: Some(cutoff()), holds: Vec::new() }
 }
 
 /// Walks to the end; how many records were erased.
@@ -109,7 +109,7 @@ fn names_may_hold_any_character() {
     rule.target.table = "we`ird \"t' -- é".to_owned();
     rule.target.key = "i d".to_owned();
     rule.target.time.column = "last'seen".to_owned();
-    let mut store = store::open(&rule.store);
+    let mut store = store::open_database(&rule.store);
     assert_eq!(inspect::refusals(store.as_mut(), &rule), Vec::<String>::new());
     assert_eq!(erase(store.as_mut(), &selection(&rule), 9), 1);
 }
@@ -128,7 +128,7 @@ fn keys_of_every_type_are_walked_whatever_the_gaps(#[case] declared: &str, #[cas
         &format!("INSERT INTO visitors SELECT {key}, IF(seq % 3 = 0, 1771000000, 1600000000) FROM seq_1_to_9000"),
     ]);
     let rule = rule(database.kind("root"), rows());
-    let mut store = store::open(&rule.store);
+    let mut store = store::open_database(&rule.store);
     let selection = selection(&rule);
     assert_eq!(store.survey(&selection).unwrap().matches, 6_000);
     assert_eq!(erase(store.as_mut(), &selection, 2_500), 6_000);
@@ -142,7 +142,7 @@ fn more_keys_than_fit_in_memory_at_once_are_read_in_pieces() {
         "INSERT INTO visitors SELECT MD5(seq), IF(seq % 5 = 0, 1771000000, 1600000000) FROM seq_1_to_55000",
     ]);
     let rule = rule(database.kind("root"), rows());
-    assert_eq!(erase(store::open(&rule.store).as_mut(), &selection(&rule), 100_000), 44_000);
+    assert_eq!(erase(store::open_database(&rule.store).as_mut(), &selection(&rule), 100_000), 44_000);
     assert_eq!(count(&database, "visitors"), 11_000);
 }
 
@@ -157,7 +157,7 @@ fn children_that_hold_the_key_as_text_go_as_well_and_others_stay() {
     let child = Child { table: "meta".to_owned(), column: "visitor".to_owned() };
     let rule = rule(database.kind("root"), Action::EraseRows { children: vec![child] });
     let selection = selection(&rule);
-    let mut store = store::open(&rule.store);
+    let mut store = store::open_database(&rule.store);
     let mut walk = store.walk(&selection, MAX_LAG).unwrap();
     let batch = walk.prepare(9).unwrap().unwrap();
     assert_eq!((batch.rows(), batch.children()), (1, 2));
@@ -170,7 +170,7 @@ fn rows_that_arrive_inside_the_range_of_a_batch_are_not_taken_for_it() {
     let database = database(&[VISITORS, "INSERT INTO visitors VALUES (1, 1600000000, ''), (3, 1600000000, '')"]);
     let rule = rule(database.kind("root"), rows());
     let selection = selection(&rule);
-    let mut store = store::open(&rule.store);
+    let mut store = store::open_database(&rule.store);
     let mut walk = store.walk(&selection, MAX_LAG).unwrap();
     drop(walk.prepare(2).unwrap());
     run(&database, &["INSERT INTO visitors VALUES (2, 1600000000, '')"]);
@@ -187,7 +187,7 @@ fn a_row_that_the_application_has_locked_makes_the_batch_wait_and_then_give_up()
     let database = database(&[VISITORS, "INSERT INTO visitors VALUES (1, 1600000000, ''), (2, 1600000000, '')"]);
     let rule = rule(database.kind("root"), rows());
     let selection = selection(&rule);
-    let mut store = store::open(&rule.store);
+    let mut store = store::open_database(&rule.store);
     let mut walk = store.walk(&selection, MAX_LAG).unwrap();
     let mut application = database.connect();
     application.query_drop("BEGIN").unwrap();
@@ -212,7 +212,7 @@ fn while_a_batch_is_open_the_application_can_write_to_every_other_row() {
     let child = Child { table: "pages".to_owned(), column: "visitor".to_owned() };
     let rule = rule(database.kind("root"), Action::EraseRows { children: vec![child] });
     let selection = selection(&rule);
-    let mut store = store::open(&rule.store);
+    let mut store = store::open(&rule);
     let mut walk = store.walk(&selection, MAX_LAG).unwrap();
     let batch = walk.prepare(150).unwrap().unwrap();
     let mut application = database.connect();
@@ -229,7 +229,7 @@ fn one_purger_at_a_time_works_on_a_table() {
     let database = database(&[VISITORS, "INSERT INTO visitors VALUES (1, 1600000000, '')"]);
     let rule = rule(database.kind("root"), rows());
     let selection = selection(&rule);
-    let (mut one, mut other) = (store::open(&rule.store), store::open(&rule.store));
+    let (mut one, mut other) = (store::open_database(&rule.store), store::open_database(&rule.store));
     let mut first = one.walk(&selection, MAX_LAG).unwrap();
     drop(first.prepare(9).unwrap());
     let mut second = other.walk(&selection, MAX_LAG).unwrap();
@@ -254,7 +254,7 @@ fn erasing_a_column_does_not_make_the_visitor_seen_again() {
     ] {
         let mut rule = rule(database.kind("root"), action);
         rule.target.time.format = TimeFormat::Datetime;
-        assert_eq!(erase(store::open(&rule.store).as_mut(), &selection(&rule), 9), 1);
+        assert_eq!(erase(store::open_database(&rule.store).as_mut(), &selection(&rule), 9), 1);
     }
     let left: Vec<(String, String)> = database.connect().query("SELECT seen, changed FROM visitors").unwrap();
     assert_eq!(left, [("2024-01-01 10:00:00".to_owned(), "2024-01-02 10:00:00".to_owned())]);
@@ -282,7 +282,7 @@ fn a_hold_holds_whatever_the_type_of_the_column(#[case] declared: &str, #[case] 
     let rule = rule(database.kind("root"), rows());
     let mut selection = selection(&rule);
     selection.holds.push(HeldValue { column: "customer".to_owned(), value: held.to_owned() });
-    let mut store = store::open(&rule.store);
+    let mut store = store::open_database(&rule.store);
     let survey = store.survey(&selection).unwrap();
     assert_eq!((survey.matches, survey.on_hold), (1, 1));
     assert_eq!(erase(store.as_mut(), &selection, 9), 1);
@@ -312,7 +312,7 @@ fn a_filter_lets_through_what_is_equal_in_type_and_value(
     ]);
     let mut rule = rule(database.kind("root"), rows());
     rule.target.filter.insert("site".to_owned(), filter);
-    let survey = store::open(&rule.store).survey(&selection(&rule)).unwrap();
+    let survey = store::open_database(&rule.store).survey(&selection(&rule)).unwrap();
     assert_eq!((survey.matches, survey.total), (expected, expected));
 }
 
@@ -324,7 +324,7 @@ fn an_error_of_the_server_does_not_quote_a_record() {
         "INSERT INTO visitors VALUES (1, 1600000000, 'canary')",
     ]);
     let rule = rule(database.kind("root"), rows());
-    let mut store = store::open(&rule.store);
+    let mut store = store::open_database(&rule.store);
     let selection = selection(&rule);
     let failed = store.walk(&selection, MAX_LAG).unwrap().prepare(1).err().unwrap();
     assert!(matches!(failed, StoreError::Failed { .. }));
@@ -341,7 +341,7 @@ fn a_commit_whose_connection_is_killed_is_resolved_to_what_happened() {
     let mut administrator = mariadb::shared().administrator();
     let (mut expected, mut unknown) = (3_000, 0);
     for attempt in 0..60 {
-        let mut store = store::open(&rule.store);
+        let mut store = store::open_database(&rule.store);
         let mut walk = store.walk(&selection, MAX_LAG).unwrap();
         let batch = walk.prepare(20).unwrap().unwrap();
         let (rows, in_flight) = (batch.rows(), batch.in_flight().to_vec());
@@ -363,7 +363,7 @@ fn a_commit_whose_connection_is_killed_is_resolved_to_what_happened() {
             Ok(()) => true,
             Err(StoreError::CommitUnknown { .. }) => {
                 unknown += 1;
-                store::open(&rule.store).resolve(&selection, &in_flight).unwrap() == Resolution::Committed
+                store::open_database(&rule.store).resolve(&selection, &in_flight).unwrap() == Resolution::Committed
             }
             Err(other) => panic!("{other}"),
         };
@@ -378,7 +378,7 @@ fn a_lost_connection_is_told_and_the_store_goes_on_with_another() {
     let database = database(&[VISITORS, "INSERT INTO visitors SELECT seq, 1600000000, '' FROM seq_1_to_100"]);
     let rule = rule(database.kind("root"), rows());
     let selection = selection(&rule);
-    let mut store = store::open(&rule.store);
+    let mut store = store::open_database(&rule.store);
     let mut walk = store.walk(&selection, MAX_LAG).unwrap();
     walk.prepare(10).unwrap().unwrap().commit().unwrap();
     let mut administrator = mariadb::shared().administrator();

@@ -25,8 +25,8 @@ mod predicate;
 use std::time::Duration;
 
 use forgetd::config::TimeFormat;
-use forgetd::config::site::{After, RowTime, Server, StoreKind, TimeMeaning, Zone};
-use forgetd::plan::{Action, Definition, Target, When};
+use forgetd::config::site::{After, DatabaseKind, RowTime, Server, TimeMeaning, Zone};
+use forgetd::plan::{Action, TableRule, Target, When};
 use forgetd::store::{self, Finding, Remainder, Selection, Severity, Store};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -83,16 +83,16 @@ impl Shop {
         Shop { url: server.url("postgres", &name), name, client }
     }
 
-    fn kind(&self) -> StoreKind {
-        StoreKind::Postgres { server: server_of(self.url.clone()), after: After::Nothing }
+    fn kind(&self) -> DatabaseKind {
+        DatabaseKind::Postgres { server: server_of(self.url.clone()), after: After::Nothing }
     }
 
     fn open(&self) -> Box<dyn Store> {
-        store::open(&self.kind())
+        store::open_database(&self.kind())
     }
 
-    fn rule(&self, when: When, action: Action) -> Definition {
-        Definition {
+    fn rule(&self, when: When, action: Action) -> TableRule {
+        TableRule {
             rule: serde_json::from_value("shop.example/shop/visitors".into()).unwrap(),
             store: self.kind(),
             target: Target {
@@ -113,16 +113,16 @@ impl Shop {
         }
     }
 
-    fn erasure(&self) -> Definition {
+    fn erasure(&self) -> TableRule {
         self.rule(older(), Action::EraseRows { children: Vec::new() })
     }
 
-    fn inspect(&self, rule: &Definition) -> Vec<Finding> {
+    fn inspect(&self, rule: &TableRule) -> Vec<Finding> {
         self.open().inspect(&selection(rule)).unwrap()
     }
 
     /// The messages and hints of what is refused.
-    fn refusals(&self, rule: &Definition) -> Vec<String> {
+    fn refusals(&self, rule: &TableRule) -> Vec<String> {
         let refused = |finding: &Finding| finding.severity == Severity::Refusal;
         self.inspect(rule).iter().filter(|finding| refused(finding)).map(Finding::to_string).collect()
     }
@@ -132,9 +132,9 @@ impl Shop {
     }
 }
 
-fn selection(rule: &Definition) -> Selection<'_> {
+fn selection(rule: &TableRule) -> Selection<'_> {
     let cutoff = matches!(rule.when, When::Older(_)).then(cutoff);
-    Selection { rule, now: now(), cutoff, holds: Vec::new() }
+    Selection { rule: rule.into(), now: now(), cutoff, holds: Vec::new() }
 }
 
 /// Walks to the end: records, and what is left.

@@ -9,16 +9,16 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use forgetd::config::TimeFormat;
-use forgetd::config::site::{After, RowTime, Server, StoreKind, TimeMeaning, Zone};
-use forgetd::plan::{Action, Definition, Target, When};
+use forgetd::config::site::{After, DatabaseKind, RowTime, Server, TimeMeaning, Zone};
+use forgetd::plan::{Action, TableRule, Target, When};
 use forgetd::store::{self, Physical, Selection, Severity, StoreError};
 use jiff::tz::TimeZone;
 use postgres_server::{server, start};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-fn rule(kind: StoreKind) -> Definition {
-    Definition {
+fn rule(kind: DatabaseKind) -> TableRule {
+    TableRule {
         rule: serde_json::from_value("shop.example/shop/visitors".into()).unwrap(),
         store: kind,
         target: Target {
@@ -50,17 +50,17 @@ fn a_purge_waits_for_a_replica_and_leaves_both_equal() {
     client.batch_execute(schema).unwrap();
     let standby = primary.standby();
     let mut replica = standby.client(&name);
-    let kind = |user| StoreKind::Postgres {
+    let kind = |user| DatabaseKind::Postgres {
         server: Server { url: primary.url(user, &name), password: None, ca_file: None },
         after: After::Nothing,
     };
     let rule = rule(kind("postgres"));
     let now = "2026-03-01T12:00:00Z".parse().unwrap();
     let cutoff = Some("2025-09-01T00:00:00Z".parse().unwrap());
-    let selection = Selection { rule: &rule, now, cutoff, holds: Vec::new() };
+    let selection = Selection { rule: (&rule).into(), now, cutoff, holds: Vec::new() };
 
     // Who may not see how far the replica is does not erase, and is told the grant.
-    let mut blind = store::open(&kind("blind"));
+    let mut blind = store::open_database(&kind("blind"));
     let findings = blind.inspect(&selection).unwrap();
     let hint = |finding: &store::Finding| finding.hint.clone().unwrap_or_default();
     assert!(
@@ -77,7 +77,7 @@ fn a_purge_waits_for_a_replica_and_leaves_both_equal() {
     while client.query_one("SELECT count(replay_lsn) FROM pg_stat_replication", &[]).unwrap().get::<_, i64>(0) == 0 {
         sleep(Duration::from_millis(50));
     }
-    let mut store = store::open(&kind("postgres"));
+    let mut store = store::open_database(&kind("postgres"));
     let mut walk = store.walk(&selection, SECOND).unwrap();
     replica.batch_execute("SELECT pg_wal_replay_pause()").unwrap();
     let mut batches = 0;
@@ -130,6 +130,6 @@ fn a_replica_itself_is_no_place_to_erase() {
     let name = primary.create_database();
     let standby = primary.standby();
     let server = Server { url: standby.url("postgres", &name), password: None, ca_file: None };
-    let refused = store::open(&StoreKind::Postgres { server, after: After::Nothing }).clock().unwrap_err();
+    let refused = store::open_database(&DatabaseKind::Postgres { server, after: After::Nothing }).clock().unwrap_err();
     assert!(refused.to_string().contains("name the primary"), "{refused}");
 }

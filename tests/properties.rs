@@ -7,9 +7,9 @@ mod shop;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use forgetd::config::site::{Mask, RowTime, Scalar, StoreKind, TimeMeaning, Unparsed, Zone};
+use forgetd::config::site::{DatabaseKind, Mask, RowTime, Scalar, TimeMeaning, Unparsed, Zone};
 use forgetd::config::{Safety, TimeFormat};
-use forgetd::plan::{Action, Definition, Rule, RuleName, Target, When, derive};
+use forgetd::plan::{Action, Definition, Rule, RuleName, TableRule, Target, When, derive};
 use forgetd::purge::{Outcome, State, Unwatched};
 use forgetd::safety::approval::definition_json;
 use forgetd::store::{self, Selection};
@@ -38,11 +38,11 @@ fn when() -> impl Strategy<Value = When> {
     select(&PERIODS[..]).prop_map(|period| When::Older(period.parse().unwrap()))
 }
 
-fn definition(path: &Path, time: RowTime, when: When, action: Action, zone: Zone) -> Definition {
+fn definition(path: &Path, time: RowTime, when: When, action: Action, zone: Zone) -> TableRule {
     let rule: RuleName = serde_json::from_value("shop.example/chat/visitors".into()).unwrap();
     let (filter, accepts) = (BTreeMap::new(), BTreeSet::new());
     let target = Target { table: "visitors".to_owned(), key: "id".to_owned(), time, filter, accepts };
-    Definition { rule, store: StoreKind::Sqlite { path: path.to_owned() }, target, when, action, zone }
+    TableRule { rule, store: DatabaseKind::Sqlite { path: path.to_owned() }, target, when, action, zone }
 }
 
 /// A database with these values in a column without a type.
@@ -57,14 +57,14 @@ fn database(path: &Path, rows: &[(Value, Option<&str>)]) {
 }
 
 /// What a rule leaves of a copy of the database: each row's address.
-fn left_by(definition: &Definition, now: Timestamp) -> BTreeMap<i64, Option<String>> {
-    let StoreKind::Sqlite { path } = &definition.store else { panic!("another kind of store") };
+fn left_by(definition: &TableRule, now: Timestamp) -> BTreeMap<i64, Option<String>> {
+    let DatabaseKind::Sqlite { path } = &definition.store else { panic!("another kind of store") };
     let copy = path.with_extension("copy");
     std::fs::copy(path, &copy).unwrap();
-    let definition = Definition { store: StoreKind::Sqlite { path: copy.clone() }, ..definition.clone() };
-    let cutoff = definition.cutoff(now).unwrap();
-    let selection = Selection { rule: &definition, now, cutoff, holds: Vec::new() };
-    let mut store = store::open(&definition.store);
+    let definition = TableRule { store: DatabaseKind::Sqlite { path: copy.clone() }, ..definition.clone() };
+    let cutoff = Definition::Table(definition.clone()).cutoff(now).unwrap();
+    let selection = Selection { rule: (&definition).into(), now, cutoff, holds: Vec::new() };
+    let mut store = store::open_database(&definition.store);
     let counted = store.survey(&selection).unwrap().matches;
     let mut erased = 0;
     let mut walk = store.walk(&selection, std::time::Duration::ZERO).unwrap();
@@ -193,7 +193,8 @@ proptest! {
         if same[0] { new.when = approved.when.clone(); }
         if same[1] { new.action = approved.action.clone(); }
         if same[2] { new.target.filter = approved.target.filter.clone(); }
-        prop_assume!(new.keeps_at_least(&approved));
+        let (of_new, of_approved) = (Definition::Table(new.clone()), Definition::Table(approved.clone()));
+        prop_assume!(of_new.keeps_at_least(&of_approved));
         let now = Timestamp::from_second(now).unwrap();
         let (before, by_new, by_approved) = (addresses(&path), left_by(&new, now), left_by(&approved, now));
         for (id, was) in &before {

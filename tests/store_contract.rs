@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use forgetd::config::site::{Consent, Mask, Scalar, Unparsed};
-use forgetd::plan::{Action, Definition, When};
+use forgetd::plan::{Action, TableRule, When};
 use forgetd::store::{self, HeldValue, Physical, Remainder, Resolution, Selection, Store, StoreError, Survey};
 use jiff::{SignedDuration, Timestamp};
 use support::{Application, Fixture, Visitor, every_kind};
@@ -41,13 +41,13 @@ fn half_expired() -> Vec<Visitor> {
     (1..=100).map(|id| Visitor::new(id, seconds_after_cutoff(if id % 2 == 0 { -id } else { id }))).collect()
 }
 
-fn selection(rule: &Definition) -> Selection<'_> {
+fn selection(rule: &TableRule) -> Selection<'_> {
     let cutoff = match rule.when {
         When::Older(_) => Some(cutoff()),
         When::Expired => Some(now()),
         When::NotStored | When::WithoutConsent(_) => None,
     };
-    Selection { rule, now: now(), cutoff, holds: Vec::new() }
+    Selection { rule: rule.into(), now: now(), cutoff, holds: Vec::new() }
 }
 
 /// Walks to the end: records, records of children, and what is left.
@@ -66,7 +66,7 @@ fn erase(store: &mut dyn Store, selection: &Selection<'_>) -> (u64, u64, Remaind
 fn on_every_kind(test: impl Fn(&dyn Fixture, &mut dyn Application, &mut dyn Store)) {
     for fixture in every_kind() {
         println!("on {}", fixture.name());
-        test(fixture.as_ref(), fixture.application().as_mut(), store::open(&fixture.kind()).as_mut());
+        test(fixture.as_ref(), fixture.application().as_mut(), store::open_database(&fixture.kind()).as_mut());
     }
 }
 
@@ -256,7 +256,7 @@ fn a_batch_in_flight_is_resolved_by_its_records() {
             let in_flight = batch.in_flight().to_vec();
             drop(batch);
             let later = Selection { now: now() + SignedDuration::from_hours(24), ..selection.clone() };
-            let resolve = |in_flight: &[u8]| store::open(&fixture.kind()).resolve(&later, in_flight).unwrap();
+            let resolve = |in_flight: &[u8]| store::open_database(&fixture.kind()).resolve(&later, in_flight).unwrap();
             assert_eq!(resolve(&in_flight), Resolution::RolledBack);
             let batch = walk.prepare(LIMIT).unwrap().unwrap();
             if batch.transaction().is_none() {

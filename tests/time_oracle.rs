@@ -14,8 +14,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use forgetd::config::TimeFormat;
-use forgetd::config::site::{After, RowTime, Server, StoreKind, TimeMeaning, Zone};
-use forgetd::plan::{Action, Definition, Target, When};
+use forgetd::config::site::{After, DatabaseKind, RowTime, Server, TimeMeaning, Zone};
+use forgetd::plan::{Action, Definition, TableRule, Target, When};
 use forgetd::store::{self, Selection};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -402,7 +402,7 @@ fn edges(cell: &Cell<'_>, law: &Law) -> Vec<Value> {
 
 /// A database with one table of visitors.
 trait Database {
-    fn kind(&self) -> StoreKind;
+    fn kind(&self) -> DatabaseKind;
     /// Types of column, each with the formats that fit it and what the model takes them for.
     fn columns(&self) -> Vec<(&'static str, Vec<(TimeFormat, TimeFormat)>)>;
     /// Fills a new table and reads back what the database made of the values; one that it refuses is left out.
@@ -425,8 +425,8 @@ impl Sqlite {
 }
 
 impl Database for Sqlite {
-    fn kind(&self) -> StoreKind {
-        StoreKind::Sqlite { path: self.connection.path().unwrap().into() }
+    fn kind(&self) -> DatabaseKind {
+        DatabaseKind::Sqlite { path: self.connection.path().unwrap().into() }
     }
 
     fn columns(&self) -> Vec<(&'static str, Vec<(TimeFormat, TimeFormat)>)> {
@@ -467,9 +467,9 @@ impl Postgres {
 }
 
 impl Database for Postgres {
-    fn kind(&self) -> StoreKind {
+    fn kind(&self) -> DatabaseKind {
         let url = postgres_server::server().url("postgres", &self.name);
-        StoreKind::Postgres { server: Server { url, password: None, ca_file: None }, after: After::Nothing }
+        DatabaseKind::Postgres { server: Server { url, password: None, ca_file: None }, after: After::Nothing }
     }
 
     fn columns(&self) -> Vec<(&'static str, Vec<(TimeFormat, TimeFormat)>)> {
@@ -539,7 +539,7 @@ impl MariaDb {
 }
 
 impl Database for MariaDb {
-    fn kind(&self) -> StoreKind {
+    fn kind(&self) -> DatabaseKind {
         self.database.kind("root")
     }
 
@@ -603,8 +603,8 @@ impl Database for MariaDb {
     }
 }
 
-fn rule(kind: StoreKind, time: RowTime, when: When, days_in: &Law) -> Definition {
-    Definition {
+fn rule(kind: DatabaseKind, time: RowTime, when: When, days_in: &Law) -> TableRule {
+    TableRule {
         rule: serde_json::from_value("shop.example/chat/visitors".into()).unwrap(),
         store: kind,
         target: Target {
@@ -625,17 +625,17 @@ fn count(matching: impl Iterator) -> u64 {
 }
 
 /// Counts and erases, and compares both with the model.
-fn check(database: &mut dyn Database, rule: &Definition, cell: &Cell<'_>, declared: &str, values: &[Value]) {
+fn check(database: &mut dyn Database, rule: &TableRule, cell: &Cell<'_>, declared: &str, values: &[Value]) {
     let rows = database.fill(declared, values);
     assert!(rows.len() > 15, "{declared} took {} of {} values", rows.len(), values.len());
     let of = |verdict| rows.iter().filter(move |(_, value)| cell.judge(value) == verdict);
     let selection = Selection {
-        rule,
+        rule: rule.into(),
         now: Timestamp::from_second(cell.now).unwrap(),
         cutoff: Some(Timestamp::from_second(cell.cutoff).unwrap()),
         holds: Vec::new(),
     };
-    let mut store = store::open(&rule.store);
+    let mut store = store::open_database(&rule.store);
     let survey = store.survey(&selection).unwrap();
     let mut walk = store.walk(&selection, MAX_LAG).unwrap();
     while let Some(batch) = walk.prepare(50).unwrap() {
@@ -720,7 +720,7 @@ fn every_cell(database: &mut dyn Database, law: &Law) {
                     meaning: TimeMeaning::Recorded,
                 };
                 let rule = rule(database.kind(), time, when.clone(), law);
-                let derived = rule.cutoff(Timestamp::from_second(now).unwrap()).unwrap();
+                let derived = Definition::Table(rule.clone()).cutoff(Timestamp::from_second(now).unwrap()).unwrap();
                 assert_eq!(derived.map(Timestamp::as_second), Some(cell.cutoff), "{} in {}", period, law.name);
                 check(database, &rule, &cell, declared, &[odd_values(), edges(&cell, law)].concat());
             }
@@ -751,7 +751,7 @@ fn an_expiry_ahead(database: &mut dyn Database, declared: &str) {
     };
     let rule = rule(database.kind(), time, When::Expired, &LAWS[0]);
     let moment = Timestamp::from_second(now).unwrap();
-    let selection = Selection { rule: &rule, now: moment, cutoff: Some(moment), holds: Vec::new() };
-    let survey = store::open(&rule.store).survey(&selection).unwrap();
+    let selection = Selection { rule: (&rule).into(), now: moment, cutoff: Some(moment), holds: Vec::new() };
+    let survey = store::open_database(&rule.store).survey(&selection).unwrap();
     assert_eq!((survey.total, survey.matches, survey.undatable), (count(rows.iter()), 2, 2));
 }

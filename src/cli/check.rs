@@ -86,7 +86,7 @@ fn look_at_stores(rules: &[Rule], now: Timestamp) -> Vec<StoreFinding> {
     let mut findings = Vec::new();
     for rule in rules {
         let name = || rule.name.to_string();
-        let selection = Selection { rule: &rule.definition, now, cutoff: None, holds: Vec::new() };
+        let selection = Selection { rule: (&rule.definition).into(), now, cutoff: None, holds: Vec::new() };
         match safety::open_store(rule).inspect(&selection) {
             Ok(found) => findings.extend(found.into_iter().map(|finding| StoreFinding {
                 rule: name(),

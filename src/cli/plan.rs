@@ -52,7 +52,7 @@ fn planned_rule<'a>(rule: &'a Rule, assessment: &Assessment) -> PlannedRule<'a> 
     let survey = assessment.survey.as_ref();
     PlannedRule {
         rule: rule.name.as_str(),
-        action: rule.definition.action.key(),
+        action: rule.definition.action(),
         because: &rule.because,
         cutoff: assessment.cutoff,
         matches: survey.map(|survey| survey.matches),
@@ -93,7 +93,7 @@ fn row(rule: &Rule, assessment: &Assessment) -> Vec<String> {
     let counted = |pick: fn(&crate::store::Survey) -> u64| survey.map_or_else(|| "?".to_owned(), |s| count(pick(s)));
     vec![
         rule.name.to_string(),
-        rule.definition.action.key().to_owned(),
+        rule.definition.action().to_owned(),
         assessment.cutoff.map_or_else(|| "-".to_owned(), instant),
         counted(|survey| survey.matches),
         counted(|survey| survey.total),

@@ -6,7 +6,9 @@
 mod category;
 mod column;
 mod daemon;
+mod directory;
 mod ladder;
+mod log;
 mod processor;
 mod retention;
 mod server;

@@ -15,7 +15,7 @@ use toml::Spanned;
 use toml::value::Datetime;
 
 pub(super) use decode::{ROOT, decode, parse};
-pub(super) use value::{ColumnValue, Keyed, Number, Retained, ScalarValue, Section, Text};
+pub(super) use value::{AgeValue, ColumnValue, Keyed, Number, Retained, ScalarValue, Section, Text};
 
 /// `forgetd.toml`.
 #[derive(Debug, Default, Deserialize)]
@@ -235,6 +235,40 @@ pub(super) struct ServerTable {
     pub(super) ca_file: Option<Text>,
     pub(super) after: Option<Text>,
     pub(super) table: Vec<Section<TableTable>>,
+}
+
+/// `[store.NAME]` with `kind = "directory"`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct DirectoryTable {
+    pub(super) path: Option<Text>,
+    pub(super) pattern: Option<Text>,
+    pub(super) age: Option<Spanned<AgeValue>>,
+    pub(super) holds: Option<Text>,
+    pub(super) settle: Option<Text>,
+}
+
+/// `age` of a directory.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct AgeTable {
+    pub(super) name: Option<Text>,
+}
+
+/// `[store.NAME]` with `kind = "log"`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct LogTable {
+    pub(super) path: Option<Text>,
+    pub(super) format: Option<Text>,
+    pub(super) time_zone: Option<Text>,
+    pub(super) time_field: Option<Text>,
+    pub(super) address_fields: Option<Spanned<Vec<Text>>>,
+    pub(super) address_parameters: Vec<Text>,
+    pub(super) pattern: Option<Text>,
+    pub(super) unparsed: Option<Text>,
+    pub(super) holds: Option<Text>,
+    pub(super) address: Option<Spanned<ColumnValue>>,
 }
 
 /// `[[store.NAME.table]]`.

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -100,17 +101,178 @@ impl std::fmt::Display for Tag {
 
 /// A place on the server that holds visitor records.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Store {
-    /// Which kind, with what that kind needs.
-    pub kind: StoreKind,
-    /// Its tables.
-    pub tables: Vec<Table>,
+pub enum Store {
+    /// Tables of a database.
+    Tables {
+        /// The database.
+        database: DatabaseKind,
+        /// Its tables.
+        tables: Vec<Table>,
+    },
+    /// Files of a directory.
+    Directory {
+        /// Which.
+        directory: Directory,
+        /// How long a file lives.
+        holds: Tag,
+    },
+    /// Lines of a log.
+    Log {
+        /// Which.
+        log: Log,
+        /// How long a line lives.
+        holds: Tag,
+        /// What happens to the addresses in it; `name` is `address`.
+        address: Option<Column>,
+    },
 }
 
-/// Kinds of store.
+impl Store {
+    /// The word used in files and in the register.
+    pub fn key(&self) -> &'static str {
+        match self {
+            Store::Tables { database, .. } => database.key(),
+            Store::Directory { .. } => "directory",
+            Store::Log { .. } => "log",
+        }
+    }
+
+    /// Where it is: a path or a URL. Names the store in the register and in errors.
+    pub fn location(&self) -> String {
+        match self {
+            Store::Tables { database, .. } => database.location(),
+            Store::Directory { directory, .. } => directory.location(),
+            Store::Log { log, .. } => log.location(),
+        }
+    }
+
+    /// Its tables; a directory and a log have none.
+    pub fn tables(&self) -> &[Table] {
+        match self {
+            Store::Tables { tables, .. } => tables,
+            Store::Directory { .. } | Store::Log { .. } => &[],
+        }
+    }
+}
+
+/// Files below a directory, at any depth.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Directory {
+    /// The directory: absolute, without `.` and `..`.
+    pub path: PathBuf,
+    /// Which names.
+    pub pattern: NamePattern,
+    /// What a file's age is measured by.
+    pub age: FileAge,
+    /// How long a file's inode must have been left alone before it may go, whatever its age: a restore brings old
+    /// dates with it.
+    pub settle: Duration,
+}
+
+/// What a file's age is measured by.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum StoreKind {
+pub enum FileAge {
+    /// When its contents were last written.
+    Modified,
+    /// The date in its name, in the conversions of strftime(3).
+    Named(String),
+}
+
+impl Directory {
+    /// The directory and the pattern, as one path.
+    pub fn location(&self) -> String {
+        self.path.join(self.pattern.as_str()).display().to_string()
+    }
+}
+
+/// A glob over the names of files, `*`, `?` and `[…]`: one name, never a path.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct NamePattern(String);
+
+impl NamePattern {
+    /// The pattern that `text` writes.
+    ///
+    /// # Errors
+    /// It is no pattern for one name; the reason.
+    pub fn new(text: &str) -> Result<NamePattern, String> {
+        if text.contains('/') {
+            return Err("it is about one name, and `/` is never part of one".to_owned());
+        }
+        globset::Glob::new(text).map_err(|error| error.kind().to_string())?;
+        Ok(NamePattern(text.to_owned()))
+    }
+
+    /// As it was written.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A log: the file that a server writes, and its rotated predecessors.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Log {
+    /// The directory the files lie in.
+    pub directory: PathBuf,
+    /// Which of them.
+    pub pattern: NamePattern,
+    /// How a line is written.
+    pub format: LogFormat,
+    /// Zone of times that carry none.
+    pub zone: Option<Zone>,
+    /// What happens to addresses in a line that is not in this format.
+    pub unparsed: UnparsedLine,
+    /// Parameters of queries and cookies whose values are addresses.
+    pub parameters: BTreeSet<String>,
+}
+
+impl Log {
+    /// The directory and the pattern, as one path.
+    pub fn location(&self) -> String {
+        self.directory.join(self.pattern.as_str()).display().to_string()
+    }
+}
+
+/// How the lines of a log are written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogFormat {
+    /// The Common Log Format of Apache and nginx.
+    Common,
+    /// With referrer and user agent.
+    Combined,
+    /// With the virtual host before it (Apache's `vhost_combined`).
+    VhostCombined,
+    /// nginx's error log.
+    NginxError,
+    /// Apache's error log.
+    ApacheError,
+    /// One JSON object a line.
+    Json {
+        /// The field with the time: RFC 3339, or seconds or milliseconds since 1970. A dot goes into an object.
+        time: String,
+        /// Fields with addresses.
+        addresses: Vec<String>,
+    },
+    /// Named parts between fixed text: `{address} [{time:%d/%b/%Y:%H:%M:%S %z}] {_}`.
+    Custom(String),
+}
+
+/// What happens to addresses in a line that is not in the format of its log. Such a line is never dropped by age.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum UnparsedLine {
+    /// They are looked for anywhere in it. The default.
+    Scan,
+    /// They stay, because the operator said so.
+    Keep,
+}
+
+/// A database.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DatabaseKind {
     /// A SQLite database file.
     Sqlite {
         /// Absolute path.
@@ -161,21 +323,21 @@ pub enum After {
     Vacuum,
 }
 
-impl StoreKind {
+impl DatabaseKind {
     /// The word used in files and in the register.
     pub fn key(&self) -> &'static str {
         match self {
-            StoreKind::Sqlite { .. } => "sqlite",
-            StoreKind::Postgres { .. } => "postgres",
-            StoreKind::Mysql { .. } => "mysql",
+            DatabaseKind::Sqlite { .. } => "sqlite",
+            DatabaseKind::Postgres { .. } => "postgres",
+            DatabaseKind::Mysql { .. } => "mysql",
         }
     }
 
     /// Where it is: a path or a URL. Names the store in the register and in errors.
     pub fn location(&self) -> String {
         match self {
-            StoreKind::Sqlite { path } => path.display().to_string(),
-            StoreKind::Postgres { server, .. } | StoreKind::Mysql { server } => server.url.clone(),
+            DatabaseKind::Sqlite { path } => path.display().to_string(),
+            DatabaseKind::Postgres { server, .. } | DatabaseKind::Mysql { server } => server.url.clone(),
         }
     }
 }

@@ -2,14 +2,25 @@
 //!
 //! In doubt it does not: the rule then waits for an approval.
 
-use crate::config::site::{Mask, Unparsed};
+use crate::config::site::{ColumnAction, Directory, Mask, Unparsed};
 
-use super::{Action, Definition, When};
+use super::{Action, Definition, DirectoryRule, LineAction, LogRule, TableRule, When};
 
 impl Definition {
     /// Whether every record that `self` would touch, `approved` would have touched as well, and at least as hard.
     pub fn keeps_at_least(&self, approved: &Definition) -> bool {
-        let Definition { rule, store, target, when, action, zone } = self;
+        match (self, approved) {
+            (Definition::Table(rule), Definition::Table(approved)) => rule.keeps_at_least(approved),
+            (Definition::Directory(rule), Definition::Directory(approved)) => rule.keeps_at_least(approved),
+            (Definition::Log(rule), Definition::Log(approved)) => rule.keeps_at_least(approved),
+            _ => false,
+        }
+    }
+}
+
+impl TableRule {
+    fn keeps_at_least(&self, approved: &TableRule) -> bool {
+        let TableRule { rule, store, target, when, action, zone } = self;
         let same_place = *rule == approved.rule
             && *store == approved.store
             && *zone == approved.zone
@@ -20,6 +31,41 @@ impl Definition {
             approved.target.filter.iter().all(|(column, value)| target.filter.get(column) == Some(value))
                 && target.accepts.is_subset(&approved.target.accepts);
         same_place && no_more_rows && when.selects_no_more(&approved.when) && action.is_no_harder(&approved.action)
+    }
+}
+
+impl DirectoryRule {
+    fn keeps_at_least(&self, approved: &DirectoryRule) -> bool {
+        let DirectoryRule { rule, directory, when, zone } = self;
+        let Directory { path, pattern, age, settle } = directory;
+        let before = &approved.directory;
+        let same_place = *rule == approved.rule
+            && *zone == approved.zone
+            && *path == before.path
+            && *pattern == before.pattern
+            && *age == before.age;
+        same_place && *settle >= before.settle && when.selects_no_more(&approved.when)
+    }
+}
+
+impl LogRule {
+    fn keeps_at_least(&self, approved: &LogRule) -> bool {
+        let LogRule { rule, log, when, action, zone } = self;
+        let same_place = *rule == approved.rule && *zone == approved.zone && *log == approved.log;
+        same_place && when.selects_no_more(&approved.when) && action.is_no_harder(&approved.action)
+    }
+}
+
+impl LineAction {
+    fn is_no_harder(&self, approved: &LineAction) -> bool {
+        match (self, approved) {
+            (LineAction::Addresses(ColumnAction::Truncate(_)), LineAction::Addresses(ColumnAction::Erase)) => true,
+            (
+                LineAction::Addresses(ColumnAction::Truncate(mask)),
+                LineAction::Addresses(ColumnAction::Truncate(before)),
+            ) => mask.keeps_at_least(before),
+            (now, before) => now == before,
+        }
     }
 }
 

@@ -9,7 +9,9 @@ use sha2::{Digest, Sha256};
 
 use crate::config::Period;
 use crate::config::period::PeriodError;
-use crate::config::site::{Child, Consent, Mask, RowTime, Scalar, SideEffect, StoreKind, Zone};
+use crate::config::site::{
+    Child, ColumnAction, Consent, DatabaseKind, Directory, Log, Mask, RowTime, Scalar, SideEffect, Zone,
+};
 
 /// `site/store/table[/column][@cause]`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -83,11 +85,62 @@ pub enum Belongs {
 
 /// What a rule does, exactly. Two rules with equal definitions erase the same records at the same time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Definition {
+#[serde(rename_all = "kebab-case")]
+pub enum Definition {
+    /// To rows of a table.
+    Table(TableRule),
+    /// To files of a directory.
+    Directory(DirectoryRule),
+    /// To lines of a log.
+    Log(LogRule),
+}
+
+/// A definition that stands somewhere else.
+#[derive(Debug, Clone, Copy)]
+pub enum RuleRef<'a> {
+    /// Over rows of a table.
+    Table(&'a TableRule),
+    /// Over files of a directory.
+    Directory(&'a DirectoryRule),
+    /// Over lines of a log.
+    Log(&'a LogRule),
+}
+
+impl<'a> From<&'a Definition> for RuleRef<'a> {
+    fn from(definition: &'a Definition) -> RuleRef<'a> {
+        match definition {
+            Definition::Table(rule) => RuleRef::Table(rule),
+            Definition::Directory(rule) => RuleRef::Directory(rule),
+            Definition::Log(rule) => RuleRef::Log(rule),
+        }
+    }
+}
+
+impl<'a> From<&'a TableRule> for RuleRef<'a> {
+    fn from(rule: &'a TableRule) -> RuleRef<'a> {
+        RuleRef::Table(rule)
+    }
+}
+
+impl<'a> From<&'a DirectoryRule> for RuleRef<'a> {
+    fn from(rule: &'a DirectoryRule) -> RuleRef<'a> {
+        RuleRef::Directory(rule)
+    }
+}
+
+impl<'a> From<&'a LogRule> for RuleRef<'a> {
+    fn from(rule: &'a LogRule) -> RuleRef<'a> {
+        RuleRef::Log(rule)
+    }
+}
+
+/// A rule over the rows of one table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableRule {
     /// The rule's name.
     pub rule: RuleName,
-    /// The store it acts on.
-    pub store: StoreKind,
+    /// The database it acts on.
+    pub store: DatabaseKind,
     /// The records it may touch.
     pub target: Target,
     /// Which of them.
@@ -96,6 +149,44 @@ pub struct Definition {
     pub action: Action,
     /// The zone in which calendar days are counted.
     pub zone: Zone,
+}
+
+/// A rule over the files of one directory: they are removed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DirectoryRule {
+    /// The rule's name.
+    pub rule: RuleName,
+    /// The files it may touch.
+    pub directory: Directory,
+    /// Which of them.
+    pub when: When,
+    /// The zone in which calendar days are counted.
+    pub zone: Zone,
+}
+
+/// A rule over the lines of one log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogRule {
+    /// The rule's name.
+    pub rule: RuleName,
+    /// The lines it may touch.
+    pub log: Log,
+    /// Which of them.
+    pub when: When,
+    /// What happens to them.
+    pub action: LineAction,
+    /// The zone in which calendar days are counted.
+    pub zone: Zone,
+}
+
+/// What happens to lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LineAction {
+    /// They go.
+    Drop,
+    /// Every address in them goes, or keeps its network alone.
+    Addresses(ColumnAction),
 }
 
 /// The records of one table.
@@ -181,6 +272,55 @@ impl Rule {
 }
 
 impl Definition {
+    /// The rule's name.
+    pub fn rule(&self) -> &RuleName {
+        match self {
+            Definition::Table(TableRule { rule, .. })
+            | Definition::Directory(DirectoryRule { rule, .. })
+            | Definition::Log(LogRule { rule, .. }) => rule,
+        }
+    }
+
+    /// Which records of its target.
+    pub fn when(&self) -> &When {
+        match self {
+            Definition::Table(TableRule { when, .. })
+            | Definition::Directory(DirectoryRule { when, .. })
+            | Definition::Log(LogRule { when, .. }) => when,
+        }
+    }
+
+    /// The zone in which calendar days are counted.
+    pub fn zone(&self) -> &Zone {
+        match self {
+            Definition::Table(TableRule { zone, .. })
+            | Definition::Directory(DirectoryRule { zone, .. })
+            | Definition::Log(LogRule { zone, .. }) => zone,
+        }
+    }
+
+    /// Where the store is: a path or a URL. Names it in errors.
+    pub fn location(&self) -> String {
+        match self {
+            Definition::Table(rule) => rule.store.location(),
+            Definition::Directory(rule) => rule.directory.location(),
+            Definition::Log(rule) => rule.log.location(),
+        }
+    }
+
+    /// The word that `plan` prints for what happens to the records.
+    pub fn action(&self) -> &'static str {
+        match self {
+            Definition::Table(rule) => rule.action.key(),
+            Definition::Directory(_) => "erase-files",
+            Definition::Log(LogRule { action: LineAction::Drop, .. }) => "drop-lines",
+            Definition::Log(LogRule { action: LineAction::Addresses(ColumnAction::Erase), .. }) => "erase-addresses",
+            Definition::Log(LogRule { action: LineAction::Addresses(ColumnAction::Truncate(_)), .. }) => {
+                "truncate-addresses"
+            }
+        }
+    }
+
     /// SHA-256 of the definition's JSON, in hex.
     pub fn digest(&self) -> String {
         let mut hash = Sha256::new();
@@ -195,8 +335,8 @@ impl Definition {
     /// # Errors
     /// The period reaches beyond the calendar.
     pub fn cutoff(&self, now: Timestamp) -> Result<Option<Timestamp>, PeriodError> {
-        match &self.when {
-            When::Older(period) => period.cutoff(now, &self.zone.zone).map(Some),
+        match self.when() {
+            When::Older(period) => period.cutoff(now, &self.zone().zone).map(Some),
             When::Expired => Ok(Some(now)),
             When::NotStored | When::WithoutConsent(_) => Ok(None),
         }
@@ -204,6 +344,6 @@ impl Definition {
 
     /// Whether the rule concerns whole columns or tables by nature, so that a share of the table says nothing.
     pub fn concerns_all(&self) -> bool {
-        matches!(self.when, When::NotStored | When::WithoutConsent(_))
+        matches!(self.when(), When::NotStored | When::WithoutConsent(_))
     }
 }

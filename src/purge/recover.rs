@@ -172,8 +172,9 @@ fn resolve_batches(
 
 fn asks_store(header: &Header, keys: &[u8], cause: &Cause<'_>) -> Result<Resolution, StoreError> {
     // Holds placed since the crash would hide rows that are still there: they are left out of the question.
-    let selection = Selection { rule: &header.definition, now: header.now, cutoff: header.cutoff, holds: Vec::new() };
-    let mut store = store::open(&header.definition.store);
+    let selection =
+        Selection { rule: (&header.definition).into(), now: header.now, cutoff: header.cutoff, holds: Vec::new() };
+    let mut store = store::open(&header.definition);
     if let Cause::CommitUnknown(_) = cause {
         // It was there a moment ago: a server that is not may come back.
         store.reconnect();
@@ -191,7 +192,7 @@ fn finish(
     let (outcome, reason) = cause.outcome();
     let finished = RunFinished {
         run: header.run.clone(),
-        rule: header.definition.rule.to_string(),
+        rule: header.definition.rule().to_string(),
         outcome,
         erased: seen.erased,
         children: seen.children,
@@ -214,7 +215,7 @@ fn close_in_register(
     finished: &RunFinished,
     now: Timestamp,
 ) -> Result<(), RecoverError> {
-    let rule = header.definition.rule.as_str();
+    let rule = header.definition.rule().as_str();
     let digest = header.definition.digest();
     let run = RunStart { run: &header.run, rule, digest: &digest, cutoff: header.cutoff, counted };
     state.register.start_run(&run, started)?;

@@ -136,7 +136,7 @@ impl<'a> Run<'a> {
             run: id.clone(),
             rule: rule.name.to_string(),
             digest: digest.clone(),
-            action: rule.definition.action.key().to_owned(),
+            action: rule.definition.action().to_owned(),
             because: rule.because.clone(),
             cutoff: assessment.cutoff,
             counted: survey.matches,
@@ -180,7 +180,7 @@ impl<'a> Run<'a> {
                 Walked::HoldsChanged(changed) => holds = changed,
                 Walked::Ended(erasure) => return Ok(erasure),
                 Walked::Lost => {
-                    let place = rule.definition.store.location();
+                    let place = rule.definition.location();
                     let lost = StoreError::Lost {
                         place,
                         reason: "the server did not come back in time; the next run goes on where this one ended"

@@ -97,6 +97,7 @@ pub const FACT_TABLES: &[FactTable] = &[
         key: &["site", "store", "table_name", "column_name"],
         values: &["holds"],
     },
+    FactTable { name: "tagged_files", noun: "files", key: &["site", "store", "part"], values: &["holds"] },
     FactTable { name: "configuration_files", noun: "file", key: &["path"], values: &["sha256", "content"] },
 ];
 
@@ -131,6 +132,7 @@ fn rows(table: &str, config: &Config) -> Rows {
         "stores" => sites().flat_map(stores).collect(),
         "tagged_tables" => sites().flat_map(tagged_tables).collect(),
         "tagged_columns" => sites().flat_map(tagged_columns).collect(),
+        "tagged_files" => sites().flat_map(tagged_files).collect(),
         "configuration_files" => {
             config.sources.values().map(|file| vec![text(&file.path), text(&file.sha256), text(&file.text)]).collect()
         }
@@ -302,7 +304,7 @@ fn retention(site: &Site) -> Rows {
 
 fn stores(site: &Site) -> Rows {
     let row = |(name, store): (&String, &Store)| {
-        vec![text(&site.domain), text(name), text(store.kind.key()), text(store.kind.location())]
+        vec![text(&site.domain), text(name), text(store.key()), text(store.location())]
     };
     site.stores.iter().map(row).collect()
 }
@@ -312,15 +314,34 @@ fn tagged_tables(site: &Site) -> Rows {
         let row = |table: &crate::config::site::Table| {
             vec![text(&site.domain), text(name), text(&table.id), text(&table.holds), text(&table.time.column)]
         };
-        store.tables.iter().map(row).collect()
+        store.tables().iter().map(row).collect()
     };
     site.stores.iter().flat_map(store).collect()
+}
+
+fn tagged_files(site: &Site) -> Rows {
+    let mut rows = Rows::new();
+    for (name, store) in &site.stores {
+        let mut part =
+            |part: &str, holds: &Tag| rows.push(vec![text(&site.domain), text(name), text(part), text(holds)]);
+        match store {
+            Store::Tables { .. } => {}
+            Store::Directory { holds, .. } => part("files", holds),
+            Store::Log { holds, address, .. } => {
+                part("lines", holds);
+                if let Some(address) = address {
+                    part("addresses", &address.holds);
+                }
+            }
+        }
+    }
+    rows
 }
 
 fn tagged_columns(site: &Site) -> Rows {
     let mut rows = Rows::new();
     for (name, store) in &site.stores {
-        for table in &store.tables {
+        for table in store.tables() {
             rows.extend(table.columns.iter().map(|column| {
                 vec![text(&site.domain), text(name), text(&table.id), text(&column.name), text(&column.holds)]
             }));

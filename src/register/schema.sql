@@ -112,6 +112,12 @@ CREATE TABLE tagged_columns (
   valid_from TEXT NOT NULL, valid_until TEXT
 ) STRICT;
 
+-- Directories and logs: `part` is `files`, `lines` or `addresses`.
+CREATE TABLE tagged_files (
+  site TEXT NOT NULL, store TEXT NOT NULL, part TEXT NOT NULL, holds TEXT NOT NULL,
+  valid_from TEXT NOT NULL, valid_until TEXT
+) STRICT;
+
 -- What operators decided and what was done.
 
 CREATE TABLE approvals (

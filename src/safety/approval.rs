@@ -138,8 +138,8 @@ pub enum Standing {
 /// The register cannot be read.
 pub fn standing(register: Option<&Register>, definition: &Definition) -> Result<Standing, RegisterError> {
     let Some(register) = register else { return Ok(Standing::New) };
-    let Some(approval) = register.approval(definition.rule.as_str())? else {
-        let was_approved = register.was_approved(definition.rule.as_str())?;
+    let Some(approval) = register.approval(definition.rule().as_str())? else {
+        let was_approved = register.was_approved(definition.rule().as_str())?;
         return Ok(if was_approved { Standing::Loosened } else { Standing::New });
     };
     // A definition that an older version wrote and this one cannot read proves nothing.

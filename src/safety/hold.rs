@@ -7,7 +7,7 @@ use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::plan::rule::is_within;
-use crate::plan::{Belongs, Rule};
+use crate::plan::{Belongs, Definition, Rule};
 use crate::register::{Hold, Register, RegisterError};
 use crate::store::HeldValue;
 
@@ -54,6 +54,8 @@ fn effect_of(holds: &[Hold], rule: &Rule) -> HoldEffect {
 /// The rows of `rule` that `hold` keeps; `None` where it keeps all, or cannot be told in terms of the rule's table.
 fn rows_of(hold: &Hold, rule: &Rule) -> Option<Vec<HeldValue>> {
     let (column, value) = hold.column.as_ref().zip(hold.value.as_ref())?;
+    // Files and lines have no columns to tell them apart by: all of them are kept.
+    key_of(rule)?;
     let held = |column: &str| HeldValue { column: column.to_owned(), value: value.clone() };
     if rule.name.is_within(&hold.prefix) {
         return Some(vec![held(column)]);
@@ -61,8 +63,15 @@ fn rows_of(hold: &Hold, rule: &Rule) -> Option<Vec<HeldValue>> {
     let along = rule.goes_along.iter().filter(|along| is_within(&hold.prefix, &along.name));
     let kept = along.map(|along| match &along.belongs {
         Belongs::Column => Some(held(column)),
-        Belongs::ByKey(key) if key.eq_ignore_ascii_case(column) => Some(held(&rule.definition.target.key)),
+        Belongs::ByKey(key) if key.eq_ignore_ascii_case(column) => key_of(rule).map(held),
         Belongs::ByKey(_) | Belongs::Cascade => None,
     });
     kept.collect()
+}
+
+fn key_of(rule: &Rule) -> Option<&str> {
+    match &rule.definition {
+        Definition::Table(rule) => Some(&rule.target.key),
+        Definition::Directory(_) | Definition::Log(_) => None,
+    }
 }

@@ -201,7 +201,7 @@ fn first_due(
 ) -> Result<Option<Timestamp>, RegisterError> {
     let last = register.last_success(rule.name.as_str())?;
     let released = released_at(register, rule)?;
-    if rule.definition.when == When::NotStored && (last.is_none() || released > last) {
+    if *rule.definition.when() == When::NotStored && (last.is_none() || released > last) {
         return Ok(Some(now));
     }
     // What the schedule counts from: the last run that ended well; before the first, the approval that made the rule

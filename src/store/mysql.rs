@@ -34,7 +34,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Finding, Physical, Resolution, Selection, Store, StoreError, Survey, Walk};
+use super::{Finding, Physical, Resolution, Selection, Store, StoreError, Survey, TableSelection, Walk};
 use crate::config::TimeFormat;
 use crate::config::site::Server;
 use connection::{Attempt, Database};
@@ -64,7 +64,7 @@ impl Mysql {
     }
 
     /// The database, and what the target is like in it.
-    fn target(&mut self, selection: &Selection<'_>) -> Result<(&mut Database, TableFacts), StoreError> {
+    fn target(&mut self, selection: &TableSelection<'_>) -> Result<(&mut Database, TableFacts), StoreError> {
         let database = self.database()?;
         let name = &selection.rule.target.table;
         match TableFacts::read(database, name)? {
@@ -76,12 +76,13 @@ impl Mysql {
 
 impl Store for Mysql {
     fn inspect(&mut self, selection: &Selection<'_>) -> Result<Vec<Finding>, StoreError> {
-        inspect::inspect(self.database()?, selection)
+        inspect::inspect(self.database()?, &selection.of_table()?)
     }
 
     fn survey(&mut self, selection: &Selection<'_>) -> Result<Survey, StoreError> {
-        let (database, facts) = self.target(selection)?;
-        let predicate = Predicate::new(database, &facts, selection)?;
+        let selection = selection.of_table()?;
+        let (database, facts) = self.target(&selection)?;
+        let predicate = Predicate::new(database, &facts, &selection)?;
         survey::survey(database, &predicate)
     }
 
@@ -90,7 +91,8 @@ impl Store for Mysql {
         selection: &'s Selection<'s>,
         max_lag: Duration,
     ) -> Result<Box<dyn Walk + 's>, StoreError> {
-        let (database, facts) = self.target(selection)?;
+        let selection = selection.of_table()?;
+        let (database, facts) = self.target(&selection)?;
         Ok(Box::new(walk::MysqlWalk::begin(database, facts, selection, max_lag)?))
     }
 
@@ -100,8 +102,9 @@ impl Store for Mysql {
     }
 
     fn resolve(&mut self, selection: &Selection<'_>, in_flight: &[u8]) -> Result<Resolution, StoreError> {
-        let (database, facts) = self.target(selection)?;
-        in_flight::resolve(database, &facts, selection, in_flight)
+        let selection = selection.of_table()?;
+        let (database, facts) = self.target(&selection)?;
+        in_flight::resolve(database, &facts, &selection, in_flight)
     }
 
     fn settle(&mut self) -> Result<Physical, StoreError> {

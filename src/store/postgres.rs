@@ -63,13 +63,14 @@ impl Postgres {
 impl Store for Postgres {
     fn inspect(&mut self, selection: &Selection<'_>) -> Result<Vec<Finding>, StoreError> {
         let after = self.after;
-        inspect::inspect(self.session()?, selection, after)
+        inspect::inspect(self.session()?, &selection.of_table()?, after)
     }
 
     fn survey(&mut self, selection: &Selection<'_>) -> Result<Survey, StoreError> {
+        let selection = selection.of_table()?;
         let session = self.session()?;
         let facts = walk::table_facts(session, &selection.rule.target.table)?;
-        let predicate = Predicate::new(session, selection, &facts)?;
+        let predicate = Predicate::new(session, &selection, &facts)?;
         survey::survey(session, &facts, &predicate)
     }
 
@@ -84,7 +85,7 @@ impl Store for Postgres {
             let place = self.server.url.clone();
             return Err(StoreError::Lost { place, reason: "not connected".to_owned() });
         };
-        let walk = walk::PostgresWalk::begin(session, selection, max_lag)?;
+        let walk = walk::PostgresWalk::begin(session, selection.of_table()?, max_lag)?;
         walked.extend(walk.tables());
         Ok(Box::new(walk))
     }
@@ -94,7 +95,7 @@ impl Store for Postgres {
     }
 
     fn resolve(&mut self, selection: &Selection<'_>, in_flight: &[u8]) -> Result<Resolution, StoreError> {
-        in_flight::resolve(self.session()?, selection, in_flight)
+        in_flight::resolve(self.session()?, &selection.of_table()?, in_flight)
     }
 
     fn settle(&mut self) -> Result<Physical, StoreError> {

@@ -56,12 +56,13 @@ impl Sqlite {
 
 impl Store for Sqlite {
     fn inspect(&mut self, selection: &Selection<'_>) -> Result<Vec<Finding>, StoreError> {
-        inspect::inspect(self.database(Access::Reading)?, selection)
+        inspect::inspect(self.database(Access::Reading)?, &selection.of_table()?)
     }
 
     fn survey(&mut self, selection: &Selection<'_>) -> Result<Survey, StoreError> {
+        let selection = selection.of_table()?;
         let database = self.database(Access::Reading)?;
-        let predicate = database.run(|connection| Predicate::new(connection, selection))?;
+        let predicate = database.run(|connection| Predicate::new(connection, &selection))?;
         database.run(|connection| survey::survey(connection, &predicate))
     }
 
@@ -70,12 +71,12 @@ impl Store for Sqlite {
         selection: &'s Selection<'s>,
         _max_lag: Duration,
     ) -> Result<Box<dyn Walk + 's>, StoreError> {
-        let walk = walk::SqliteWalk::begin(self.database(Access::Writing)?, selection)?;
+        let walk = walk::SqliteWalk::begin(self.database(Access::Writing)?, selection.of_table()?)?;
         Ok(Box::new(walk))
     }
 
     fn resolve(&mut self, selection: &Selection<'_>, in_flight: &[u8]) -> Result<Resolution, StoreError> {
-        in_flight::resolve(self.database(Access::Writing)?, selection, in_flight)
+        in_flight::resolve(self.database(Access::Writing)?, &selection.of_table()?, in_flight)
     }
 
     fn settle(&mut self) -> Result<Physical, StoreError> {

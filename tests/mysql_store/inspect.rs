@@ -2,7 +2,7 @@
 
 use forgetd::config::TimeFormat;
 use forgetd::config::site::{Child, Consent, Mask, Scalar, SideEffect, Unparsed, Zone};
-use forgetd::plan::{Action, Definition, When};
+use forgetd::plan::{Action, TableRule, When};
 use forgetd::store::{self, Severity, Store};
 use jiff::tz::TimeZone;
 use mysql::prelude::Queryable;
@@ -11,7 +11,7 @@ use rstest::rstest;
 use super::{VISITORS, count, database, erase, mariadb, rows, rule, selection};
 
 /// Refusals with their hints.
-pub(crate) fn refusals(store: &mut dyn Store, rule: &Definition) -> Vec<String> {
+pub(crate) fn refusals(store: &mut dyn Store, rule: &TableRule) -> Vec<String> {
     let findings = store.inspect(&selection(rule)).unwrap();
     findings.iter().filter(|finding| finding.severity == Severity::Refusal).map(ToString::to_string).collect()
 }
@@ -71,7 +71,7 @@ const PAGES: &str = "CREATE TABLE pages (id INT PRIMARY KEY, visitor BIGINT, KEY
 fn what_stands_in_the_way_of_a_rule_is_told(#[case] schema: &[&str], #[case] action: Action, #[case] expected: &str) {
     let database = database(schema);
     let rule = rule(database.kind("root"), action);
-    let refusals = refusals(store::open(&rule.store).as_mut(), &rule);
+    let refusals = refusals(store::open_database(&rule.store).as_mut(), &rule);
     match expected {
         "" => assert_eq!(refusals, Vec::<String>::new()),
         _ => assert!(refusals.iter().any(|refusal| refusal.contains(expected)), "{refusals:?}"),
@@ -87,7 +87,7 @@ fn side_effects_that_were_accepted_are_no_refusal() {
     ]);
     let mut rule = rule(database.kind("root"), rows());
     rule.target.accepts = [SideEffect::Trigger("t".to_owned()), SideEffect::Cascade("pages".to_owned())].into();
-    assert_eq!(refusals(store::open(&rule.store).as_mut(), &rule), Vec::<String>::new());
+    assert_eq!(refusals(store::open_database(&rule.store).as_mut(), &rule), Vec::<String>::new());
 }
 
 #[rstest]
@@ -105,7 +105,7 @@ fn a_zone_is_declared_where_the_type_has_none_and_only_there(
     let mut rule = rule(database.kind("root"), rows());
     rule.target.time.format = TimeFormat::Datetime;
     rule.target.time.zone = zone.map(|zone| Zone { name: "UTC".to_owned(), zone });
-    let refusals = refusals(store::open(&rule.store).as_mut(), &rule);
+    let refusals = refusals(store::open_database(&rule.store).as_mut(), &rule);
     assert_eq!(refusals.is_empty(), expected.is_empty(), "{refusals:?}");
     assert!(refusals.iter().all(|refusal| refusal.contains(expected)), "{refusals:?}");
 }
@@ -116,14 +116,14 @@ fn a_value_that_no_column_of_that_type_has_is_refused() {
     let mut rule = rule(database.kind("root"), rows());
     rule.target.filter.insert("site".to_owned(), Scalar::Text("3".to_owned()));
     rule.when = When::WithoutConsent(Consent { column: "consent".to_owned(), given: Scalar::Integer(1) });
-    assert_eq!(refusals(store::open(&rule.store).as_mut(), &rule).len(), 2);
+    assert_eq!(refusals(store::open_database(&rule.store).as_mut(), &rule).len(), 2);
 }
 
 #[test]
 fn a_missing_index_is_a_warning_with_the_statement_that_makes_it() {
     let database = database(&[&format!("CREATE TABLE visitors ({KEY}, seen BIGINT)")]);
     let rule = rule(database.kind("root"), rows());
-    let mut store = store::open(&rule.store);
+    let mut store = store::open_database(&rule.store);
     let findings = store.inspect(&selection(&rule)).unwrap();
     let [warning] = findings.as_slice() else { panic!("{findings:?}") };
     assert_eq!(warning.severity, Severity::Warning);
@@ -152,7 +152,7 @@ fn the_grants_that_are_told_are_enough(#[case] user: &str, #[case] action: Actio
     let rule = rule(database.kind(user), action);
     let mut given = Vec::new();
     loop {
-        let mut store = store::open(&rule.store);
+        let mut store = store::open_database(&rule.store);
         let findings = store.inspect(&selection(&rule)).unwrap();
         let refusals = findings.iter().filter(|finding| finding.severity == Severity::Refusal);
         let grants: Vec<String> = refusals

@@ -97,7 +97,7 @@ fn every_stored_form_of_an_address_is_masked_once(#[case] declared: &str, #[case
     let action = Action::TruncateColumn { column: "ip".to_owned(), mask, stand_in: None };
     let rule = rule(database.kind("root"), action);
     let selection = selection(&rule);
-    let mut store = store::open(&rule.store);
+    let mut store = store::open_database(&rule.store);
     let changing = count(&database, "visitors WHERE NOT (ip <=> expected)");
     assert!(changing > 0);
     assert_eq!(store.survey(&selection).unwrap().matches, changing);
@@ -118,7 +118,7 @@ fn an_unusual_form_that_needs_no_masking_proves_nothing_about_a_batch() {
     let mut rule = rule(database.kind("root"), action);
     rule.when = When::NotStored;
     let selection = store::Selection { cutoff: None, ..selection(&rule) };
-    let mut store = store::open(&rule.store);
+    let mut store = store::open_database(&rule.store);
     let mut walk = store.walk(&selection, super::MAX_LAG).unwrap();
     let batch = walk.prepare(9).unwrap().unwrap();
     assert_eq!(batch.rows(), 1);

@@ -2,7 +2,7 @@
 
 use forgetd::config::TimeFormat;
 use forgetd::config::site::Zone;
-use forgetd::plan::Definition;
+use forgetd::plan::TableRule;
 use forgetd::store::{self, HeldValue, Resolution};
 use jiff::tz::TimeZone;
 use mysql::prelude::Queryable;
@@ -25,7 +25,7 @@ fn by_seconds(values: &str) -> MariaDbDatabase {
     ])
 }
 
-fn of_seconds(database: &MariaDbDatabase) -> Definition {
+fn of_seconds(database: &MariaDbDatabase) -> TableRule {
     let mut rule = rule(database.kind("root"), rows());
     rule.target.key = "seen".to_owned();
     rule
@@ -43,7 +43,7 @@ fn expired_partitions_are_dropped_and_the_one_that_straddles_is_erased_from() {
     let database = by_seconds("(1600000000), (1600000001), (1720000000), (1756684799), (1756684800), (1771000000)");
     let rule = of_seconds(&database);
     let selection = selection(&rule);
-    let mut store = store::open(&rule.store);
+    let mut store = store::open_database(&rule.store);
     assert_eq!(store.survey(&selection).unwrap().matches, 4);
     assert_eq!(erase(store.as_mut(), &selection, 9), 4);
     assert_eq!(partitions(&database), ["straddling", "rest"]);
@@ -57,7 +57,7 @@ fn expired_partitions_are_dropped_and_the_one_that_straddles_is_erased_from() {
 fn a_partition_with_an_undatable_record_stays_and_loses_the_others() {
     let database = by_seconds("(0), (1600000000), (1720000000)");
     let rule = of_seconds(&database);
-    assert_eq!(erase(store::open(&rule.store).as_mut(), &selection(&rule), 9), 2);
+    assert_eq!(erase(store::open_database(&rule.store).as_mut(), &selection(&rule), 9), 2);
     assert_eq!(partitions(&database), ["old", "straddling", "rest"]);
     assert_eq!(count(&database, "visitors"), 1);
 }
@@ -68,7 +68,7 @@ fn a_hold_keeps_partitions_from_being_dropped() {
     let rule = of_seconds(&database);
     let mut selection = selection(&rule);
     selection.holds.push(HeldValue { column: "seen".to_owned(), value: "1600000001".to_owned() });
-    assert_eq!(erase(store::open(&rule.store).as_mut(), &selection, 9), 1);
+    assert_eq!(erase(store::open_database(&rule.store).as_mut(), &selection, 9), 1);
     assert_eq!(partitions(&database).len(), 4);
 }
 
@@ -77,13 +77,13 @@ fn whether_a_partition_was_dropped_is_resolved() {
     let database = by_seconds("(1600000000), (1600000001)");
     let rule = of_seconds(&database);
     let selection = selection(&rule);
-    let mut store = store::open(&rule.store);
+    let mut store = store::open_database(&rule.store);
     let mut walk = store.walk(&selection, MAX_LAG).unwrap();
     let batch = walk.prepare(9).unwrap().unwrap();
     let in_flight = batch.in_flight().to_vec();
     assert_eq!(batch.rows(), 2);
     drop(batch);
-    let resolve = || store::open(&rule.store).resolve(&selection, &in_flight).unwrap();
+    let resolve = || store::open_database(&rule.store).resolve(&selection, &in_flight).unwrap();
     assert_eq!(resolve(), Resolution::RolledBack);
     // The lock is gone with the batch.
     run(&database, &["INSERT INTO visitors VALUES (1600000002)"]);
@@ -99,6 +99,6 @@ fn a_key_that_is_unique_only_together_with_the_time_is_refused() {
     let mut rule = rule(database.kind("root"), rows());
     rule.target.time.format = TimeFormat::Datetime;
     rule.target.time.zone = Some(Zone { name: "UTC".to_owned(), zone: TimeZone::UTC });
-    let refusals = super::inspect::refusals(store::open(&rule.store).as_mut(), &rule);
+    let refusals = super::inspect::refusals(store::open_database(&rule.store).as_mut(), &rule);
     assert!(refusals.iter().any(|refusal| refusal.contains("is not unique")), "{refusals:?}");
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use forgetd::config::site::{Password, Server, StoreKind};
+use forgetd::config::site::{DatabaseKind, Password, Server};
 use forgetd::store::{self, Physical, StoreError};
 use mysql::prelude::Queryable;
 use mysql::{Conn, Row};
@@ -45,12 +45,12 @@ fn over_the_network_the_servers_certificate_is_verified_and_the_password_comes_f
     run(&database, &[VISITORS, "CREATE USER forgetd IDENTIFIED BY 's3cret'", "GRANT ALL ON *.* TO forgetd"]);
     let kind = |url: String, ca_file| {
         let password = Some(Password::File(password.path().to_owned()));
-        StoreKind::Mysql { server: Server { url, password, ca_file } }
+        DatabaseKind::Mysql { server: Server { url, password, ca_file } }
     };
     let url = |host: &str| format!("mysql://forgetd@{host}:{port}/{}", database.name);
-    let mut store = store::open(&kind(url("localhost"), Some(authority.clone())));
+    let mut store = store::open_database(&kind(url("localhost"), Some(authority.clone())));
     assert!(store.clock().unwrap().is_some());
-    let told = |kind: StoreKind| store::open(&kind).clock().unwrap_err();
+    let told = |kind: DatabaseKind| store::open_database(&kind).clock().unwrap_err();
     for refused in [
         // Of no authority that the system knows; for another name.
         told(kind(url("localhost") + "?ssl-mode=required", None)),
@@ -68,14 +68,14 @@ fn over_the_network_the_servers_certificate_is_verified_and_the_password_comes_f
 #[test]
 fn a_server_that_is_not_there_or_refuses_the_login_is_told_without_a_secret() {
     let database = database(&[VISITORS]);
-    let told = |kind: StoreKind| store::open(&kind).clock().unwrap_err();
+    let told = |kind: DatabaseKind| store::open_database(&kind).clock().unwrap_err();
     let nobody = told(database.kind("nobody"));
     assert!(
         matches!(&nobody, StoreError::Unavailable { reason, .. } if reason.contains("login was refused")),
         "{nobody}"
     );
     let url = "mysql://root@localhost/shop?socket=/nowhere/socket".to_owned();
-    let nowhere = told(StoreKind::Mysql { server: Server { url, password: None, ca_file: None } });
+    let nowhere = told(DatabaseKind::Mysql { server: Server { url, password: None, ca_file: None } });
     assert!(matches!(nowhere, StoreError::Unavailable { .. }), "{nowhere}");
 }
 
@@ -83,7 +83,7 @@ fn a_server_that_is_not_there_or_refuses_the_login_is_told_without_a_secret() {
 fn the_servers_clock_is_read_in_utc() {
     let database = database(&["SET GLOBAL time_zone = '+05:00'"]);
     let before = mysql_now(&database);
-    let told = store::open(&database.kind("root")).clock().unwrap().unwrap();
+    let told = store::open_database(&database.kind("root")).clock().unwrap().unwrap();
     assert!((told.as_second() - before).abs() <= 60);
 }
 
@@ -94,13 +94,13 @@ fn mysql_now(database: &MariaDbDatabase) -> i64 {
 #[test]
 fn what_stays_on_the_disk_is_told() {
     let database = database(&[VISITORS]);
-    let settled = store::open(&database.kind("root")).settle().unwrap();
+    let settled = store::open_database(&database.kind("root")).settle().unwrap();
     assert!(matches!(&settled, Physical::Pending(text) if text.contains("innodb_immediate_scrub_data_uncompressed")));
 }
 
-fn with(kind: &StoreKind, parameters: &str) -> StoreKind {
-    let StoreKind::Mysql { server } = kind else { panic!("{kind:?}") };
-    StoreKind::Mysql { server: Server { url: format!("{}{parameters}", server.url), ..server.clone() } }
+fn with(kind: &DatabaseKind, parameters: &str) -> DatabaseKind {
+    let DatabaseKind::Mysql { server } = kind else { panic!("{kind:?}") };
+    DatabaseKind::Mysql { server: Server { url: format!("{}{parameters}", server.url), ..server.clone() } }
 }
 
 fn until(condition: impl Fn() -> bool) {
@@ -144,9 +144,9 @@ fn a_replica_is_waited_for_and_ends_equal_to_the_primary() {
     let database = primary.database();
     run(&database, &[VISITORS, "INSERT INTO visitors SELECT seq, 1600000000, '' FROM seq_1_to_100"]);
     let unsaid = rule(database.kind("root"), rows());
-    let refusals = inspect::refusals(store::open(&unsaid.store).as_mut(), &unsaid);
+    let refusals = inspect::refusals(store::open_database(&unsaid.store).as_mut(), &unsaid);
     assert!(refusals.iter().any(|refusal| refusal.contains("replica=HOST:PORT")), "{refusals:?}");
-    let mut store = store::open(&unsaid.store);
+    let mut store = store::open_database(&unsaid.store);
     let unknown = selection(&unsaid);
     let refused = store.walk(&unknown, Duration::from_secs(10)).unwrap().prepare(9).err();
     assert!(matches!(refused, Some(StoreError::Lagging { lag_s: None, .. })), "{refused:?}");
@@ -155,7 +155,7 @@ fn a_replica_is_waited_for_and_ends_equal_to_the_primary() {
     let told = with(&database.kind("root"), &format!("&replica={}", replica.socket().display()));
     let rule = rule(told, rows());
     let selection = selection(&rule);
-    let mut store = store::open(&rule.store);
+    let mut store = store::open_database(&rule.store);
     assert_eq!(inspect::refusals(store.as_mut(), &rule), Vec::<String>::new());
     let mut walk = store.walk(&selection, Duration::from_secs(10)).unwrap();
     until(|| walk_goes_on(replica.administrator()));

@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
-use forgetd::config::site::{After, Password, Server, StoreKind};
+use forgetd::config::site::{After, DatabaseKind, Password, Server};
 use forgetd::store::{self, StoreError};
 use jiff::{SignedDuration, Timestamp};
 
@@ -19,7 +19,7 @@ fn secret_file(content: &str, mode: u32) -> (tempfile::TempDir, PathBuf) {
 }
 
 fn try_clock(server: Server) -> Result<Option<Timestamp>, StoreError> {
-    store::open(&StoreKind::Postgres { server, after: After::Nothing }).clock()
+    store::open_database(&DatabaseKind::Postgres { server, after: After::Nothing }).clock()
 }
 
 /// The user `secret` of the server, who is one for all databases.

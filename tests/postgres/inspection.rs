@@ -1,6 +1,6 @@
 //! What is refused before a rule runs, and what is said instead.
 
-use forgetd::config::site::{After, Child, Consent, Scalar, SideEffect, StoreKind};
+use forgetd::config::site::{After, Child, Consent, DatabaseKind, Scalar, SideEffect};
 use forgetd::plan::{Action, When};
 use forgetd::store::{self, Remainder, Severity};
 use rstest::rstest;
@@ -161,22 +161,22 @@ fn the_least_grant_is_named_and_suffices() {
         CREATE ROLE least LOGIN; REVOKE ALL ON SCHEMA public FROM public";
     shop.client.batch_execute(schema).unwrap();
     let url = server().url("least", &shop.name);
-    let kind = StoreKind::Postgres { server: server_of(url), after: After::Nothing };
+    let kind = DatabaseKind::Postgres { server: server_of(url), after: After::Nothing };
     let children = vec![Child { table: "pages".to_owned(), column: "visitor".to_owned() }];
     let rules = [
         shop.rule(older(), Action::EraseColumn { column: "ip".to_owned(), stand_in: None }),
         shop.rule(older(), Action::EraseRows { children }),
     ];
     for rule in rules {
-        assert!(store::open(&kind).survey(&selection(&rule)).is_err());
-        let findings = store::open(&kind).inspect(&selection(&rule)).unwrap();
+        assert!(store::open_database(&kind).survey(&selection(&rule)).is_err());
+        let findings = store::open_database(&kind).inspect(&selection(&rule)).unwrap();
         assert!(!findings.is_empty());
         for finding in findings {
             assert!(finding.message.starts_with("user least lacks privileges"), "{finding}");
             shop.client.batch_execute(&finding.hint.unwrap()).unwrap();
         }
-        assert_eq!(store::open(&kind).inspect(&selection(&rule)).unwrap(), []);
-        assert_eq!(erase(&mut *store::open(&kind), &selection(&rule), 50), (EXPIRED, Remainder::default()));
+        assert_eq!(store::open_database(&kind).inspect(&selection(&rule)).unwrap(), []);
+        assert_eq!(erase(&mut *store::open_database(&kind), &selection(&rule), 50), (EXPIRED, Remainder::default()));
         shop.client.batch_execute("REVOKE ALL ON ALL TABLES IN SCHEMA public FROM least").unwrap();
         shop.client.batch_execute("REVOKE UPDATE (ip, id) ON visitors FROM least").unwrap();
     }
@@ -190,9 +190,9 @@ fn a_policy_that_hides_rows_is_refused() {
         CREATE POLICY one_site ON visitors TO hidden USING (site = 1)";
     shop.client.batch_execute(schema).unwrap();
     let url = server().url("hidden", &shop.name);
-    let kind = StoreKind::Postgres { server: server_of(url), after: After::Nothing };
+    let kind = DatabaseKind::Postgres { server: server_of(url), after: After::Nothing };
     let rule = shop.erasure();
-    let findings = store::open(&kind).inspect(&selection(&rule)).unwrap();
+    let findings = store::open_database(&kind).inspect(&selection(&rule)).unwrap();
     assert!(findings.iter().any(|finding| finding.message.contains("row-level security")), "{findings:?}");
     // The superuser sees everything.
     assert_eq!(shop.inspect(&rule), []);

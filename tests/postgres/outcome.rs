@@ -3,7 +3,7 @@
 use std::thread::sleep;
 use std::time::Duration;
 
-use forgetd::config::site::{After, StoreKind};
+use forgetd::config::site::{After, DatabaseKind};
 use forgetd::store::{self, Physical, Prepared, Remainder, Resolution, StoreError};
 
 use super::postgres_server::{server, start};
@@ -178,8 +178,10 @@ fn dead_rows_are_told_until_a_vacuum_that_nobody_hinders() {
     let rule = shop.erasure();
     let selection = selection(&rule);
     let pending = |after| {
-        let mut store =
-            store::open(&StoreKind::Postgres { server: server_of(server().url("postgres", &shop.name)), after });
+        let mut store = store::open_database(&DatabaseKind::Postgres {
+            server: server_of(server().url("postgres", &shop.name)),
+            after,
+        });
         let _ = erase(&mut *store, &selection, 50);
         // Counts reach the statistics a moment after the transaction.
         sleep(Duration::from_millis(1_500));

@@ -143,10 +143,11 @@ impl Scene {
 
     /// How the last run ended, in the log.
     pub(crate) fn last_run(&self) -> RunFinished {
-        let mut ends = evidence::entries(&self.installation.state()).into_iter().filter_map(|entry| match entry.event {
-            Event::RunFinished(end) => Some(end),
-            _ => None,
-        });
+        let mut ends =
+            evidence::entries(&self.installation.state()).into_iter().filter_map(|entry| match entry.event {
+                Event::RunFinished(end) => Some(end),
+                _ => None,
+            });
         ends.next_back().unwrap()
     }
 

@@ -13,7 +13,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use forgetd::config::site::{Server, StoreKind};
+use forgetd::config::site::{DatabaseKind, Server};
 use mysql::prelude::Queryable;
 use mysql::{Conn, OptsBuilder};
 
@@ -131,8 +131,8 @@ impl MariaDbDatabase {
     }
 
     /// How the store is declared, for a user without a password.
-    pub(crate) fn kind(&self, user: &str) -> StoreKind {
+    pub(crate) fn kind(&self, user: &str) -> DatabaseKind {
         let url = format!("mysql://{user}@localhost/{}?socket={}", self.name, self.socket.display());
-        StoreKind::Mysql { server: Server { url, password: None, ca_file: None } }
+        DatabaseKind::Mysql { server: Server { url, password: None, ca_file: None } }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use ::mysql::prelude::Queryable;
 use ::mysql::{Conn, params};
-use forgetd::config::site::StoreKind;
+use forgetd::config::site::DatabaseKind;
 use jiff::Timestamp;
 
 use super::mariadb::{MariaDbDatabase, shared};
@@ -48,7 +48,7 @@ impl Fixture for MysqlFixture {
         self.name
     }
 
-    fn kind(&self) -> StoreKind {
+    fn kind(&self) -> DatabaseKind {
         self.database.kind("root")
     }
 

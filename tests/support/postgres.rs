@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use forgetd::config::TimeFormat;
-use forgetd::config::site::{After, Server, StoreKind};
+use forgetd::config::site::{After, DatabaseKind, Server};
 use jiff::Timestamp;
 use postgres::Client;
 
@@ -55,9 +55,9 @@ impl Fixture for PostgresFixture {
         self.name
     }
 
-    fn kind(&self) -> StoreKind {
+    fn kind(&self) -> DatabaseKind {
         let url = server().url("postgres", &self.database);
-        StoreKind::Postgres { server: Server { url, password: None, ca_file: None }, after: After::Vacuum }
+        DatabaseKind::Postgres { server: Server { url, password: None, ca_file: None }, after: After::Vacuum }
     }
 
     fn key(&self) -> String {

@@ -14,8 +14,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use forgetd::config::TimeFormat;
-use forgetd::config::site::{Child, RowTime, StoreKind, TimeMeaning, Zone};
-use forgetd::plan::{Action, Definition, RuleName, Target, When};
+use forgetd::config::site::{Child, DatabaseKind, RowTime, TimeMeaning, Zone};
+use forgetd::plan::{Action, RuleName, TableRule, Target, When};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use rusqlite::Connection;
@@ -54,7 +54,7 @@ pub(crate) trait Application: Send {
 /// A kind of store with the suite's tables in it, empty.
 pub(crate) trait Fixture {
     fn name(&self) -> &'static str;
-    fn kind(&self) -> StoreKind;
+    fn kind(&self) -> DatabaseKind;
     fn key(&self) -> String;
     /// Whether the store can always tell a record that arrived during the walk from one that the walk left: it can
     /// where the numbers of erased records are not given again.
@@ -70,9 +70,9 @@ pub(crate) trait Fixture {
     fn application(&self) -> Box<dyn Application>;
 
     /// A rule over all visitors.
-    fn rule(&self, when: When, action: Action) -> Definition {
+    fn rule(&self, when: When, action: Action) -> TableRule {
         let utc = Zone { name: "UTC".to_owned(), zone: TimeZone::UTC };
-        Definition {
+        TableRule {
             rule: rule_name("shop.example/chat/visitors"),
             store: self.kind(),
             target: Target {
@@ -151,8 +151,8 @@ impl Fixture for SqliteFixture {
         self.name
     }
 
-    fn kind(&self) -> StoreKind {
-        StoreKind::Sqlite { path: self.path() }
+    fn kind(&self) -> DatabaseKind {
+        DatabaseKind::Sqlite { path: self.path() }
     }
 
     fn key(&self) -> String {

@@ -64,7 +64,12 @@ pub(super) fn check(
     checked
 }
 
-fn column(name: String, value: Spanned<ColumnValue>, row: Row<'_>, problems: &mut FileProblems<'_>) -> Option<Column> {
+pub(super) fn column(
+    name: String,
+    value: Spanned<ColumnValue>,
+    row: Row<'_>,
+    problems: &mut FileProblems<'_>,
+) -> Option<Column> {
     let place = value.span();
     match value.into_inner() {
         ColumnValue::Tag(tag) => {

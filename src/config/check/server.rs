@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::super::error::FileProblems;
 use super::super::file::{ServerTable, Text};
-use super::super::site::{After, Password, Server, Store, StoreKind};
+use super::super::site::{After, DatabaseKind, Password, Server, Store};
 use super::site::Declared;
 use super::store::tables;
 use super::table::DatetimeZone;
@@ -32,7 +32,7 @@ pub(super) fn postgres(
     let sections = std::mem::take(&mut store.table);
     let hint = "add `url = \"postgresql://forgetd@/shop?host=/run/postgresql\"`";
     let server = server(store, place, &POSTGRES, hint, problems);
-    let kind = server.zip(after).map(|(server, after)| StoreKind::Postgres { server, after });
+    let kind = server.zip(after).map(|(server, after)| DatabaseKind::Postgres { server, after });
     tables(kind, sections, DatetimeZone::ByColumn, declared, targets, problems)
 }
 
@@ -48,7 +48,7 @@ pub(super) fn mysql(
     }
     let sections = std::mem::take(&mut store.table);
     let hint = "add `url = \"mysql://forgetd@localhost/shop?socket=/run/mysqld/mysqld.sock\"`";
-    let kind = server(store, place, &MYSQL, hint, problems).map(|server| StoreKind::Mysql { server });
+    let kind = server(store, place, &MYSQL, hint, problems).map(|server| DatabaseKind::Mysql { server });
     tables(kind, sections, DatetimeZone::ByColumn, declared, targets, problems)
 }
 

@@ -8,16 +8,13 @@ use toml::de::{DeTable, DeValue};
 
 use super::super::error::{FileProblems, suggest};
 use super::super::file::{Section, SqliteTable, TableTable, decode};
-use super::super::site::{Store, StoreKind, Table};
+use super::super::site::{DatabaseKind, Store, Table};
 use super::site::Declared;
 use super::table::{self, CheckedTable, DatetimeZone};
-use super::{Targets, server, value};
+use super::{Targets, directory, log, server, value};
 
 /// Kinds that can be declared.
-const KINDS: [&str; 3] = ["sqlite", "postgres", "mysql"];
-
-/// Kinds that forgetd knows of and that this version cannot work on.
-const LATER_KINDS: [&str; 2] = ["directory", "log"];
+const KINDS: [&str; 5] = ["sqlite", "postgres", "mysql", "directory", "log"];
 
 /// Checks the stores of a site.
 pub(super) fn check(
@@ -75,13 +72,10 @@ fn store(
         "sqlite" => sqlite(decode(table, place, problems), place, declared, targets, problems),
         "postgres" => server::postgres(decode(table, place, problems), place, declared, targets, problems),
         "mysql" => server::mysql(decode(table, place, problems), place, declared, targets, problems),
-        later if LATER_KINDS.contains(&later) => {
-            let message = format!("kind `{later}` is not supported by this version");
-            problems.report_with_hint(&kind.span(), message, suggest::hint("", KINDS));
-            None
-        }
+        "directory" => directory::check(decode(table, place, problems), place, declared, targets, problems),
+        "log" => log::check(decode(table, place, problems), place, declared, targets, problems),
         unknown => {
-            let hint = suggest::hint(unknown, KINDS.into_iter().chain(LATER_KINDS));
+            let hint = suggest::hint(unknown, KINDS);
             problems.report_with_hint(&kind.span(), format!("unknown kind `{unknown}`"), hint);
             None
         }
@@ -98,13 +92,13 @@ fn sqlite(
     let SqliteTable { path, table } = store;
     let hint = "add `path = \"/srv/shop/chat.db\"`: the database file";
     let path = value::absolute_path(place, "path", path, hint, problems);
-    let kind = path.map(|path| StoreKind::Sqlite { path });
+    let kind = path.map(|path| DatabaseKind::Sqlite { path });
     tables(kind, table, DatetimeZone::Mandatory, declared, targets, problems)
 }
 
 /// The tables of a store, and the store itself where its kind could be told.
 pub(super) fn tables(
-    kind: Option<StoreKind>,
+    kind: Option<DatabaseKind>,
     sections: Vec<Section<TableTable>>,
     zone: DatetimeZone,
     declared: Declared<'_>,
@@ -118,7 +112,7 @@ pub(super) fn tables(
     for table in &tables {
         claim(&kind.location(), table, targets, problems);
     }
-    Some(Store { kind, tables: tables.into_iter().map(|checked| checked.table).collect() })
+    Some(Store::Tables { database: kind, tables: tables.into_iter().map(|checked| checked.table).collect() })
 }
 
 /// Two tables of one name would give two rules of one name.
@@ -132,6 +126,26 @@ fn check_ids(tables: &[CheckedTable], problems: &mut FileProblems<'_>) {
                 "tell them apart by a key `id = \"…\"`, which takes the place of the table's name in the names of rules",
             );
         }
+    }
+}
+
+/// Remembers which files a directory or a log means; that another one means the same is a problem.
+pub(super) fn claim_files(
+    location: &str,
+    place: &Range<usize>,
+    targets: &mut Targets,
+    problems: &mut FileProblems<'_>,
+) {
+    let target = (location.to_owned(), String::new(), BTreeMap::new());
+    let file = problems.file().to_owned();
+    if let Some(first) = targets.get(&target) {
+        problems.report_with_hint(
+            place,
+            format!("the same files are declared in `{first}` already"),
+            "declare them once",
+        );
+    } else {
+        targets.insert(target, file);
     }
 }
 

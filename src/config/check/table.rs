@@ -89,7 +89,7 @@ fn id(text: Text, problems: &mut FileProblems<'_>) -> Option<String> {
 }
 
 /// What the rows hold, and how long that may be kept.
-fn holds_of(
+pub(super) fn holds_of(
     place: &Range<usize>,
     holds: Option<Text>,
     declared: Declared<'_>,

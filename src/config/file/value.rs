@@ -8,7 +8,7 @@ use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, Visitor
 use toml::Spanned;
 
 use super::super::site::Scalar;
-use super::ColumnTable;
+use super::{AgeTable, ColumnTable};
 
 /// A string with its place.
 pub(in crate::config) type Text = Spanned<String>;
@@ -108,6 +108,32 @@ impl<'de> Deserialize<'de> for ColumnValue {
             }
         }
         deserializer.deserialize_any(ColumnVisitor)
+    }
+}
+
+/// `age`: `"mtime"`, or a table.
+#[derive(Debug)]
+pub(in crate::config) enum AgeValue {
+    Word(String),
+    Table(Keyed<AgeTable>),
+}
+
+impl<'de> Deserialize<'de> for AgeValue {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct AgeVisitor;
+        impl<'de> Visitor<'de> for AgeVisitor {
+            type Value = AgeValue;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("`\"mtime\"`, or a table with `name`")
+            }
+            fn visit_str<E: Error>(self, word: &str) -> Result<AgeValue, E> {
+                Ok(AgeValue::Word(word.to_owned()))
+            }
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<AgeValue, A::Error> {
+                Deserialize::deserialize(MapAccessDeserializer::new(map)).map(AgeValue::Table)
+            }
+        }
+        deserializer.deserialize_any(AgeVisitor)
     }
 }
 

@@ -7,10 +7,10 @@ use super::schema::{Class, ColumnFacts, TableFacts, is_same};
 use super::sql::qualified;
 use super::stand_in;
 use crate::config::site::{Scalar, Unparsed};
-use crate::plan::{Action, Definition, When};
+use crate::plan::{Action, TableRule, When};
 
 /// Filters and consent: a comparison with another type would match nothing, silently.
-pub(super) fn compared_columns(rule: &Definition, facts: &TableFacts, findings: &mut Findings) {
+pub(super) fn compared_columns(rule: &TableRule, facts: &TableFacts, findings: &mut Findings) {
     let consent = match &rule.when {
         When::WithoutConsent(consent) => Some((&consent.column, &consent.given, "given")),
         When::Older(_) | When::Expired | When::NotStored => None,
@@ -31,7 +31,7 @@ pub(super) fn compared_columns(rule: &Definition, facts: &TableFacts, findings: 
 }
 
 /// Whether the column can take what the action writes.
-pub(super) fn changed_column(rule: &Definition, facts: &TableFacts, findings: &mut Findings) {
+pub(super) fn changed_column(rule: &TableRule, facts: &TableFacts, findings: &mut Findings) {
     let Some(column) = rule.action.column().and_then(|name| facts.column(name)) else { return };
     let place = format!("column {} of table {}", column.name, rule.target.table);
     if column.generated {

@@ -16,7 +16,7 @@ use super::predicate::Predicate;
 use super::rows::matching_keys;
 use super::schema::TableFacts;
 use crate::plan::Action;
-use crate::store::{Resolution, Selection, StoreError};
+use crate::store::{Resolution, StoreError, TableSelection};
 
 /// A batch as it is written down.
 #[derive(Debug, Serialize, Deserialize)]
@@ -38,7 +38,7 @@ enum Erased {
 }
 
 /// Writes down a batch of rows.
-pub(super) fn of_rows(selection: &Selection<'_>, keys: &Keys) -> Vec<u8> {
+pub(super) fn of_rows(selection: &TableSelection<'_>, keys: &Keys) -> Vec<u8> {
     let erased = match keys {
         Keys::Integers(keys) => {
             let before = std::iter::once(0).chain(keys.iter().copied());
@@ -50,11 +50,11 @@ pub(super) fn of_rows(selection: &Selection<'_>, keys: &Keys) -> Vec<u8> {
 }
 
 /// Writes down that a partition is to be dropped.
-pub(super) fn of_partition(selection: &Selection<'_>, partition: &str) -> Vec<u8> {
+pub(super) fn of_partition(selection: &TableSelection<'_>, partition: &str) -> Vec<u8> {
     encode(selection, Erased::Partition(partition.to_owned()))
 }
 
-fn encode(selection: &Selection<'_>, erased: Erased) -> Vec<u8> {
+fn encode(selection: &TableSelection<'_>, erased: Erased) -> Vec<u8> {
     let batch = InFlight { now: selection.now, cutoff: selection.cutoff, erased };
     // Plain values in memory have no way to fail; nothing at all would be refused when it is read.
     serde_json::to_vec(&batch).unwrap_or_default()
@@ -64,7 +64,7 @@ fn encode(selection: &Selection<'_>, erased: Erased) -> Vec<u8> {
 pub(super) fn resolve(
     database: &mut Database,
     facts: &TableFacts,
-    selection: &Selection<'_>,
+    selection: &TableSelection<'_>,
     in_flight: &[u8],
 ) -> Result<Resolution, StoreError> {
     let Ok(batch) = serde_json::from_slice::<InFlight>(in_flight) else {
@@ -83,7 +83,7 @@ pub(super) fn resolve(
                 .collect(),
         ),
     };
-    let as_then = Selection { rule: selection.rule, now: batch.now, cutoff: batch.cutoff, holds: Vec::new() };
+    let as_then = TableSelection { rule: selection.rule, now: batch.now, cutoff: batch.cutoff, holds: Vec::new() };
     let predicate = Predicate::new(database, facts, &as_then)?;
     database.execute("START TRANSACTION")?;
     let needed = match selection.rule.action {

@@ -11,8 +11,8 @@ use super::sql::{self, qualified, quoted};
 use super::time::TimeColumn;
 use crate::config::TimeFormat;
 use crate::config::site::Child;
-use crate::plan::{Action, Definition, Target, When};
-use crate::store::{Finding, Selection, Severity, StoreError};
+use crate::plan::{Action, TableRule, Target, When};
+use crate::store::{Finding, Severity, StoreError, TableSelection};
 
 /// The oldest versions that are known to keep what this store relies on.
 const OLDEST_MARIADB: (u32, u32) = (10, 6);
@@ -39,7 +39,7 @@ impl Findings {
 }
 
 /// Looks at everything that the rule and its holds rely on.
-pub(super) fn inspect(database: &mut Database, selection: &Selection<'_>) -> Result<Vec<Finding>, StoreError> {
+pub(super) fn inspect(database: &mut Database, selection: &TableSelection<'_>) -> Result<Vec<Finding>, StoreError> {
     let rule = selection.rule;
     let mut findings = Findings::default();
     server(database, &mut findings)?;
@@ -134,7 +134,7 @@ pub(super) fn real_table(
 }
 
 /// Columns of the target that the rule names.
-fn columns(rule: &Definition) -> impl Iterator<Item = &str> {
+fn columns(rule: &TableRule) -> impl Iterator<Item = &str> {
     let consent = match &rule.when {
         When::WithoutConsent(consent) => Some(consent.column.as_str()),
         When::Older(_) | When::Expired | When::NotStored => None,
@@ -179,7 +179,7 @@ fn key(target: &Target, facts: &TableFacts, findings: &mut Findings) {
     }
 }
 
-fn time(rule: &Definition, facts: &TableFacts, findings: &mut Findings) {
+fn time(rule: &TableRule, facts: &TableFacts, findings: &mut Findings) {
     let Target { table, time, .. } = &rule.target;
     let Some(column) = facts.column(&time.column) else { return };
     let place = format!("column {} of table {table} is of type {}", time.column, column.declared);
@@ -212,11 +212,7 @@ fn time(rule: &Definition, facts: &TableFacts, findings: &mut Findings) {
     }
 }
 
-fn children(
-    database: &mut Database,
-    rule: &Definition,
-    findings: &mut Findings,
-) -> Result<Vec<TableFacts>, StoreError> {
+fn children(database: &mut Database, rule: &TableRule, findings: &mut Findings) -> Result<Vec<TableFacts>, StoreError> {
     let Action::EraseRows { children } = &rule.action else { return Ok(Vec::new()) };
     let parent = TableFacts::read(database, &rule.target.table)?;
     let key = parent.as_ref().and_then(|parent| parent.column(&rule.target.key)).map(|key| key.class);
@@ -254,7 +250,7 @@ fn suits(key: Class, child: Class) -> bool {
 /// The least that the rule needs. The server itself is asked, since roles and patterns may grant it as well.
 fn privileges(
     database: &mut Database,
-    rule: &Definition,
+    rule: &TableRule,
     facts: &TableFacts,
     children: &[TableFacts],
     findings: &mut Findings,

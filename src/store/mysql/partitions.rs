@@ -13,13 +13,13 @@ use super::schema::TableFacts;
 use super::sql::{qualified, quoted, text};
 use super::walk::MysqlWalk;
 use crate::plan::{Action, When};
-use crate::store::{Prepared, Resolution, Selection, StoreError};
+use crate::store::{Prepared, Resolution, StoreError, TableSelection};
 
 /// Partitions that may consist of matching rows alone, the oldest first.
 pub(super) fn candidates(
     database: &mut Database,
     facts: &TableFacts,
-    selection: &Selection<'_>,
+    selection: &TableSelection<'_>,
 ) -> Result<std::collections::VecDeque<String>, StoreError> {
     let rule = selection.rule;
     let whole_rows = matches!(&rule.action, Action::EraseRows { children } if children.is_empty());
@@ -118,7 +118,7 @@ pub(super) struct Drop<'w, 's> {
 impl<'w, 's> Drop<'w, 's> {
     /// The batch that drops a partition.
     pub(super) fn new(walk: &'w mut MysqlWalk<'s>, partition: Proven) -> Drop<'w, 's> {
-        let in_flight = in_flight::of_partition(walk.selection, &partition.name);
+        let in_flight = in_flight::of_partition(&walk.selection, &partition.name);
         Drop { walk, partition, in_flight }
     }
 }

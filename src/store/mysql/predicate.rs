@@ -18,7 +18,7 @@ use crate::config::site::{Consent, Mask, RowTime, Scalar, TimeMeaning};
 use crate::config::time_format::{EARLIEST_PLAUSIBLE, FUTURE_TOLERANCE};
 use crate::plan::{Action, When};
 use crate::store::address::{Masked, mask_text};
-use crate::store::{Selection, StoreError};
+use crate::store::{StoreError, TableSelection};
 
 /// An expiry further away than this is a mistake, not a plan.
 const LONGEST_EXPIRY: SignedDuration = SignedDuration::from_hours(100 * 366 * 24);
@@ -93,7 +93,11 @@ impl Doubt {
 
 impl Predicate {
     /// Builds the predicate of `selection` for the table as it is.
-    pub(super) fn new(database: &Database, facts: &TableFacts, selection: &Selection<'_>) -> Result<Self, StoreError> {
+    pub(super) fn new(
+        database: &Database,
+        facts: &TableFacts,
+        selection: &TableSelection<'_>,
+    ) -> Result<Self, StoreError> {
         let columns = Columns { database, facts };
         let target = &selection.rule.target;
         let (key, key_facts) = columns.get(&target.key)?;
@@ -201,7 +205,7 @@ fn before(time: &TimeColumn, (earliest, latest): (i64, i64), cutoff: Option<Time
 }
 
 /// Equal in type and value: where the column is of another type, the doubt keeps the row.
-fn scope(columns: &Columns<'_>, selection: &Selection<'_>) -> Result<String, StoreError> {
+fn scope(columns: &Columns<'_>, selection: &TableSelection<'_>) -> Result<String, StoreError> {
     let conditions = selection.rule.target.filter.iter().map(|(name, expected)| {
         let (column, facts) = columns.get(name)?;
         Ok(Some(is_equal(&column, facts.class, expected).unwrap_or_else(|| "FALSE".to_owned())))
@@ -296,7 +300,7 @@ fn kept(facts: &TableFacts, written: &str) -> String {
 }
 
 /// Not held.
-fn free(columns: &Columns<'_>, selection: &Selection<'_>) -> Result<Option<String>, StoreError> {
+fn free(columns: &Columns<'_>, selection: &TableSelection<'_>) -> Result<Option<String>, StoreError> {
     let conditions = selection.holds.iter().map(|hold| {
         let (column, facts) = columns.get(&hold.column)?;
         Ok(Some(format!("({}) IS NOT TRUE", is_held(&column, facts.class, &hold.value))))

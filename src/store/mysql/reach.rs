@@ -6,13 +6,13 @@ use super::inspect::Findings;
 use super::schema::{TableFacts, is_same};
 use super::sql::text;
 use crate::config::site::{Child, SideEffect};
-use crate::plan::{Action, Definition};
+use crate::plan::{Action, TableRule};
 use crate::store::StoreError;
 
 /// Triggers on the tables that the rule itself changes. What foreign keys carry on fires none (InnoDB).
 pub(super) fn triggers(
     database: &mut Database,
-    rule: &Definition,
+    rule: &TableRule,
     facts: &TableFacts,
     children: &[TableFacts],
     findings: &mut Findings,
@@ -44,7 +44,7 @@ pub(super) fn triggers(
 }
 
 /// Whether the operator has looked at the effect.
-fn accepts(rule: &Definition, effect: &SideEffect) -> bool {
+fn accepts(rule: &TableRule, effect: &SideEffect) -> bool {
     rule.target.accepts.iter().any(|accepted| match (accepted, effect) {
         (SideEffect::Trigger(one), SideEffect::Trigger(other))
         | (SideEffect::Cascade(one), SideEffect::Cascade(other)) => is_same(one, other),
@@ -71,7 +71,7 @@ impl Reference {
 /// Follows foreign keys from what the rule changes.
 pub(super) fn foreign_keys(
     database: &mut Database,
-    rule: &Definition,
+    rule: &TableRule,
     facts: &TableFacts,
     findings: &mut Findings,
 ) -> Result<(), StoreError> {
@@ -122,7 +122,7 @@ fn references(database: &mut Database) -> Result<Vec<Reference>, StoreError> {
 }
 
 /// From the target and its children on, through every cascade that was accepted.
-fn deletion(rule: &Definition, children: &[Child], references: &[Reference], findings: &mut Findings) {
+fn deletion(rule: &TableRule, children: &[Child], references: &[Reference], findings: &mut Findings) {
     let target = &rule.target;
     let mut erased_from: Vec<&str> = vec![&target.table];
     let add = |tables: &mut Vec<_>, table| {
@@ -159,7 +159,7 @@ enum CarriedOn {
 }
 
 fn carried_on(
-    rule: &Definition,
+    rule: &TableRule,
     reference: &Reference,
     effect: &str,
     change: &str,
@@ -190,7 +190,7 @@ fn forbidden(reference: &Reference, by_key: bool, findings: &mut Findings) {
 }
 
 /// A column that others refer to.
-fn update(rule: &Definition, column: &str, references: &[Reference], findings: &mut Findings) {
+fn update(rule: &TableRule, column: &str, references: &[Reference], findings: &mut Findings) {
     let of_column = |reference: &&Reference| {
         is_same(&reference.parent, &rule.target.table) && is_same(&reference.parent_column, column)
     };

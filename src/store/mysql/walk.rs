@@ -22,7 +22,7 @@ use super::sql::{qualified, table};
 use super::survey;
 use crate::config::site::Child;
 use crate::plan::Action;
-use crate::store::{Prepared, Remainder, Selection, StoreError, Walk};
+use crate::store::{Prepared, Remainder, StoreError, TableSelection, Walk};
 
 /// Most numbers in memory: 16 MB.
 const CHUNK_OF_INTEGERS: usize = 1_000_000;
@@ -32,7 +32,7 @@ const CHUNK_OF_OTHERS: usize = 20_000;
 /// A walk over one selection.
 pub(super) struct MysqlWalk<'s> {
     pub(super) database: &'s mut Database,
-    pub(super) selection: &'s Selection<'s>,
+    pub(super) selection: TableSelection<'s>,
     pub(super) facts: TableFacts,
     pub(super) predicate: Predicate,
     children: Vec<ChildTable>,
@@ -65,16 +65,16 @@ impl<'s> MysqlWalk<'s> {
     pub(super) fn begin(
         database: &'s mut Database,
         facts: TableFacts,
-        selection: &'s Selection<'s>,
+        selection: TableSelection<'s>,
         max_lag: Duration,
     ) -> Result<MysqlWalk<'s>, StoreError> {
         let target = &selection.rule.target;
         if facts.key_index(&target.key).is_none() {
             return Err(database.failed(&format!("table {} has no unique key {}", target.table, target.key)));
         }
-        let predicate = Predicate::new(database, &facts, selection)?;
-        let children = children(database, selection)?;
-        let partitions = partitions::candidates(database, &facts, selection)?;
+        let predicate = Predicate::new(database, &facts, &selection)?;
+        let children = children(database, &selection)?;
+        let partitions = partitions::candidates(database, &facts, &selection)?;
         let arrived = arrived(database, &predicate)?;
         database.limit_statements(StatementLimit::Batch)?;
         Ok(MysqlWalk {
@@ -171,7 +171,7 @@ impl Walk for MysqlWalk<'_> {
                 }
             };
             if touched.rows > 0 {
-                let in_flight = in_flight::of_rows(self.selection, &keys);
+                let in_flight = in_flight::of_rows(&self.selection, &keys);
                 return Ok(Some(Box::new(Batch { walk: self, count, touched, in_flight, ended: false })));
             }
             // Others were faster with all of them.
@@ -251,7 +251,7 @@ fn chunk(class: Class) -> usize {
     }
 }
 
-fn children(database: &mut Database, selection: &Selection<'_>) -> Result<Vec<ChildTable>, StoreError> {
+fn children(database: &mut Database, selection: &TableSelection<'_>) -> Result<Vec<ChildTable>, StoreError> {
     let Action::EraseRows { children } = &selection.rule.action else { return Ok(Vec::new()) };
     let mut tables = Vec::new();
     for Child { table: name, column } in children {

@@ -6,13 +6,13 @@ use super::partition;
 use super::predicate::text_of;
 use super::schema::{ColumnFacts, ColumnKind, TableFacts};
 use crate::config::site::{Scalar, Unparsed};
-use crate::plan::{Action, Definition};
+use crate::plan::{Action, TableRule};
 use crate::store::StoreError;
 
 /// Whether the column can take what the action writes.
 pub(super) fn changed_column(
     session: &mut Session,
-    rule: &Definition,
+    rule: &TableRule,
     facts: &TableFacts,
     findings: &mut Findings,
 ) -> Result<(), StoreError> {

@@ -17,7 +17,7 @@ use super::connection::{LOCK_WAIT, Session};
 use super::predicate::{KEYS, Predicate};
 use super::schema::TableFacts;
 use super::values::Values;
-use crate::store::{Resolution, Selection, StoreError};
+use crate::store::{Resolution, StoreError, TableSelection};
 
 /// First byte of the encoding.
 const VERSION: u8 = 1;
@@ -47,7 +47,7 @@ pub(super) enum Touched {
 }
 
 /// Writes down a batch.
-pub(super) fn encode(selection: &Selection<'_>, transaction: &str, touched: &Touched) -> Vec<u8> {
+pub(super) fn encode(selection: &TableSelection<'_>, transaction: &str, touched: &Touched) -> Vec<u8> {
     let batch = InFlight {
         transaction: transaction.to_owned(),
         now: selection.now,
@@ -67,7 +67,7 @@ fn decode(bytes: &[u8]) -> Option<InFlight> {
 /// Finds out how the batch ended.
 pub(super) fn resolve(
     session: &mut Session,
-    selection: &Selection<'_>,
+    selection: &TableSelection<'_>,
     in_flight: &[u8],
 ) -> Result<Resolution, StoreError> {
     let Some(batch) = decode(in_flight) else {
@@ -109,7 +109,11 @@ fn status(session: &mut Session, transaction: &str) -> Result<Option<String>, St
 }
 
 /// How much of what was written down is still as it was, and how much was written down.
-fn survivors(session: &mut Session, selection: &Selection<'_>, batch: &InFlight) -> Result<(usize, usize), StoreError> {
+fn survivors(
+    session: &mut Session,
+    selection: &TableSelection<'_>,
+    batch: &InFlight,
+) -> Result<(usize, usize), StoreError> {
     match &batch.touched {
         Touched::Partition(oid) => {
             let sql = "SELECT EXISTS (SELECT 1 FROM pg_class WHERE oid = $1)";
@@ -122,11 +126,11 @@ fn survivors(session: &mut Session, selection: &Selection<'_>, batch: &InFlight)
 
 fn how_many_match(
     session: &mut Session,
-    selection: &Selection<'_>,
+    selection: &TableSelection<'_>,
     batch: &InFlight,
     keys: &[String],
 ) -> Result<usize, StoreError> {
-    let as_then = Selection { rule: selection.rule, now: batch.now, cutoff: batch.cutoff, holds: Vec::new() };
+    let as_then = TableSelection { rule: selection.rule, now: batch.now, cutoff: batch.cutoff, holds: Vec::new() };
     let table = &selection.rule.target.table;
     let Some(facts) = TableFacts::read(session, table)? else {
         let reason = format!("there is no table {table}");

@@ -10,8 +10,8 @@ use super::reach;
 use super::schema::{ColumnKind, TableFacts, TableKind, Uniqueness, quoted};
 use crate::config::TimeFormat;
 use crate::config::site::{After, Child, RowTime};
-use crate::plan::{Action, Definition, When};
-use crate::store::{Finding, Selection, Severity, StoreError};
+use crate::plan::{Action, TableRule, When};
+use crate::store::{Finding, Severity, StoreError, TableSelection};
 
 /// What was found so far.
 #[derive(Debug, Default)]
@@ -36,7 +36,7 @@ impl Findings {
 /// Looks at everything that the rule and its holds rely on.
 pub(super) fn inspect(
     session: &mut Session,
-    selection: &Selection<'_>,
+    selection: &TableSelection<'_>,
     after: After,
 ) -> Result<Vec<Finding>, StoreError> {
     let rule = selection.rule;
@@ -105,7 +105,7 @@ fn real_table(session: &mut Session, name: &str, findings: &mut Findings) -> Res
 }
 
 /// Columns of the target that the rule names.
-fn columns(rule: &Definition) -> impl Iterator<Item = &str> {
+fn columns(rule: &TableRule) -> impl Iterator<Item = &str> {
     let consent = match &rule.when {
         When::WithoutConsent(consent) => Some(consent.column.as_str()),
         When::Older(_) | When::Expired | When::NotStored => None,
@@ -127,12 +127,7 @@ fn require_column(facts: &TableFacts, column: &str, findings: &mut Findings) {
 }
 
 /// The key is unique and not null, or a batch could erase a row that it did not mean.
-fn key(
-    session: &mut Session,
-    rule: &Definition,
-    facts: &TableFacts,
-    findings: &mut Findings,
-) -> Result<(), StoreError> {
+fn key(session: &mut Session, rule: &TableRule, facts: &TableFacts, findings: &mut Findings) -> Result<(), StoreError> {
     let key = &rule.target.key;
     let (_, partitioned_by) = partition::partitioned_by(session, facts)?;
     let has_children = matches!(&rule.action, Action::EraseRows { children } if !children.is_empty());
@@ -189,7 +184,7 @@ fn time(time: &RowTime, facts: &TableFacts, findings: &mut Findings) {
     }
 }
 
-fn time_index(rule: &Definition, facts: &TableFacts, findings: &mut Findings) {
+fn time_index(rule: &TableRule, facts: &TableFacts, findings: &mut Findings) {
     let column = &rule.target.time.column;
     if matches!(rule.when, When::Older(_) | When::Expired) && !facts.has_index_on(column) {
         findings.warn(
@@ -207,7 +202,7 @@ fn create_index(facts: &TableFacts, column: &str) -> String {
 
 fn children(
     session: &mut Session,
-    rule: &Definition,
+    rule: &TableRule,
     parent: &TableFacts,
     findings: &mut Findings,
 ) -> Result<Vec<TableFacts>, StoreError> {
@@ -239,7 +234,7 @@ fn children(
 }
 
 /// A filter or a consent that can never be equal would make the rule do nothing, or everything.
-fn compared_values(rule: &Definition, facts: &TableFacts, findings: &mut Findings) {
+fn compared_values(rule: &TableRule, facts: &TableFacts, findings: &mut Findings) {
     let consent = match &rule.when {
         When::WithoutConsent(consent) => Some((&consent.column, &consent.given)),
         _ => None,
@@ -260,7 +255,7 @@ fn compared_values(rule: &Definition, facts: &TableFacts, findings: &mut Finding
 
 fn privileges(
     session: &mut Session,
-    rule: &Definition,
+    rule: &TableRule,
     facts: &TableFacts,
     children: &[TableFacts],
     findings: &mut Findings,

@@ -10,7 +10,7 @@ use super::connection::Session;
 use super::predicate::Predicate;
 use super::schema::{TableFacts, TableKind, quoted_table};
 use crate::plan::Action;
-use crate::store::{Selection, StoreError};
+use crate::store::{StoreError, TableSelection};
 
 /// A table that holds rows.
 #[derive(Debug)]
@@ -43,7 +43,7 @@ pub(super) fn partitioned_by(session: &mut Session, facts: &TableFacts) -> Resul
 /// The tables that hold the rows of the target.
 pub(super) fn leaves(
     session: &mut Session,
-    selection: &Selection<'_>,
+    selection: &TableSelection<'_>,
     facts: &TableFacts,
     predicate: &Predicate,
 ) -> Result<Vec<Leaf>, StoreError> {
@@ -65,7 +65,7 @@ pub(super) fn leaves(
 }
 
 /// Whole rows, nothing that hangs on them, and ranges of the very time that the rule goes by.
-fn may_drop(session: &mut Session, selection: &Selection<'_>, facts: &TableFacts) -> Result<bool, StoreError> {
+fn may_drop(session: &mut Session, selection: &TableSelection<'_>, facts: &TableFacts) -> Result<bool, StoreError> {
     let target = &selection.rule.target;
     let plain = matches!(&selection.rule.action, Action::EraseRows { children } if children.is_empty());
     let (by_range, columns) = partitioned_by(session, facts)?;
@@ -75,7 +75,7 @@ fn may_drop(session: &mut Session, selection: &Selection<'_>, facts: &TableFacts
 
 fn is_below(
     session: &mut Session,
-    selection: &Selection<'_>,
+    selection: &TableSelection<'_>,
     predicate: &Predicate,
     bound: &str,
 ) -> Result<bool, StoreError> {

@@ -14,7 +14,7 @@ use super::values::Values;
 use crate::config::TimeFormat;
 use crate::config::site::Scalar;
 use crate::plan::{Action, When};
-use crate::store::{HeldValue, Selection, StoreError};
+use crate::store::{HeldValue, StoreError, TableSelection};
 
 /// The conditions of one selection on a table called `t`. Each is true, false or NULL (which counts as false).
 #[derive(Debug)]
@@ -53,7 +53,7 @@ impl Predicate {
     /// Builds the predicate of `selection` on the table that `facts` describe.
     pub(super) fn new(
         session: &mut Session,
-        selection: &Selection<'_>,
+        selection: &TableSelection<'_>,
         facts: &TableFacts,
     ) -> Result<Predicate, StoreError> {
         let target = &selection.rule.target;
@@ -109,7 +109,7 @@ fn column<'f>(session: &Session, facts: &'f TableFacts, name: &str) -> Result<&'
 
 fn scope(
     session: &Session,
-    selection: &Selection<'_>,
+    selection: &TableSelection<'_>,
     facts: &TableFacts,
     values: &mut Values,
 ) -> Result<String, StoreError> {
@@ -190,7 +190,7 @@ pub(super) fn text_of(scalar: &Scalar) -> String {
 
 fn free(
     session: &mut Session,
-    selection: &Selection<'_>,
+    selection: &TableSelection<'_>,
     facts: &TableFacts,
     values: &mut Values,
 ) -> Result<String, StoreError> {

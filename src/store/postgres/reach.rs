@@ -9,7 +9,7 @@ use super::connection::Session;
 use super::inspect::Findings;
 use super::schema::{TableFacts, label};
 use crate::config::site::{Child, SideEffect};
-use crate::plan::{Action, Definition};
+use crate::plan::{Action, TableRule};
 use crate::store::StoreError;
 
 /// Triggers of the application that fire in an ordinary session, on the table and its partitions: bit 8 of `tgtype`
@@ -29,7 +29,7 @@ const REWRITES: &str = "SELECT rulename::text FROM pg_rewrite \
 /// Refuses every trigger that would fire and is not accepted, and every rewrite rule.
 pub(super) fn triggers(
     session: &mut Session,
-    rule: &Definition,
+    rule: &TableRule,
     facts: &TableFacts,
     children: &[TableFacts],
     findings: &mut Findings,
@@ -101,7 +101,7 @@ fn references(session: &mut Session, parent: u32) -> Result<Vec<Reference>, Stor
 /// Follows foreign keys from what the rule changes.
 pub(super) fn foreign_keys(
     session: &mut Session,
-    rule: &Definition,
+    rule: &TableRule,
     facts: &TableFacts,
     children: &[TableFacts],
     findings: &mut Findings,
@@ -128,7 +128,7 @@ pub(super) fn foreign_keys(
 /// From the target and its children on, through every cascade that was accepted.
 fn deletion(
     session: &mut Session,
-    rule: &Definition,
+    rule: &TableRule,
     declared: &[Child],
     facts: &TableFacts,
     children: &[TableFacts],
@@ -172,7 +172,7 @@ enum CarriedOn {
 }
 
 fn carried_on(
-    rule: &Definition,
+    rule: &TableRule,
     reference: &Reference,
     effect: &str,
     parent: &str,

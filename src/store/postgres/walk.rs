@@ -27,12 +27,12 @@ use super::scan::{self, Progress, Stride, WINDOW};
 use super::schema::{TableFacts, quoted};
 use super::values::Position;
 use crate::plan::Action;
-use crate::store::{Prepared, Remainder, Selection, StoreError, Walk};
+use crate::store::{Prepared, Remainder, StoreError, TableSelection, Walk};
 
 /// A walk over one selection.
 pub(super) struct PostgresWalk<'s> {
     session: &'s mut Session,
-    selection: &'s Selection<'s>,
+    selection: TableSelection<'s>,
     facts: TableFacts,
     predicate: Predicate,
     /// Erases what belongs to the rows of a batch in other tables; `{rows}` stands for the query of their keys.
@@ -87,14 +87,14 @@ impl<'s> PostgresWalk<'s> {
     /// Prepares a walk. Nothing is changed.
     pub(super) fn begin(
         session: &'s mut Session,
-        selection: &'s Selection<'s>,
+        selection: TableSelection<'s>,
         max_lag: Duration,
     ) -> Result<PostgresWalk<'s>, StoreError> {
         let table = &selection.rule.target.table;
         let facts = table_facts(session, table)?;
-        let predicate = Predicate::new(session, selection, &facts)?;
-        let leaves = partition::leaves(session, selection, &facts, &predicate)?;
-        let children = children(session, selection)?;
+        let predicate = Predicate::new(session, &selection, &facts)?;
+        let leaves = partition::leaves(session, &selection, &facts, &predicate)?;
+        let children = children(session, &selection)?;
         let arrived = high_water(session, &facts, &predicate)?;
         Ok(PostgresWalk {
             lock: lock_number(&facts.quoted),
@@ -293,7 +293,7 @@ impl<'s> PostgresWalk<'s> {
     }
 
     fn batch(&mut self, erased: Erased, part: Part) -> Box<dyn Prepared + '_> {
-        let in_flight = in_flight::encode(self.selection, &erased.transaction, &erased.touched);
+        let in_flight = in_flight::encode(&self.selection, &erased.transaction, &erased.touched);
         Box::new(Batch { walk: self, erased, part, in_flight, open: true })
     }
 }
@@ -393,7 +393,7 @@ pub(super) fn table_facts(session: &mut Session, table: &str) -> Result<TableFac
     })
 }
 
-fn children(session: &mut Session, selection: &Selection<'_>) -> Result<Vec<ChildSql>, StoreError> {
+fn children(session: &mut Session, selection: &TableSelection<'_>) -> Result<Vec<ChildSql>, StoreError> {
     let Action::EraseRows { children } = &selection.rule.action else { return Ok(Vec::new()) };
     let mut tables = Vec::new();
     for child in children {

@@ -14,7 +14,7 @@ use super::connection::Database;
 use super::keys::{Key, Keys};
 use super::predicate::Predicate;
 use crate::plan::Action;
-use crate::store::{Resolution, Selection, StoreError};
+use crate::store::{Resolution, StoreError, TableSelection};
 
 /// First byte of the encoding.
 const VERSION: u8 = 1;
@@ -28,7 +28,7 @@ struct InFlight {
 }
 
 /// Writes down a batch. Integer keys take a byte or two each: the distance to the one before.
-pub(super) fn encode(selection: &Selection<'_>, keys: &Keys) -> Vec<u8> {
+pub(super) fn encode(selection: &TableSelection<'_>, keys: &Keys) -> Vec<u8> {
     let mut bytes = vec![VERSION];
     bytes.extend(selection.now.as_nanosecond().to_le_bytes());
     bytes.push(selection.cutoff.is_some().into());
@@ -145,14 +145,14 @@ impl<'a> Unread<'a> {
 /// Finds out how the batch ended. The write lock is taken first: it is free only when no COMMIT is under way.
 pub(super) fn resolve(
     database: &Database,
-    selection: &Selection<'_>,
+    selection: &TableSelection<'_>,
     in_flight: &[u8],
 ) -> Result<Resolution, StoreError> {
     let Some(batch) = decode(in_flight) else {
         let reason = "the file of the batch in flight cannot be read".to_owned();
         return Err(StoreError::Failed { place: database.place.clone(), reason });
     };
-    let as_then = Selection { rule: selection.rule, now: batch.now, cutoff: batch.cutoff, holds: Vec::new() };
+    let as_then = TableSelection { rule: selection.rule, now: batch.now, cutoff: batch.cutoff, holds: Vec::new() };
     database.run(|connection| {
         let predicate = Predicate::new(connection, &as_then)?;
         let _lock = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;

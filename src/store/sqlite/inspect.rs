@@ -7,8 +7,8 @@ use super::predicate::{qualified, table};
 use super::reach;
 use super::schema::{ColumnFacts, KeyShape, TableFacts, create_index};
 use crate::config::site::{Child, Scalar, Unparsed};
-use crate::plan::{Action, Definition, Target, When};
-use crate::store::{Finding, Selection, Severity, StoreError};
+use crate::plan::{Action, TableRule, Target, When};
+use crate::store::{Finding, Severity, StoreError, TableSelection};
 
 /// What was found so far.
 #[derive(Debug, Default)]
@@ -26,7 +26,7 @@ impl Findings {
 }
 
 /// Looks at everything that the rule and its holds rely on.
-pub(super) fn inspect(database: &mut Database, selection: &Selection<'_>) -> Result<Vec<Finding>, StoreError> {
+pub(super) fn inspect(database: &mut Database, selection: &TableSelection<'_>) -> Result<Vec<Finding>, StoreError> {
     let rule = selection.rule;
     let mut findings = Findings::default();
     let facts = database.run(|connection| real_table(connection, &rule.target.table, &mut findings))?;
@@ -69,7 +69,7 @@ fn real_table(connection: &Connection, name: &str, findings: &mut Findings) -> r
 }
 
 /// Columns of the target that the rule names.
-fn columns(rule: &Definition) -> impl Iterator<Item = &str> {
+fn columns(rule: &TableRule) -> impl Iterator<Item = &str> {
     let consent = match &rule.when {
         When::WithoutConsent(consent) => Some(consent.column.as_str()),
         When::Older(_) | When::Expired | When::NotStored => None,
@@ -115,7 +115,7 @@ fn key(connection: &Connection, target: &Target, facts: &TableFacts, findings: &
     Ok(())
 }
 
-fn time_index(rule: &Definition, facts: &TableFacts, findings: &mut Findings) {
+fn time_index(rule: &TableRule, facts: &TableFacts, findings: &mut Findings) {
     let Target { table, time, .. } = &rule.target;
     if matches!(rule.when, When::Older(_) | When::Expired) && !facts.has_index_on(&time.column) {
         findings.warn(
@@ -125,7 +125,7 @@ fn time_index(rule: &Definition, facts: &TableFacts, findings: &mut Findings) {
     }
 }
 
-fn children(connection: &Connection, rule: &Definition, findings: &mut Findings) -> rusqlite::Result<()> {
+fn children(connection: &Connection, rule: &TableRule, findings: &mut Findings) -> rusqlite::Result<()> {
     let Action::EraseRows { children } = &rule.action else { return Ok(()) };
     for Child { table, column } in children {
         let Some(facts) = real_table(connection, table, findings)? else { continue };
@@ -141,7 +141,7 @@ fn children(connection: &Connection, rule: &Definition, findings: &mut Findings)
 }
 
 /// Whether the column can take what the action writes.
-fn changed_column(rule: &Definition, facts: &TableFacts, findings: &mut Findings) {
+fn changed_column(rule: &TableRule, facts: &TableFacts, findings: &mut Findings) {
     let Some(column) = rule.action.column().and_then(|name| facts.column(name)) else { return };
     let is = |name: &str| column.name.eq_ignore_ascii_case(name);
     let place = format!("column {} of table {}", column.name, rule.target.table);

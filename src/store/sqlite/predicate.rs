@@ -13,7 +13,7 @@ use crate::config::TimeFormat;
 use crate::config::site::{Consent, RowTime, Scalar, TimeMeaning};
 use crate::config::time_format::{EARLIEST_PLAUSIBLE, FUTURE_TOLERANCE};
 use crate::plan::{Action, When};
-use crate::store::Selection;
+use crate::store::TableSelection;
 
 /// An expiry further away than this is a mistake, not a plan.
 const LONGEST_EXPIRY: SignedDuration = SignedDuration::from_hours(100 * 366 * 24);
@@ -51,7 +51,7 @@ pub(super) struct Predicate {
 impl Predicate {
     /// Builds the predicate of `selection` and defines on `connection` the functions that it calls. There is one at a
     /// time: building another one redefines them.
-    pub(super) fn new(connection: &Connection, selection: &Selection<'_>) -> rusqlite::Result<Predicate> {
+    pub(super) fn new(connection: &Connection, selection: &TableSelection<'_>) -> rusqlite::Result<Predicate> {
         let target = &selection.rule.target;
         let plausible = plausible(&target.time, selection.now);
         functions::define_instant(connection, &target.time, plausible)?;
@@ -235,7 +235,7 @@ fn plausible(time: &RowTime, now: Timestamp) -> Plausible {
 }
 
 /// Equal in type and value: where a column of another type holds something similar, the doubt keeps the row.
-fn scope(selection: &Selection<'_>, values: &mut Values) -> String {
+fn scope(selection: &TableSelection<'_>, values: &mut Values) -> String {
     let target = &selection.rule.target;
     all(target.filter.iter().map(|(name, expected)| {
         let column = qualified(&target.table, name);
@@ -283,7 +283,7 @@ fn effect(action: &Action, table: &str, values: &mut Values) -> (Option<String>,
 
 /// Not held. A hold compares as text and, so that neither the type of the column nor the way a number is written lets
 /// a row slip, also as SQLite would and as a fraction.
-fn free(selection: &Selection<'_>, values: &mut Values) -> Option<String> {
+fn free(selection: &TableSelection<'_>, values: &mut Values) -> Option<String> {
     let table = &selection.rule.target.table;
     let conditions: Vec<Option<String>> = selection
         .holds

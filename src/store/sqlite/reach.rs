@@ -13,14 +13,14 @@ use super::predicate::Predicate;
 use super::schema::KeyShape;
 use super::statements::Statements;
 use crate::config::site::{Child, SideEffect};
-use crate::plan::{Action, Definition};
-use crate::store::{Selection, StoreError};
+use crate::plan::{Action, TableRule};
+use crate::store::{StoreError, TableSelection};
 
 /// Compiles the rule's statements, as they will run, and notes what SQLite asks leave for on behalf of triggers: so
 /// triggers of triggers and of cascades are seen, and no SQL of the application has to be parsed here.
 pub(super) fn triggers(
     database: &mut Database,
-    rule: &Definition,
+    rule: &TableRule,
     shape: &KeyShape,
     findings: &mut Findings,
 ) -> Result<(), StoreError> {
@@ -55,9 +55,9 @@ pub(super) fn triggers(
 }
 
 /// The moment does not matter: only the text of the statements does.
-fn statements(database: &Database, rule: &Definition, shape: &KeyShape) -> Result<Statements, StoreError> {
+fn statements(database: &Database, rule: &TableRule, shape: &KeyShape) -> Result<Statements, StoreError> {
     let moment = Timestamp::UNIX_EPOCH;
-    let selection = Selection { rule, now: moment, cutoff: Some(moment), holds: Vec::new() };
+    let selection = TableSelection { rule, now: moment, cutoff: Some(moment), holds: Vec::new() };
     let predicate = database.run(|connection| Predicate::new(connection, &selection))?;
     Ok(Statements::new(&predicate, shape, &rule.action))
 }
@@ -83,7 +83,7 @@ fn declared_triggers(connection: &Connection) -> rusqlite::Result<Vec<String>> {
 }
 
 /// Names in SQLite do not differ in the case of ASCII letters.
-fn accepts(rule: &Definition, effect: &SideEffect) -> bool {
+fn accepts(rule: &TableRule, effect: &SideEffect) -> bool {
     rule.target.accepts.iter().any(|accepted| match (accepted, effect) {
         (SideEffect::Trigger(a), SideEffect::Trigger(b)) | (SideEffect::Cascade(a), SideEffect::Cascade(b)) => {
             a.eq_ignore_ascii_case(b)
@@ -118,11 +118,7 @@ impl Reference {
 }
 
 /// Follows foreign keys from what the rule changes.
-pub(super) fn foreign_keys(
-    connection: &Connection,
-    rule: &Definition,
-    findings: &mut Findings,
-) -> rusqlite::Result<()> {
+pub(super) fn foreign_keys(connection: &Connection, rule: &TableRule, findings: &mut Findings) -> rusqlite::Result<()> {
     let references = references(connection)?;
     match &rule.action {
         Action::EraseRows { children } => deletion(rule, children, &references, findings),
@@ -151,7 +147,7 @@ fn references(connection: &Connection) -> rusqlite::Result<Vec<Reference>> {
 }
 
 /// From the target and its children on, through every cascade that was accepted.
-fn deletion(rule: &Definition, children: &[Child], references: &[Reference], findings: &mut Findings) {
+fn deletion(rule: &TableRule, children: &[Child], references: &[Reference], findings: &mut Findings) {
     let target = &rule.target;
     let mut erased_from: Vec<&str> = vec![&target.table];
     let add = |tables: &mut Vec<_>, table| {
@@ -189,7 +185,7 @@ enum CarriedOn {
 }
 
 fn carried_on(
-    rule: &Definition,
+    rule: &TableRule,
     reference: &Reference,
     effect: &str,
     change: &str,
@@ -219,7 +215,7 @@ fn forbidden(reference: &Reference, by_key: bool, findings: &mut Findings) {
     findings.refuse(format!("{table}.{column} refers to {parent}, so that deleting from it fails"), hint);
 }
 
-fn update(rule: &Definition, column: &str, references: &[Reference], findings: &mut Findings) {
+fn update(rule: &TableRule, column: &str, references: &[Reference], findings: &mut Findings) {
     let of_column = |reference: &&Reference| {
         reference.refers_to(&rule.target.table)
             && reference.parent_column.as_ref().is_some_and(|parent| parent.eq_ignore_ascii_case(column))

@@ -12,8 +12,10 @@ use tempfile::TempDir;
 use super::connection::Database;
 use super::walk::SqliteWalk;
 use crate::config::TimeFormat;
-use crate::config::site::{Child, Consent, Mask, RowTime, Scalar, SideEffect, StoreKind, TimeMeaning, Unparsed, Zone};
-use crate::plan::{Action, Definition, Target, When};
+use crate::config::site::{
+    Child, Consent, DatabaseKind, Mask, RowTime, Scalar, SideEffect, TimeMeaning, Unparsed, Zone,
+};
+use crate::plan::{Action, TableRule, Target, When};
 use crate::store::{self, Finding, HeldValue, Physical, Selection, Severity, Store, StoreError, Walk};
 
 /// Nothing here has a replica.
@@ -42,10 +44,10 @@ impl Fixture {
     }
 
     fn open(&self) -> Box<dyn Store> {
-        store::open(&StoreKind::Sqlite { path: self.path() })
+        store::open_database(&DatabaseKind::Sqlite { path: self.path() })
     }
 
-    fn rule(&self, action: Action) -> Definition {
+    fn rule(&self, action: Action) -> TableRule {
         rule(self.path(), action)
     }
 
@@ -60,11 +62,11 @@ impl Fixture {
     }
 }
 
-fn rule(path: PathBuf, action: Action) -> Definition {
+fn rule(path: PathBuf, action: Action) -> TableRule {
     let utc = Zone { name: "UTC".to_owned(), zone: jiff::tz::TimeZone::UTC };
-    Definition {
+    TableRule {
         rule: serde_json::from_value("shop.example/chat/visitors".into()).unwrap(),
-        store: StoreKind::Sqlite { path },
+        store: DatabaseKind::Sqlite { path },
         target: Target {
             table: "visitors".to_owned(),
             key: "id".to_owned(),
@@ -87,9 +89,9 @@ fn now() -> Timestamp {
     "2026-03-01T12:00:00Z".parse().unwrap()
 }
 
-fn selection(rule: &Definition) -> Selection<'_> {
+fn selection(rule: &TableRule) -> Selection<'_> {
     let cutoff = matches!(rule.when, When::Older(_)).then(|| now() - SignedDuration::from_hours(180 * 24));
-    Selection { rule, now: now(), cutoff, holds: Vec::new() }
+    Selection { rule: rule.into(), now: now(), cutoff, holds: Vec::new() }
 }
 
 fn erase(store: &mut dyn Store, selection: &Selection<'_>) -> u64 {
@@ -413,7 +415,7 @@ fn a_missing_database_is_unavailable_and_not_made() {
     let fixture = Fixture::new(VISITORS);
     let path = fixture.directory.path().join("other.db");
     let rule = rule(path.clone(), rows());
-    let opened = store::open(&StoreKind::Sqlite { path: path.clone() }).survey(&selection(&rule));
+    let opened = store::open_database(&DatabaseKind::Sqlite { path: path.clone() }).survey(&selection(&rule));
     assert!(matches!(opened, Err(StoreError::Unavailable { .. })), "{opened:?}");
     assert!(!path.exists());
 }
@@ -427,7 +429,7 @@ fn what_is_no_database_of_ones_own_is_unavailable(#[case] make: fn(&PathBuf)) {
     let path = fixture.directory.path().join("other.db");
     make(&path);
     let rule = rule(path.clone(), rows());
-    let opened = store::open(&StoreKind::Sqlite { path }).survey(&selection(&rule));
+    let opened = store::open_database(&DatabaseKind::Sqlite { path }).survey(&selection(&rule));
     assert!(matches!(opened, Err(StoreError::Unavailable { .. })), "{opened:?}");
 }
 
@@ -505,7 +507,7 @@ fn more_keys_than_memory_holds_are_walked_in_chunks(#[case] key: &str) {
     let rule = fixture.rule(rows());
     let selection = selection(&rule);
     let database = Database::open(&fixture.path()).unwrap();
-    let mut walk = SqliteWalk::begin(&database, &selection).unwrap();
+    let mut walk = SqliteWalk::begin(&database, selection.of_table().unwrap()).unwrap();
     walk.chunk = 100;
     let mut sizes = Vec::new();
     while let Some(batch) = walk.prepare(60).unwrap() {

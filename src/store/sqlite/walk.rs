@@ -25,7 +25,7 @@ use super::predicate::{Predicate, quoted, table};
 use super::schema::{KeyShape, TableFacts};
 use super::statements::Statements;
 use super::survey;
-use crate::store::{Prepared, Remainder, Selection, StoreError, Walk};
+use crate::store::{Prepared, Remainder, StoreError, TableSelection, Walk};
 
 /// Most rowids in memory: 8 MB.
 const CHUNK_OF_ROWIDS: usize = 1_000_000;
@@ -38,7 +38,7 @@ const LONGEST_RANGE: usize = 256;
 /// A walk over one selection.
 pub(super) struct SqliteWalk<'s> {
     database: &'s Database,
-    selection: &'s Selection<'s>,
+    selection: TableSelection<'s>,
     predicate: Predicate,
     statements: Statements,
     kind: KeyKind,
@@ -70,7 +70,7 @@ enum Progress {
 
 impl<'s> SqliteWalk<'s> {
     /// Prepares a walk. Nothing is changed.
-    pub(super) fn begin(database: &'s Database, selection: &'s Selection<'s>) -> Result<SqliteWalk<'s>, StoreError> {
+    pub(super) fn begin(database: &'s Database, selection: TableSelection<'s>) -> Result<SqliteWalk<'s>, StoreError> {
         let target = &selection.rule.target;
         let facts = database.run(|connection| TableFacts::read(connection, &target.table))?;
         let found = facts.and_then(|facts| facts.key_shape(&target.key).map(|shape| (facts, shape)));
@@ -78,7 +78,7 @@ impl<'s> SqliteWalk<'s> {
             let reason = format!("table {} has no unique key {}", target.table, target.key);
             return Err(StoreError::Failed { place: database.place.clone(), reason });
         };
-        let predicate = database.run(|connection| Predicate::new(connection, selection))?;
+        let predicate = database.run(|connection| Predicate::new(connection, &selection))?;
         let high_water = database.run(|connection| high_water(connection, &facts, &target.table))?;
         let kind = if shape == KeyShape::Rowid { KeyKind::Rowid } else { KeyKind::Value };
         Ok(SqliteWalk {
@@ -196,7 +196,7 @@ impl Walk for SqliteWalk<'_> {
             let transaction = OpenTransaction::begin(self.database)?;
             let erased = self.database.run(|_| self.erase(count))?;
             if erased.rows > 0 {
-                let in_flight = in_flight::encode(self.selection, &erased.keys);
+                let in_flight = in_flight::encode(&self.selection, &erased.keys);
                 return Ok(Some(Box::new(Batch { walk: self, transaction, count, erased, in_flight })));
             }
             // Others were faster with all of them.
