@@ -11,7 +11,7 @@ mod application;
 mod commits;
 #[path = "server_kills/crashes.rs"]
 mod crashes;
-#[path = "server_kills/database.rs"]
+#[path = "support/database.rs"]
 mod database;
 #[path = "support/evidence.rs"]
 mod evidence;

@@ -1,5 +1,7 @@
 //! A database on one of the servers: as the application and an administrator speak to it, and as it is declared.
 
+#![allow(dead_code, reason = "each test file uses its part")]
+
 use mysql::prelude::Queryable;
 
 use super::mariadb::{MariaDb, MariaDbDatabase};
