@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use rstest::rstest;
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::database::{Connection, Database, OnMariaDb, OnPostgres};
+use super::database::{Database, OnMariaDb, OnPostgres};
 use super::installation::Installation;
 use super::{EXPIRED, RULE, SITE, fill, installation, mariadb, postgres_server, site};
 

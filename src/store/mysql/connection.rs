@@ -90,7 +90,7 @@ impl Database {
             (Attempt::Again, Failure::Lost | Failure::Busy) => {
                 StoreError::Lost { place: place.clone(), reason: error::describe(&error) }
             }
-            _ => unavailable(error::describe(&error)),
+            _ => unavailable(error::with_hint(&error)),
         };
         let mut connection = Conn::new(options).map_err(told)?;
         let facts = configure(&mut connection).map_err(told)?;
@@ -197,9 +197,10 @@ impl Database {
         self.execute(&sql).map(drop)
     }
 
-    /// Whether the user has the privilege PROCESS. What it shows is asked for, since roles may grant it as well.
+    /// Whether the user has the privilege PROCESS. What it shows is asked for, since roles may grant it as well; and
+    /// really asked for, since a query that can give no row is not checked.
     pub(super) fn may_see_processes(&mut self) -> Result<bool, StoreError> {
-        match self.connection.query_drop("SELECT 1 FROM information_schema.INNODB_TRX LIMIT 0") {
+        match self.connection.query_drop("SELECT 1 FROM information_schema.INNODB_TRX LIMIT 1") {
             Ok(()) => Ok(true),
             Err(error) if error::code(&error) == Some(error::NO_PRIVILEGE) => Ok(false),
             Err(error) => Err(self.error(&error)),

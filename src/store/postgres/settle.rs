@@ -5,12 +5,20 @@
 //! store never claims that nothing is left.
 
 use std::collections::BTreeSet;
+use std::thread::sleep;
+use std::time::Duration;
 
 use postgres::types::Type;
 
 use super::connection::Session;
 use crate::config::site::After;
 use crate::store::{Physical, StoreError};
+
+/// A session tells what it did at most once a second, unless it is asked to (since PostgreSQL 15).
+const CAN_TELL_AT_ONCE: &str = "SELECT to_regprocedure('pg_catalog.pg_stat_force_next_flush()') IS NOT NULL";
+
+/// How long an older server needs to hear of it and to pass it on.
+const HEARSAY: Duration = Duration::from_millis(1_200);
 
 const DEAD: &str = "SELECT c.relname::text, coalesce(pg_stat_get_dead_tuples(c.oid), 0) FROM pg_class AS c \
      WHERE c.relkind IN ('r', 'm') AND (c.oid = $1::regclass \
@@ -30,8 +38,8 @@ pub(super) fn settle(session: &mut Session, tables: &BTreeSet<String>, after: Af
             vacuum(session, table)?;
         }
     }
+    tell_statistics(session)?;
     let mut dead = 0;
-    session.batch("SELECT pg_stat_clear_snapshot()")?;
     for table in tables {
         for row in session.query(DEAD, &[(table, Type::TEXT)])? {
             dead += session.count(&row, 1)?;
@@ -44,6 +52,19 @@ pub(super) fn settle(session: &mut Session, tables: &BTreeSet<String>, after: Af
     left.push("bytes in the free space of the files until they are overwritten".to_owned());
     left.push(copies(session)?);
     Ok(Physical::Pending(left.join("; ")))
+}
+
+/// Has the statistics know of what this session itself has just done.
+fn tell_statistics(session: &mut Session) -> Result<(), StoreError> {
+    let row = session.one(CAN_TELL_AT_ONCE, &[])?;
+    if session.get(&row, 0)? {
+        session.batch("SELECT pg_stat_force_next_flush()")?;
+    } else {
+        sleep(HEARSAY);
+        session.batch("SELECT 1")?;
+        sleep(HEARSAY);
+    }
+    session.batch("SELECT pg_stat_clear_snapshot()")
 }
 
 /// Makes nobody wait: a table that is locked is left alone, and the file is not cut, which would need a lock.
