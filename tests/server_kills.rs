@@ -26,7 +26,6 @@ mod random;
 #[path = "server_kills/scene.rs"]
 mod scene;
 
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -80,11 +79,8 @@ impl Kind {
 }
 
 /// A MariaDB server with a binary log, whose commits survive its end.
-fn logging_mariadb() -> &'static mariadb::MariaDb {
-    static SERVER: OnceLock<mariadb::MariaDb> = OnceLock::new();
-    SERVER.get_or_init(|| {
-        mariadb::MariaDb::start("--skip-networking --log-bin=binlog --server-id=1 --innodb-flush-log-at-trx-commit=2")
-    })
+fn start_logging_mariadb() -> mariadb::MariaDb {
+    mariadb::MariaDb::start("--skip-networking --log-bin=binlog --server-id=1 --innodb-flush-log-at-trx-commit=2")
 }
 
 /// For each server and action: 102 for each server.

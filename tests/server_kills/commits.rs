@@ -7,7 +7,7 @@ use forgetd::audit::RunOutcome;
 use super::database::{Connection, Database, OnMariaDb, OnPostgres};
 use super::installation::Ran;
 use super::scene::Scene;
-use super::{Action, logging_mariadb, postgres_server};
+use super::{Action, postgres_server, start_logging_mariadb};
 
 /// Each is killed before it takes effect in one test and after in another.
 const COMMITS: usize = 10;
@@ -17,7 +17,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What keeps a COMMIT waiting.
 struct Obstacle<'a> {
-    /// Statements of one session.
+    /// Statements of one session; the first are for once.
+    prepare: &'a [&'a str],
     place: &'a [&'a str],
     remove: &'a [&'a str],
     /// Ends the sessions whose COMMIT waits: SQL that gives their numbers, and what is done to each.
@@ -64,6 +65,9 @@ fn cut_many(database: &dyn Database, obstacle: &Obstacle<'_>, expected: (usize, 
     let scene = Scene::new(database, Action::EraseRows, 1);
     scene.declare("accepts = [\"trigger:slow\"]");
     let (mut hindrance, mut administrator) = (database.connect(), database.connect());
+    for statement in obstacle.prepare {
+        hindrance.execute(statement);
+    }
     for _ in 0..COMMITS {
         scene.fill_up();
         purge_and_cut(&scene, [&mut *hindrance, &mut *administrator], obstacle);
@@ -87,13 +91,15 @@ fn on_postgresql_a_commit_cut_off_before_its_effect_is_found_to_be_rolled_back()
     let database = OnPostgres::new(postgres_server::server());
     let waiting = waiting_on_postgres(&database, "wait_event = 'PgSleep'");
     let obstacle = Obstacle {
-        place: &[
-            "CREATE OR REPLACE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql \
-             AS 'BEGIN PERFORM pg_sleep(60); RETURN NULL; END'",
+        prepare: &[
+            "CREATE TABLE hindrance (seconds integer)",
+            "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql \
+             AS 'BEGIN PERFORM pg_sleep(seconds) FROM public.hindrance; RETURN NULL; END'",
             "CREATE CONSTRAINT TRIGGER slow AFTER DELETE ON visitors DEFERRABLE INITIALLY DEFERRED \
              FOR EACH ROW EXECUTE FUNCTION slow()",
         ],
-        remove: &["DROP TRIGGER slow ON visitors"],
+        place: &["INSERT INTO hindrance VALUES (60)"],
+        remove: &["DELETE FROM hindrance"],
         waiting,
         end: terminate,
     };
@@ -108,6 +114,7 @@ fn on_postgresql_a_commit_cut_off_after_its_effect_is_found_to_be_committed() {
     let everybody = format!("ALTER DATABASE {} SET synchronous_commit = on", database.name);
     let nobody = format!("ALTER DATABASE {} SET synchronous_commit = off", database.name);
     let obstacle = Obstacle {
+        prepare: &[],
         place: &[&everybody, "ALTER SYSTEM SET synchronous_standby_names = 'nobody'", "SELECT pg_reload_conf()"],
         remove: &["ALTER SYSTEM RESET synchronous_standby_names", "SELECT pg_reload_conf()", &nobody],
         waiting,
@@ -124,24 +131,23 @@ fn waiting_on_postgres(database: &OnPostgres<'_>, condition: &str) -> String {
     )
 }
 
-/// A backup keeps everybody from committing for a moment.
+/// First a backup keeps everybody from committing for a moment. Then COMMIT is durable, and waits for a replica that
+/// never answers. Both are of the whole server.
 #[test]
-fn on_mariadb_a_commit_cut_off_before_its_effect_is_found_to_be_rolled_back() {
-    let database = OnMariaDb::new(logging_mariadb());
+fn on_mariadb_a_commit_cut_off_before_or_after_its_effect_is_found_to_be_what_it_is() {
+    let server = start_logging_mariadb();
+    let database = OnMariaDb::new(&server);
     let obstacle = Obstacle {
+        prepare: &[],
         place: &["BACKUP STAGE START", "BACKUP STAGE BLOCK_COMMIT"],
         remove: &["BACKUP STAGE END"],
         waiting: waiting_on_mariadb(&database, "Waiting for backup lock"),
         end: kill,
     };
     cut_many(&database, &obstacle, (0, COMMITS));
-}
-
-/// COMMIT is durable, and waits for a replica that never answers.
-#[test]
-fn on_mariadb_a_commit_cut_off_after_its_effect_is_found_to_be_committed() {
-    let database = OnMariaDb::new(logging_mariadb());
+    let database = OnMariaDb::new(&server);
     let obstacle = Obstacle {
+        prepare: &[],
         place: &["SET GLOBAL rpl_semi_sync_master_timeout = 600000", "SET GLOBAL rpl_semi_sync_master_enabled = ON"],
         remove: &["SET GLOBAL rpl_semi_sync_master_enabled = OFF"],
         waiting: waiting_on_mariadb(&database, "Waiting for semi-sync ACK from slave"),

@@ -7,7 +7,7 @@ use super::installation::Ran;
 use super::mariadb::MariaDb;
 use super::postgres_server::{self, Server};
 use super::scene::Scene;
-use super::{Action, logging_mariadb};
+use super::{Action, start_logging_mariadb};
 
 /// How long the server is away, each time: shorter and longer than a first attempt to connect again.
 const ABSENCES: [Duration; 3] = [Duration::ZERO, Duration::from_millis(700), Duration::from_secs(3)];
@@ -59,6 +59,7 @@ fn crash_in_runs(server: &dyn Mortal, database: &dyn Database, durable: &str) {
         let purge = scene.begin();
         until_under_way(&scene);
         server.crash(absence);
+        while scene.application.lock().unwrap().connection.is_alive() {}
         let ran = Ran::of(purge.wait_with_output().unwrap());
         server.wait();
         assert!(ran.code == 0 || ran.stdout.contains("the next run"), "away for {absence:?}: {ran:?}");
@@ -82,7 +83,7 @@ fn a_postgresql_server_that_crashes_during_a_run_takes_nothing_back_that_the_log
 
 #[test]
 fn a_mariadb_server_that_crashes_during_a_run_takes_nothing_back_that_the_log_says_is_gone() {
-    let server = logging_mariadb();
-    let database = OnMariaDb::new(server);
-    crash_in_runs(server, &database, "SET @nothing = 0");
+    let server = start_logging_mariadb();
+    let database = OnMariaDb::new(&server);
+    crash_in_runs(&server, &database, "SET @nothing = 0");
 }

@@ -13,6 +13,8 @@ pub(crate) trait Connection: Send {
     fn execute(&mut self, sql: &str) -> u64;
     /// Rows of whole numbers.
     fn rows(&mut self, sql: &str) -> Vec<Vec<i64>>;
+    /// Whether the server still answers on it.
+    fn is_alive(&mut self) -> bool;
 
     /// The one row of a query.
     fn row(&mut self, sql: &str) -> Vec<i64> {
@@ -29,6 +31,10 @@ impl Connection for postgres::Client {
         let rows = self.query(sql, &[]).unwrap_or_else(|error| panic!("{sql:.200}: {error:?}"));
         rows.iter().map(|row| (0..row.len()).map(|at| row.get(at)).collect()).collect()
     }
+
+    fn is_alive(&mut self) -> bool {
+        self.simple_query("SELECT 1").is_ok()
+    }
 }
 
 impl Connection for mysql::Conn {
@@ -40,6 +46,10 @@ impl Connection for mysql::Conn {
     fn rows(&mut self, sql: &str) -> Vec<Vec<i64>> {
         let rows: Vec<mysql::Row> = self.query(sql).unwrap_or_else(|error| panic!("{sql:.200}: {error:?}"));
         rows.into_iter().map(|row| row.unwrap().into_iter().map(mysql::from_value).collect()).collect()
+    }
+
+    fn is_alive(&mut self) -> bool {
+        self.ping().is_ok()
     }
 }
 
