@@ -9,6 +9,7 @@ use mysql::prelude::{FromRow, Queryable};
 use mysql::{Conn, Error, Opts, Row};
 
 use super::error::{self, Failure};
+use super::grants;
 use super::options::{Address, Replicas};
 use crate::config::site::Server;
 use crate::store::StoreError;
@@ -89,6 +90,10 @@ impl Database {
         let told = |error: Error| match (attempt, Failure::of(&error)) {
             (Attempt::Again, Failure::Lost | Failure::Busy) => {
                 StoreError::Lost { place: place.clone(), reason: error::describe(&error) }
+            }
+            _ if error::code(&error) == Some(error::NO_DATABASE_PRIVILEGE) => {
+                let entrance = grants::entrance(&address.options, &name).map(|grant| format!("; {grant}"));
+                unavailable(error::describe(&error) + &entrance.unwrap_or_default())
             }
             _ => unavailable(error::with_hint(&error)),
         };
