@@ -19,7 +19,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::super::StoreError;
 use super::super::server::{self, ServerError};
-use super::error::{describe, ends_the_connection, is_of_the_value};
+use super::error::{clients_trouble, describe, ends_the_connection, is_of_the_value};
 use super::mask::Charset;
 use crate::config::site::Server;
 
@@ -60,9 +60,10 @@ const SETTINGS: [(&str, &str); 9] = [
     ("default_transaction_isolation", "read\\ committed"),
 ];
 
-/// Evidence of an erasure is durable, so the erasure must be. A setting that is stronger stays.
-const DURABLE: &str = "SELECT set_config('synchronous_commit', CASE WHEN s IN ('off', 'local') THEN 'on' ELSE s END, false) \
-     FROM current_setting('synchronous_commit') AS s";
+/// What the evidence says is gone must not come back with a server that crashes. A shop that waits for the disk alone,
+/// or for more, has its reasons, and keeps them.
+const DURABLE: &str = "SELECT set_config('synchronous_commit', 'on', false) \
+     WHERE current_setting('synchronous_commit') = 'off'";
 
 /// What a pooler's refusal means.
 const POOLED: &str = "a connection pooler stands in between, which cannot keep the settings of a session: name the \
@@ -125,7 +126,7 @@ impl Session {
         if in_recovery {
             return Err(unusable("this server is a replica: name the primary in `url`"));
         }
-        self.one(DURABLE, &[]).map(drop)
+        self.query(DURABLE, &[]).map(drop)
     }
 
     /// Whether the connection is known to be gone.
@@ -213,7 +214,7 @@ impl Session {
 }
 
 fn config(server: &Server) -> Result<Config, String> {
-    let (url, asked) = without_verification_words(&server.url);
+    let (url, asked) = without_verification_words(&server.url)?;
     let mut config: Config = url.parse().map_err(|_| {
         "the URL cannot be read; of libpq's parameters take host, port, user, dbname, sslmode, connect_timeout \
          and `ca-file` instead of sslrootcert"
@@ -237,15 +238,18 @@ fn config(server: &Server) -> Result<Config, String> {
 
 /// libpq has more words for `sslmode` than the client, which always verifies: `disable` is the only one that is not
 /// `require` then. Without a word it is decided by the host.
-fn without_verification_words(url: &str) -> (String, Option<SslMode>) {
-    let Some((base, query)) = url.split_once('?') else { return (url.to_owned(), None) };
-    let is_mode = |pair: &&str| pair.starts_with("sslmode=");
-    let mode = query.split('&').find(is_mode).map(|pair| match pair {
-        "sslmode=disable" => SslMode::Disable,
-        _ => SslMode::Require,
-    });
-    let rest: Vec<&str> = query.split('&').filter(|pair| !is_mode(pair)).collect();
-    (format!("{base}?{}", rest.join("&")), mode)
+fn without_verification_words(url: &str) -> Result<(String, Option<SslMode>), String> {
+    let Some((base, query)) = url.split_once('?') else { return Ok((url.to_owned(), None)) };
+    let (modes, rest): (Vec<&str>, Vec<&str>) = query.split('&').partition(|pair| pair.starts_with("sslmode="));
+    let mode = match modes.first().map(|pair| pair.trim_start_matches("sslmode=")) {
+        None => None,
+        Some("disable") => Some(SslMode::Disable),
+        Some("allow" | "prefer" | "require" | "verify-ca" | "verify-full") => Some(SslMode::Require),
+        Some(_) => {
+            return Err("sslmode is `verify-full` (the server's certificate is verified) or `disable`".to_owned());
+        }
+    };
+    Ok((format!("{base}?{}", rest.join("&")), mode))
 }
 
 /// The settings as the server reads them from a request; those of the URL go before and lose.
@@ -291,7 +295,10 @@ fn connect_error(place: &str, error: &postgres::Error) -> StoreError {
         // What PgBouncer says of `options`.
         Some("08P01") => POOLED,
         Some(_) => "see the server's log",
-        None => return StoreError::Lost { place, reason: format!("{reason}; is the server running?") },
+        None => match clients_trouble(error) {
+            Some((reason, hint)) => return StoreError::Unavailable { place, reason: format!("{reason}; {hint}") },
+            None => return StoreError::Lost { place, reason: server::with_hint_of_network(reason) },
+        },
     };
     StoreError::Unavailable { place, reason: format!("{reason}; {hint}") }
 }
