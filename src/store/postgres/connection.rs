@@ -203,7 +203,8 @@ impl Session {
             };
         };
         match code.code() {
-            "40001" | "40P01" | "55P03" | "57014" => {
+            "57014" => StoreError::Slow { place },
+            "40001" | "40P01" | "55P03" => {
                 let waited_ms = u64::try_from(LOCK_WAIT.as_millis()).unwrap_or(u64::MAX);
                 StoreError::Busy { place, waited_ms }
             }

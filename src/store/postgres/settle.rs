@@ -73,7 +73,7 @@ fn vacuum(session: &mut Session, table: &str) -> Result<bool, StoreError> {
     let vacuumed = session.batch(&format!("VACUUM (SKIP_LOCKED, TRUNCATE FALSE) {table}"));
     match vacuumed {
         Ok(()) => Ok(true),
-        Err(StoreError::Busy { .. }) => Ok(false),
+        Err(StoreError::Busy { .. } | StoreError::Slow { .. }) => Ok(false),
         Err(error) => Err(error),
     }
 }

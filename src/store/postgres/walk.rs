@@ -280,7 +280,7 @@ impl<'s> PostgresWalk<'s> {
             leaf.droppable = false;
         }
         match dropped {
-            Err(StoreError::Busy { .. }) => {
+            Err(StoreError::Busy { .. } | StoreError::Slow { .. }) => {
                 self.drop_attempts -= 1;
                 Ok(None)
             }
