@@ -33,12 +33,14 @@ const COPIES: &str = "SELECT current_setting('archive_mode') <> 'off', \
 
 /// Does what `after` says to the tables of the run, and says what is left.
 pub(super) fn settle(session: &mut Session, tables: &BTreeSet<String>, after: After) -> Result<Physical, StoreError> {
+    // Before a vacuum, which counts anew: told afterwards, rows that are gone would be added to its count.
+    tell_statistics(session)?;
     if after == After::Vacuum {
         for table in tables {
             vacuum(session, table)?;
         }
     }
-    tell_statistics(session)?;
+    session.batch("SELECT pg_stat_clear_snapshot()")?;
     let mut dead = 0;
     for table in tables {
         for row in session.query(DEAD, &[(table, Type::TEXT)])? {
@@ -58,13 +60,12 @@ pub(super) fn settle(session: &mut Session, tables: &BTreeSet<String>, after: Af
 fn tell_statistics(session: &mut Session) -> Result<(), StoreError> {
     let row = session.one(CAN_TELL_AT_ONCE, &[])?;
     if session.get(&row, 0)? {
-        session.batch("SELECT pg_stat_force_next_flush()")?;
-    } else {
-        sleep(HEARSAY);
-        session.batch("SELECT 1")?;
-        sleep(HEARSAY);
+        return session.batch("SELECT pg_stat_force_next_flush()");
     }
-    session.batch("SELECT pg_stat_clear_snapshot()")
+    sleep(HEARSAY);
+    session.batch("SELECT 1")?;
+    sleep(HEARSAY);
+    Ok(())
 }
 
 /// Makes nobody wait: a table that is locked is left alone, and the file is not cut, which would need a lock.
