@@ -118,6 +118,9 @@ pub(super) fn describe(error: &Error) -> String {
 /// What happened while a connection was made, and what to do.
 pub(super) fn with_hint(error: &Error) -> String {
     let told = describe(error);
+    if let Some(tls) = cause_in_tls(error) {
+        return format!("{told}; {}", server::hint_of_tls(tls));
+    }
     let hint = match error {
         Error::MySqlError(error) => match error.code {
             1045 | 1698 => {
@@ -128,13 +131,23 @@ pub(super) fn with_hint(error: &Error) -> String {
             1130 => "does the user exist for this host?",
             _ => return told,
         },
-        Error::TlsError(TlsError::Tls(error)) => server::hint_of_tls(error),
         Error::DriverError(DriverError::CouldNotConnect(_) | DriverError::ConnectTimeout) | Error::IoError(_) => {
             return server::with_hint_of_network(told);
         }
         _ => return told,
     };
     format!("{told}; {hint}")
+}
+
+/// TLS fails where it first reads or writes, so its error may lie within one of the network.
+fn cause_in_tls(error: &Error) -> Option<&rustls::Error> {
+    let io: &std::io::Error = match error {
+        Error::TlsError(TlsError::Tls(error)) => return Some(error),
+        Error::IoError(io) => io,
+        Error::CodecError(codec) => std::error::Error::source(codec)?.downcast_ref()?,
+        _ => return None,
+    };
+    io.get_ref()?.downcast_ref()
 }
 
 /// The error in terms of the contract.
