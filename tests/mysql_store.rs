@@ -10,6 +10,8 @@ mod mariadb;
 mod masks;
 #[path = "mysql_store/partitions.rs"]
 mod partitions;
+#[path = "mysql_store/reach.rs"]
+mod reach;
 #[path = "mysql_store/server.rs"]
 mod server;
 
@@ -165,6 +167,45 @@ fn children_that_hold_the_key_as_text_go_as_well_and_others_stay() {
     assert_eq!(count(&database, "meta"), 3);
 }
 
+/// Which children of `stored` are left after the parent with the key `expired` has gone; `fresh` stays.
+fn children_left(parent: &str, child: &str, (expired, fresh): (&str, &str), stored: &[&str]) -> Vec<String> {
+    let database = database(&[
+        &format!("CREATE TABLE visitors (id VARCHAR(20) {parent} PRIMARY KEY, seen BIGINT)"),
+        &format!("CREATE TABLE meta (id INT AUTO_INCREMENT PRIMARY KEY, visitor VARCHAR(20) {child}, KEY (visitor))"),
+        &format!("INSERT INTO visitors VALUES ('{expired}', 1600000000), ('{fresh}', 1771000000)"),
+    ]);
+    let mut connection = database.connect();
+    stored.iter().for_each(|key| connection.exec_drop("INSERT INTO meta (visitor) VALUES (?)", (key,)).unwrap());
+    let child = Child { table: "meta".to_owned(), column: "visitor".to_owned() };
+    let rule = rule(database.kind("root"), Action::EraseRows { children: vec![child] });
+    assert_eq!(erase(store::open_database(&rule.store).as_mut(), &selection(&rule), 9), 1);
+    connection.query("SELECT visitor FROM meta ORDER BY id").unwrap()
+}
+
+#[rstest]
+#[case::parent_of_bytes("COLLATE utf8mb4_bin", "COLLATE utf8mb4_general_ci", ("aB3", "ab3"), &["aB3", "ab3"], &["ab3"])]
+#[case::parent_of_letters("COLLATE utf8mb4_general_ci", "COLLATE utf8mb4_bin", ("aB3", "x"), &["aB3", "x"], &["x"])]
+#[case::child_of_fewer_characters(
+    "CHARACTER SET utf8mb4", "CHARACTER SET latin1", ("Dvo\u{159}\u{e1}k", "x"), &["x", "Dvorak"], &["x", "Dvorak"]
+)]
+#[case::child_of_more_characters(
+    "CHARACTER SET latin1 COLLATE latin1_bin", "CHARACTER SET utf8mb4", ("Ren\u{e9}", "?"),
+    &["Ren\u{e9}", "\u{416}", "?", "REN\u{c9}"], &["\u{416}", "?", "REN\u{c9}"]
+)]
+fn children_are_those_whose_key_is_equal_for_the_parent(
+    #[case] parent: &str,
+    #[case] child: &str,
+    #[case] keys: (&str, &str),
+    #[case] stored: &[&str],
+    #[case] expected: &[&str],
+) {
+    let character_set = |declared: &str| match declared.starts_with("COLLATE") {
+        true => format!("CHARACTER SET utf8mb4 {declared}"),
+        false => declared.to_owned(),
+    };
+    assert_eq!(children_left(&character_set(parent), &character_set(child), keys, stored), expected);
+}
+
 #[test]
 fn rows_that_arrive_inside_the_range_of_a_batch_are_not_taken_for_it() {
     let database = database(&[VISITORS, "INSERT INTO visitors VALUES (1, 1600000000, ''), (3, 1600000000, '')"]);
@@ -249,6 +290,22 @@ fn erasing_a_column_does_not_make_the_visitor_seen_again() {
 #[case::enumeration("ENUM('x', 'y')", "'x'", "x")]
 #[case::bit("BIT(4)", "7", "7")]
 #[case::date("DATE", "'2020-01-01'", "2020-01-01")]
+#[case::uuid_in_capitals("UUID", "'550e8400-e29b-41d4-a716-446655440000'", "550E8400-E29B-41D4-A716-446655440000")]
+#[case::uuid_without_dashes("UUID", "'550e8400-e29b-41d4-a716-446655440000'", "550e8400e29b41d4a716446655440000")]
+#[case::inet6_in_capitals("INET6", "'2001:db8::1'", "2001:DB8::1")]
+#[case::inet6_written_out("INET6", "'2001:db8::1'", "2001:0db8:0:0:0:0:0:1")]
+#[case::v4_in_inet6("INET6", "'::ffff:192.0.2.7'", "192.0.2.7")]
+#[case::inet4("INET4", "'192.0.2.7'", "::ffff:192.0.2.7")]
+#[case::datetime_without_fraction("DATETIME(6)", "'2020-01-01 10:00:00'", "2020-01-01 10:00:00")]
+#[case::datetime_with_a_letter("DATETIME", "'2020-01-01 10:00:00'", "2020-01-01T10:00:00")]
+#[case::timestamp("TIMESTAMP(6) NULL", "'2020-01-01 10:00:00'", "2020-01-01T11:00:00+01:00")]
+#[case::date_with_midnight("DATE", "'2020-01-01'", "2020-01-01 00:00:00")]
+#[case::time_of_day("TIME(3)", "'10:00:00'", "10:00:00")]
+#[case::set_in_another_order("SET('a', 'b', 'c')", "'a,b'", "B, a")]
+#[case::year("YEAR", "2020", "02020")]
+#[case::unsigned("BIGINT UNSIGNED", "18446744073709551615", "18446744073709551615")]
+#[case::zero_filled("INT(8) ZEROFILL", "7", "7")]
+#[case::text_that_the_character_set_lacks("VARCHAR(20) CHARACTER SET latin1", "'x'", "x")]
 fn a_hold_holds_whatever_the_type_of_the_column(#[case] declared: &str, #[case] stored: &str, #[case] held: &str) {
     let database = database(&[
         &format!("CREATE TABLE visitors (id INT PRIMARY KEY, seen BIGINT, customer {declared})"),
@@ -262,6 +319,21 @@ fn a_hold_holds_whatever_the_type_of_the_column(#[case] declared: &str, #[case] 
     assert_eq!((survey.matches, survey.on_hold), (1, 1));
     assert_eq!(erase(store.as_mut(), &selection, 9), 1);
     assert_eq!(database.connect().query::<i64, _>("SELECT id FROM visitors").unwrap(), [1]);
+}
+
+#[test]
+fn a_hold_whose_text_the_columns_character_set_lacks_holds_nothing_and_breaks_nothing() {
+    let database = database(&[
+        "CREATE TABLE visitors (id INT PRIMARY KEY, seen BIGINT, customer VARCHAR(20) CHARACTER SET latin1)",
+        "INSERT INTO visitors VALUES (1, 1600000000, 'Dvorak'), (2, 1600000000, 'Ren\u{e9}')",
+    ]);
+    let rule = rule(database.kind("root"), rows());
+    let mut selection = selection(&rule);
+    for value in ["Dvo\u{159}\u{e1}k", "Ren\u{e9}"] {
+        selection.holds.push(HeldValue { column: "customer".to_owned(), value: value.to_owned() });
+    }
+    assert_eq!(erase(store::open_database(&rule.store).as_mut(), &selection, 9), 1);
+    assert_eq!(database.connect().query::<i64, _>("SELECT id FROM visitors").unwrap(), [2]);
 }
 
 #[rstest]

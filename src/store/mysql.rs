@@ -7,6 +7,7 @@
 mod columns;
 mod connection;
 mod error;
+mod flavour;
 mod grants;
 mod hold;
 mod in_flight;

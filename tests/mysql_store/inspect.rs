@@ -172,5 +172,6 @@ fn the_grants_that_are_told_are_enough(#[case] user: &str, #[case] action: Actio
         }
     }
     assert_eq!(count(&database, "pages"), if user == "rower" { 0 } else { 1 });
-    assert!(!given.iter().any(|grant| grant.contains("ON *.*")), "{given:?}");
+    let on_everything: Vec<&String> = given.iter().filter(|grant| grant.contains("ON *.*")).collect();
+    assert_eq!(on_everything, [&format!("GRANT SHOW VIEW ON *.* TO '{user}'@'localhost';")]);
 }

@@ -9,6 +9,7 @@ use mysql::prelude::{FromRow, Queryable};
 use mysql::{Conn, Error, Opts, Row};
 
 use super::error::{self, Failure};
+use super::flavour::Flavour;
 use super::options::{Address, Replicas};
 use crate::config::site::Server;
 use crate::store::StoreError;
@@ -24,16 +25,23 @@ const BATCH_STATEMENT: Duration = Duration::from_secs(60);
 /// Counting a large table takes as long as it takes, but not for ever.
 const LONGEST_STATEMENT: Duration = Duration::from_secs(3_600);
 
-/// How long the server keeps a session that rests between batches.
-const IDLE: Duration = Duration::from_secs(8 * 3_600);
+/// How long the server keeps a session that rests between batches. A client whose host is gone says no farewell, and
+/// until then its lock keeps other purgers out.
+const IDLE: Duration = Duration::from_secs(15 * 60);
 
-/// Which server it is, where it matters.
+/// How long the server keeps a transaction in which nothing happens, with the locks of its rows (MariaDB). In between
+/// a batch only writes its evidence.
+const IDLE_TRANSACTION: Duration = Duration::from_secs(60);
+
+/// What kind of cluster the server is a node of, among those that cannot be purged in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Flavour {
-    /// MariaDB.
-    MariaDb,
-    /// MySQL, and what calls itself so.
-    MySql,
+pub(super) enum Cluster {
+    /// Galera (MariaDB, Percona XtraDB Cluster).
+    Galera,
+    /// MySQL's Group Replication.
+    GroupReplication,
+    /// No MySQL inside.
+    TiDb,
 }
 
 /// What the server says of itself.
@@ -41,16 +49,16 @@ pub(super) enum Flavour {
 pub(super) struct ServerFacts {
     /// Which server.
     pub(super) flavour: Flavour,
-    /// Major and minor version.
-    pub(super) version: (u32, u32),
+    /// Major, minor and patch.
+    pub(super) version: (u32, u32, u32),
     /// Whether it writes a binary log.
     pub(super) log_bin: bool,
     /// The format of that log.
     pub(super) binlog_format: String,
     /// Whether ordinary users may write.
     pub(super) read_only: bool,
-    /// Whether it is a node of a Galera cluster.
-    pub(super) galera: bool,
+    /// Of what kind of cluster it is a node, if any.
+    pub(super) cluster: Option<Cluster>,
 }
 
 /// A session on the server, in one database.
@@ -87,7 +95,7 @@ impl Database {
         let options = Opts::from(address.options.clone());
         let name = options.get_db_name().unwrap_or_default().to_owned();
         let told = |error: Error| match (attempt, Failure::of(&error)) {
-            (Attempt::Again, Failure::Lost | Failure::Busy) => {
+            (Attempt::Again, failure) if failure != Failure::Failed || error::is_crowded(&error) => {
                 StoreError::Lost { place: place.clone(), reason: error::describe(&error) }
             }
             _ => unavailable(error::describe(&error)),
@@ -193,7 +201,7 @@ impl Database {
             StatementLimit::Batch => BATCH_STATEMENT,
             StatementLimit::Counting => LONGEST_STATEMENT,
         };
-        let sql = statement_limit(self.server.flavour, limit);
+        let sql = self.server.flavour.statement_limit(limit);
         self.execute(&sql).map(drop)
     }
 
@@ -245,10 +253,9 @@ fn configure(connection: &mut Conn) -> mysql::Result<ServerFacts> {
          autocommit = 1, foreign_key_checks = 1, unique_checks = 1",
         IDLE.as_secs()
     ))?;
-    connection.query_drop(statement_limit(facts.flavour, LONGEST_STATEMENT))?;
-    if facts.flavour == Flavour::MariaDb {
-        // Beyond this many values MariaDB turns `IN` into a join, and reads the whole table for it.
-        connection.query_drop("SET SESSION in_predicate_conversion_threshold = 0")?;
+    connection.query_drop(facts.flavour.statement_limit(LONGEST_STATEMENT))?;
+    if let Some(settings) = facts.flavour.session(IDLE_TRANSACTION) {
+        connection.query_drop(settings)?;
     }
     // A log of statements cannot repeat what READ COMMITTED does, and the server refuses the two together.
     let isolation = match facts.log_bin && facts.binlog_format.eq_ignore_ascii_case("STATEMENT") {
@@ -259,29 +266,86 @@ fn configure(connection: &mut Conn) -> mysql::Result<ServerFacts> {
     Ok(facts)
 }
 
+/// Everything that is asked of the server's variables. Not each server knows each of them.
+const VARIABLES: &str = "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('version', 'log_bin', 'binlog_format', \
+    'read_only', 'wsrep_on', 'wsrep_provider', 'group_replication_group_name')";
+
 fn server_facts(connection: &mut Conn) -> mysql::Result<ServerFacts> {
-    let first = connection.query_first::<(String, bool, String, bool), _>(
-        "SELECT VERSION(), @@GLOBAL.log_bin, @@GLOBAL.binlog_format, @@GLOBAL.read_only",
-    )?;
-    let (version, log_bin, binlog_format, read_only) = first.unwrap_or_default();
-    // Galera's variables are not known to a server without it.
-    let galera = connection
-        .query_first::<(String, String), _>("SHOW GLOBAL VARIABLES LIKE 'wsrep_on'")?
-        .is_some_and(|(_, value)| value.eq_ignore_ascii_case("ON"));
-    let flavour = if version.contains("MariaDB") { Flavour::MariaDb } else { Flavour::MySql };
-    let mut numbers = version.split(['.', '-']).map(|number| number.parse().unwrap_or(0));
-    let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
-    Ok(ServerFacts { flavour, version, log_bin, binlog_format, read_only, galera })
+    Ok(ServerFacts::of(&rows(connection, VARIABLES)?))
 }
 
-fn statement_limit(flavour: Flavour, limit: Duration) -> String {
-    match flavour {
-        Flavour::MariaDb => format!("SET SESSION max_statement_time = {}", limit.as_secs()),
-        // Of MySQL's statements only a SELECT can be limited.
-        Flavour::MySql => format!("SET SESSION max_execution_time = {}", limit.as_millis()),
+impl ServerFacts {
+    fn of(variables: &[(String, String)]) -> ServerFacts {
+        let value = |name: &str| {
+            let found = variables.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
+            found.map_or("", |(_, value)| value.as_str())
+        };
+        let version = value("version");
+        let mut numbers = version.split(['.', '-']).map(|number| number.parse().unwrap_or(0));
+        let mut number = || numbers.next().unwrap_or(0);
+        // Percona's cluster has no global wsrep_on.
+        let galera = match value("wsrep_on") {
+            "" => !is_unset(value("wsrep_provider")),
+            on => on.eq_ignore_ascii_case("ON"),
+        };
+        let cluster = match () {
+            () if version.contains("TiDB") => Some(Cluster::TiDb),
+            () if galera => Some(Cluster::Galera),
+            () if !is_unset(value("group_replication_group_name")) => Some(Cluster::GroupReplication),
+            () => None,
+        };
+        ServerFacts {
+            flavour: Flavour::of(version),
+            version: (number(), number(), number()),
+            log_bin: value("log_bin").eq_ignore_ascii_case("ON"),
+            binlog_format: value("binlog_format").to_owned(),
+            // MariaDB 12 has further words for kinds of being read-only.
+            read_only: !matches!(value("read_only").to_uppercase().as_str(), "" | "OFF" | "0"),
+            cluster,
+        }
     }
+}
+
+fn is_unset(value: &str) -> bool {
+    value.is_empty() || value.eq_ignore_ascii_case("none")
 }
 
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn facts(variables: &[(&str, &str)]) -> ServerFacts {
+        ServerFacts::of(&variables.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn every_word_but_off_is_read_only() {
+        for (word, expected) in
+            [("OFF", false), ("0", false), ("ON", true), ("1", true), ("NO_LOCK", true), ("NO_LOCK_NO_ADMIN", true)]
+        {
+            assert_eq!(facts(&[("read_only", word)]).read_only, expected, "{word}");
+        }
+    }
+
+    #[test]
+    fn a_version_is_read_whatever_follows_it() {
+        assert_eq!(facts(&[("version", "12.0.1-MariaDB-log")]).version, (12, 0, 1));
+        assert_eq!(facts(&[("version", "8.0.22-13.1")]).version, (8, 0, 22));
+        assert_eq!(facts(&[]).version, (0, 0, 0));
+    }
+
+    #[test]
+    fn nodes_of_clusters_are_recognised() {
+        assert_eq!(facts(&[("wsrep_on", "ON")]).cluster, Some(Cluster::Galera));
+        assert_eq!(facts(&[("wsrep_on", "OFF"), ("wsrep_provider", "none")]).cluster, None);
+        assert_eq!(facts(&[("wsrep_provider", "/usr/lib/galera4/libgalera_smm.so")]).cluster, Some(Cluster::Galera));
+        let group = ("group_replication_group_name", "aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee");
+        assert_eq!(facts(&[group]).cluster, Some(Cluster::GroupReplication));
+        assert_eq!(facts(&[("group_replication_group_name", "")]).cluster, None);
+        assert_eq!(facts(&[("version", "8.0.11-TiDB-v7.5.0")]).cluster, Some(Cluster::TiDb));
+    }
 }

@@ -1,7 +1,7 @@
 //! Looking at the real table before a rule may touch it. Every refusal says what to change or to write.
 
 use super::columns::{changed_column, compared_columns};
-use super::connection::{Database, Flavour};
+use super::connection::{Cluster, Database};
 use super::grants;
 use super::options::Replicas;
 use super::reach;
@@ -13,10 +13,6 @@ use crate::config::TimeFormat;
 use crate::config::site::Child;
 use crate::plan::{Action, TableRule, Target, When};
 use crate::store::{Finding, Severity, StoreError, TableSelection};
-
-/// The oldest versions that are known to keep what this store relies on.
-const OLDEST_MARIADB: (u32, u32) = (10, 6);
-const OLDEST_MYSQL: (u32, u32) = (8, 0);
 
 /// What was found so far.
 #[derive(Debug, Default)]
@@ -59,26 +55,27 @@ pub(super) fn inspect(database: &mut Database, selection: &TableSelection<'_>) -
     changed_column(rule, &facts, &mut findings);
     privileges(database, rule, &facts, &children, &mut findings)?;
     reach::triggers(database, rule, &facts, &children, &mut findings)?;
-    reach::foreign_keys(database, rule, &facts, &mut findings)?;
+    reach::foreign_keys(database, rule, &facts, &children, &mut findings)?;
     Ok(findings.0)
 }
 
 fn server(database: &mut Database, findings: &mut Findings) -> Result<(), StoreError> {
     let facts = database.server.clone();
-    let (name, oldest) = match facts.flavour {
-        Flavour::MariaDb => ("MariaDB", OLDEST_MARIADB),
-        Flavour::MySql => ("MySQL", OLDEST_MYSQL),
-    };
+    let (name, oldest) = (facts.flavour.name(), facts.flavour.oldest());
     if facts.version < oldest {
-        let ((major, minor), (least, least_minor)) = (facts.version, oldest);
-        let message = format!("the server is {name} {major}.{minor}");
-        findings.refuse(message, format!("{name} {least}.{least_minor} or newer is supported"));
+        let ((major, minor, patch), (least, least_minor, least_patch)) = (facts.version, oldest);
+        let message = format!("the server is {name} {major}.{minor}.{patch}");
+        findings.refuse(message, format!("{name} {least}.{least_minor}.{least_patch} or newer is supported"));
     }
-    if facts.galera {
-        let message = "the server is a node of a Galera cluster".to_owned();
+    if let Some(cluster) = facts.cluster {
+        let message = match cluster {
+            Cluster::Galera => "the server is a node of a Galera cluster",
+            Cluster::GroupReplication => "the server is a member of a replication group",
+            Cluster::TiDb => "the server is TiDB",
+        };
         let hint = "this version does not purge there: a batch can fail on another node at its COMMIT, and GET_LOCK \
                     keeps out purgers of this node only";
-        findings.refuse(message, hint);
+        findings.refuse(message.to_owned(), hint);
     }
     if facts.read_only {
         findings.refuse("the server is read-only".to_owned(), "name the primary, not a replica, in `url`");

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::connection::{Database, Flavour};
+use super::connection::Database;
+use super::flavour::Flavour;
 use crate::store::{Physical, StoreError};
 
 const DAY: u64 = 24 * 3_600;
