@@ -186,7 +186,7 @@ fn children_left(parent: &str, child: &str, (expired, fresh): (&str, &str), stor
 #[case::parent_of_bytes("COLLATE utf8mb4_bin", "COLLATE utf8mb4_general_ci", ("aB3", "ab3"), &["aB3", "ab3"], &["ab3"])]
 #[case::parent_of_letters("COLLATE utf8mb4_general_ci", "COLLATE utf8mb4_bin", ("aB3", "x"), &["aB3", "x"], &["x"])]
 #[case::child_of_fewer_characters(
-    "CHARACTER SET utf8mb4", "CHARACTER SET latin1", ("Dvo\u{159}\u{e1}k", "x"), &["x", "Dvorak"], &["x", "Dvorak"]
+    "CHARACTER SET utf8mb4", "CHARACTER SET latin1", ("Dvo\u{159}\u{e1}k", "x"), &["x", "Dvo??k"], &["x", "Dvo??k"]
 )]
 #[case::child_of_more_characters(
     "CHARACTER SET latin1 COLLATE latin1_bin", "CHARACTER SET utf8mb4", ("Ren\u{e9}", "?"),
@@ -322,10 +322,10 @@ fn a_hold_holds_whatever_the_type_of_the_column(#[case] declared: &str, #[case] 
 }
 
 #[test]
-fn a_hold_whose_text_the_columns_character_set_lacks_holds_nothing_and_breaks_nothing() {
+fn a_hold_whose_text_the_character_set_lacks_holds_nothing_and_breaks_nothing() {
     let database = database(&[
         "CREATE TABLE visitors (id INT PRIMARY KEY, seen BIGINT, customer VARCHAR(20) CHARACTER SET latin1)",
-        "INSERT INTO visitors VALUES (1, 1600000000, 'Dvorak'), (2, 1600000000, 'Ren\u{e9}')",
+        "INSERT INTO visitors VALUES (1, 1600000000, 'Dvo??k'), (2, 1600000000, 'Ren\u{e9}')",
     ]);
     let rule = rule(database.kind("root"), rows());
     let mut selection = selection(&rule);

@@ -296,7 +296,7 @@ fn kept(facts: &TableFacts, written: &str) -> String {
 fn free(columns: &Columns<'_>, selection: &TableSelection<'_>) -> Result<Option<String>, StoreError> {
     let conditions = selection.holds.iter().map(|hold| {
         let (column, facts) = columns.get(&hold.column)?;
-        Ok(Some(format!("({}) IS NOT TRUE", is_held(&column, facts.class, &hold.value))))
+        Ok(Some(format!("({}) IS NOT TRUE", is_held(&column, facts, &hold.value))))
     });
     let conditions = conditions.collect::<Result<Vec<_>, StoreError>>()?;
     Ok((!conditions.is_empty()).then(|| all(conditions)))

@@ -20,6 +20,8 @@ pub(super) struct ChildTable {
     pub(super) column: String,
     /// What that column can hold.
     pub(super) class: Class,
+    /// The column as the parent would compare it, where that differs.
+    pub(super) as_parent: Option<String>,
 }
 
 /// How many rows a batch touched.
@@ -130,9 +132,9 @@ pub(super) fn touch_exactly(
         locked.append(matching_keys(database, predicate, &piece)?);
     }
     let mut touched = Touched::default();
-    for ChildTable { table, column, class } in children {
-        for piece in locked.exactly_as(column, *class) {
-            touched.children += database.execute(&format!("DELETE FROM {table} WHERE {piece}"))?;
+    for child in children {
+        for piece in locked.exactly_in(child) {
+            touched.children += database.execute(&format!("DELETE FROM {} WHERE {piece}", child.table))?;
         }
     }
     touched.rows = act(database, predicate, &locked.exactly(&predicate.key), Doubts::Some)?;

@@ -36,8 +36,14 @@ pub(super) enum Class {
     Datetime,
     /// TIMESTAMP: an instant, shown in the session's zone.
     Timestamp,
+    /// TIME.
+    Time,
+    /// YEAR.
+    Year,
     /// ENUM.
     Enum,
+    /// SET.
+    Set,
     /// INET6 (MariaDB).
     Inet6,
     /// INET4 (MariaDB).
@@ -63,6 +69,27 @@ pub(super) struct ColumnFacts {
     pub(super) generated: bool,
     /// Whether every UPDATE of the row sets it to the present moment.
     pub(super) on_update: bool,
+    /// How its text is written and compared, if it is text.
+    pub(super) collation: Option<Collation>,
+}
+
+/// How text is written and compared.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Collation {
+    /// The character set.
+    pub(super) character_set: String,
+    /// The collation's name.
+    pub(super) name: String,
+}
+
+impl ColumnFacts {
+    /// Whether the column's character set certainly has every character of `text`.
+    pub(super) fn has_characters_of(&self, text: &str) -> bool {
+        let has_all = |collation: &Collation| {
+            ["utf8mb4", "utf16", "utf16le", "utf32"].contains(&collation.character_set.as_str())
+        };
+        text.is_ascii() || self.collation.as_ref().is_some_and(has_all)
+    }
 }
 
 /// An index as it is.
@@ -105,12 +132,13 @@ impl TableFacts {
         };
         let columns = database.rows(&format!(
             "SELECT COLUMN_NAME, LOWER(DATA_TYPE), COLUMN_TYPE, IS_NULLABLE = 'YES', LOWER(EXTRA), \
-             COALESCE(CHARACTER_MAXIMUM_LENGTH, 0) FROM information_schema.COLUMNS WHERE {of_table} \
+             COALESCE(CHARACTER_MAXIMUM_LENGTH, 0), CHARACTER_SET_NAME, COLLATION_NAME FROM information_schema.COLUMNS WHERE {of_table} \
              ORDER BY ORDINAL_POSITION"
         ))?;
         let parts = database.rows::<(String, bool, Option<String>, bool)>(&format!(
             "SELECT INDEX_NAME, NON_UNIQUE = 0, COLUMN_NAME, SUB_PART IS NOT NULL FROM information_schema.STATISTICS \
-             WHERE {of_table} ORDER BY INDEX_NAME, SEQ_IN_INDEX"
+             WHERE {of_table} AND NOT ({}) ORDER BY INDEX_NAME, SEQ_IN_INDEX",
+            database.server.flavour.unused_index()
         ))?;
         let indexes = indexes(parts);
         Ok(Some(TableFacts { database: database.name.clone(), name, kind, engine, columns, indexes }))
@@ -165,14 +193,16 @@ fn indexes(parts: Vec<(String, bool, Option<String>, bool)>) -> Vec<IndexFacts> 
 
 impl FromRow for ColumnFacts {
     fn from_row_opt(row: Row) -> Result<ColumnFacts, FromRowError> {
-        let (name, data_type, declared, nullable, extra, longest) =
-            <(String, String, String, bool, String, u64)>::from_row_opt(row)?;
+        type Columns = (String, String, String, bool, String, u64, Option<String>, Option<String>);
+        let (name, data_type, declared, nullable, extra, longest, character_set, collation) =
+            Columns::from_row_opt(row)?;
         Ok(ColumnFacts {
             class: class(&data_type, longest),
             generated: extra.contains("generated") && !extra.contains("default_generated")
                 || extra.contains("virtual")
                 || extra.contains("persistent"),
             on_update: extra.contains("on update"),
+            collation: character_set.zip(collation).map(|(character_set, name)| Collation { character_set, name }),
             name,
             declared,
             nullable,
@@ -192,7 +222,10 @@ fn class(data_type: &str, longest: u64) -> Class {
         "date" => Class::Date,
         "datetime" => Class::Datetime,
         "timestamp" => Class::Timestamp,
+        "time" => Class::Time,
+        "year" => Class::Year,
         "enum" => Class::Enum,
+        "set" => Class::Set,
         "inet6" => Class::Inet6,
         "inet4" => Class::Inet4,
         "uuid" => Class::Uuid,

@@ -55,8 +55,14 @@ pub(super) fn exact_text(column: &str, class: Class) -> String {
     match class {
         // Every byte is a character of latin1, so that nothing is lost and nothing fails.
         Class::Binary { .. } => format!("(CONVERT({column} USING latin1) COLLATE latin1_bin)"),
-        _ => format!("(CONVERT({column} USING utf8mb4) COLLATE utf8mb4_bin)"),
+        _ => format!("({} COLLATE utf8mb4_bin)", converted(column)),
     }
+}
+
+/// A column's text in the character set that has every character: others fail where they are compared with one that
+/// they lack.
+pub(super) fn converted(column: &str) -> String {
+    format!("CONVERT({column} USING utf8mb4)")
 }
 
 /// Whether a column's value is this text, byte by byte: no collation, no padding.
@@ -64,10 +70,10 @@ pub(super) fn is_exactly(column: &str, class: Class, value: &str) -> String {
     let bytes = bytes(value.as_bytes());
     match class {
         Class::Binary { .. } => format!("({column} = {bytes})"),
-        // The first comparison, by the column's collation, lets an index serve.
-        Class::Text { .. } => {
-            format!("({column} = {} AND CAST(CONVERT({column} USING utf8mb4) AS BINARY) = {bytes})", text(value))
+        // The first comparison, by the column's collation, lets an index serve. Every character set has these.
+        Class::Text { .. } if value.is_ascii() => {
+            format!("({column} = {} AND CAST({} AS BINARY) = {bytes})", text(value), converted(column))
         }
-        _ => format!("(CAST(CONVERT({column} USING utf8mb4) AS BINARY) = {bytes})"),
+        _ => format!("(CAST({} AS BINARY) = {bytes})", converted(column)),
     }
 }

@@ -49,6 +49,6 @@ pub(super) fn literal(column: &str, class: Class, value: &Scalar) -> Option<Stan
             }
         }
         Class::Enum | Class::Inet6 | Class::Inet4 | Class::Uuid => equal(text(&written)),
-        Class::Other => None,
+        Class::Time | Class::Year | Class::Set | Class::Other => None,
     }
 }

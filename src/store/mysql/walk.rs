@@ -17,7 +17,7 @@ use super::partitions;
 use super::predicate::Predicate;
 use super::replicas::ReplicaWatch;
 use super::rows::{ChildTable, Doubts, Touched, read_keys, touch_exactly, touch_planned};
-use super::schema::{Class, TableFacts};
+use super::schema::{Class, Collation, TableFacts};
 use super::sql::{qualified, quoted, table};
 use super::survey;
 use crate::config::site::Child;
@@ -74,7 +74,7 @@ impl<'s> MysqlWalk<'s> {
             return Err(database.failed(&format!("table {} has no unique key {}", target.table, target.key)));
         };
         let predicate = Predicate::new(database, &facts, &selection)?;
-        let children = children(database, &selection)?;
+        let children = children(database, &facts, &selection)?;
         let partitions = partitions::candidates(database, &facts, &selection)?;
         let arrived = arrived(database, &predicate)?;
         database.limit_statements(StatementLimit::Batch)?;
@@ -253,17 +253,30 @@ fn chunk(class: Class) -> usize {
     }
 }
 
-fn children(database: &mut Database, selection: &TableSelection<'_>) -> Result<Vec<ChildTable>, StoreError> {
+fn children(
+    database: &mut Database,
+    parent: &TableFacts,
+    selection: &TableSelection<'_>,
+) -> Result<Vec<ChildTable>, StoreError> {
     let Action::EraseRows { children } = &selection.rule.action else { return Ok(Vec::new()) };
+    let collation = parent.column(&selection.rule.target.key).and_then(|key| key.collation.as_ref());
     let mut tables = Vec::new();
     for Child { table: name, column } in children {
         let facts = TableFacts::read(database, name)?;
-        let Some(class) = facts.as_ref().and_then(|facts| facts.column(column)).map(|column| column.class) else {
+        let Some(found) = facts.as_ref().and_then(|facts| facts.column(column)) else {
             return Err(database.failed(&format!("there is no column {column} in a table {name}")));
         };
-        tables.push(ChildTable { table: table(&database.name, name), column: qualified(name, column), class });
+        let column = qualified(name, column);
+        let differing = collation.filter(|collation| found.collation.as_ref().is_some_and(|own| own != *collation));
+        let as_parent = differing.map(|parent| collated(&column, parent));
+        tables.push(ChildTable { table: table(&database.name, name), column, class: found.class, as_parent });
     }
     Ok(tables)
+}
+
+/// A column with another collation than its own.
+fn collated(column: &str, Collation { character_set, name }: &Collation) -> String {
+    format!("CONVERT({column} USING {character_set}) COLLATE {name}")
 }
 
 /// A row with a larger key than the largest at the beginning arrived since.
