@@ -207,9 +207,15 @@ impl Database {
 
     /// Whether the user has the privilege PROCESS. What it shows is asked for, since roles may grant it as well.
     pub(super) fn may_see_processes(&mut self) -> Result<bool, StoreError> {
-        match self.connection.query_drop("SELECT 1 FROM information_schema.INNODB_TRX LIMIT 0") {
-            Ok(()) => Ok(true),
-            Err(error) if error::code(&error) == Some(error::NO_PRIVILEGE) => Ok(false),
+        let asked = self.asked("SELECT 1 FROM information_schema.INNODB_TRX LIMIT 1")?;
+        Ok(matches!(asked, Asked::Rows(_)))
+    }
+
+    /// The rows of a query for which the user may lack a privilege over the whole server.
+    pub(super) fn asked(&mut self, sql: &str) -> Result<Asked, StoreError> {
+        match self.connection.query(sql) {
+            Ok(rows) => Ok(Asked::Rows(rows)),
+            Err(error) if error::code(&error) == Some(error::NO_PRIVILEGE) => Ok(Asked::Forbidden),
             Err(error) => Err(self.error(&error)),
         }
     }
@@ -218,6 +224,15 @@ impl Database {
     pub(super) fn replicas(&self) -> &Replicas {
         &self.address.replicas
     }
+}
+
+/// What became of a question that not everybody may ask.
+#[derive(Debug)]
+pub(super) enum Asked {
+    /// It was answered.
+    Rows(Vec<Row>),
+    /// The user lacks the privilege.
+    Forbidden,
 }
 
 /// For what statements are limited.

@@ -70,6 +70,22 @@ impl Flavour {
         }
     }
 
+    /// Asks how far the server, as a replica, is behind each of its primaries.
+    pub(super) fn replica_status(self) -> &'static str {
+        match self {
+            Flavour::MariaDb => "SHOW ALL REPLICAS STATUS",
+            Flavour::MySql => "SHOW REPLICA STATUS",
+        }
+    }
+
+    /// The privilege that [`Flavour::replica_status`] needs.
+    pub(super) fn replica_privilege(self) -> &'static str {
+        match self {
+            Flavour::MariaDb => "REPLICA MONITOR",
+            Flavour::MySql => "REPLICATION CLIENT",
+        }
+    }
+
     /// True in `information_schema.STATISTICS` for an index that no query uses.
     pub(super) fn unused_index(self) -> &'static str {
         match self {

@@ -3,9 +3,9 @@
 use super::columns::{changed_column, compared_columns};
 use super::connection::{Cluster, Database};
 use super::grants;
-use super::options::Replicas;
+use super::options::{Place, Replicas};
 use super::reach;
-use super::replicas::has_replicas;
+use super::replicas::{Silence, has_replicas, is_replica, silent};
 use super::schema::{Class, TableFacts, create_index};
 use super::sql::{self, qualified, quoted};
 use super::time::TimeColumn;
@@ -80,17 +80,49 @@ fn server(database: &mut Database, findings: &mut Findings) -> Result<(), StoreE
     if facts.read_only {
         findings.refuse("the server is read-only".to_owned(), "name the primary, not a replica, in `url`");
     }
-    if *database.replicas() == Replicas::Unsaid {
-        match has_replicas(database)? {
-            Some(false) => {}
-            Some(true) => findings.refuse(
-                "the server has replicas, and only they know how far they lag behind".to_owned(),
-                "add `&replica=HOST:PORT` to `url` for each of them, or `&replica=none` if no replica matters",
-            ),
-            None => {
-                let grant = grants::grant_on_server(database, "PROCESS")?;
-                let message = "the server writes a binary log, and whether replicas read it cannot be seen".to_owned();
-                findings.refuse(message, format!("{grant} or add `&replica=HOST:PORT`, or `&replica=none`, to `url`"));
+    if is_replica(database)? {
+        let hint = "name the primary in `url`; where this server has become it, say so to the server: RESET REPLICA ALL; \
+                    (servers that replicate each other are not supported)";
+        findings.refuse("the server replicates another one".to_owned(), hint);
+    }
+    match database.replicas().clone() {
+        Replicas::None => Ok(()),
+        Replicas::Unsaid => unnamed_replicas(database, findings),
+        Replicas::At(places) => named_replicas(database, &places, findings),
+    }
+}
+
+fn unnamed_replicas(database: &mut Database, findings: &mut Findings) -> Result<(), StoreError> {
+    match has_replicas(database)? {
+        Some(false) => {}
+        Some(true) => findings.refuse(
+            "the server has replicas, and only they know how far they lag behind".to_owned(),
+            "add `&replica=HOST:PORT` to `url` for each of them, or `&replica=none` if no replica matters",
+        ),
+        None => {
+            let grant = grants::grant_on_server(database, "PROCESS")?;
+            let message = "the server writes a binary log, and whether replicas read it cannot be seen".to_owned();
+            findings.refuse(message, format!("{grant} or add `&replica=HOST:PORT`, or `&replica=none`, to `url`"));
+        }
+    }
+    Ok(())
+}
+
+/// A walk waits for a replica that says nothing, and gives up: what will not change by itself is refused at once.
+fn named_replicas(database: &mut Database, places: &[Place], findings: &mut Findings) -> Result<(), StoreError> {
+    for (place, silence) in silent(database, places) {
+        let message = format!("replica {place} does not say how far it is behind: {silence}");
+        match silence {
+            Silence::Unreachable(_) => {
+                findings.warn(message, "let the user log in there as on the primary, on another host over TLS");
+            }
+            Silence::Stopped => findings.warn(message, "runs wait for it, a while: start it, or take it out of `url`"),
+            Silence::Forbidden => {
+                let grant = grants::grant_on_server(database, database.server.flavour.replica_privilege())?;
+                findings.refuse(message, format!("on the primary, from where it is replicated: {grant}"));
+            }
+            Silence::NoReplica => {
+                findings.refuse(message, "name the replicas of this server, or write `replica=none`");
             }
         }
     }
