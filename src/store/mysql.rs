@@ -94,7 +94,7 @@ impl Store for Mysql {
     ) -> Result<Box<dyn Walk + 's>, StoreError> {
         let selection = selection.of_table()?;
         let (database, facts) = self.target(&selection)?;
-        Ok(Box::new(walk::MysqlWalk::begin(database, facts, selection, max_lag)?))
+        Ok(Box::new(walk::MysqlWalk::begin(database, facts, &selection, max_lag)?))
     }
 
     fn reconnect(&mut self) {

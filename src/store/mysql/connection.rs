@@ -129,13 +129,6 @@ impl Database {
         })
     }
 
-    /// As [`Database::execute`], with the error as the client gives it.
-    pub(super) fn try_execute(&mut self, sql: &str) -> mysql::Result<()> {
-        let done = self.connection.query_drop(sql);
-        self.is_lost |= done.as_ref().is_err_and(|error| Failure::of(error) == Failure::Lost);
-        done
-    }
-
     /// All rows of a query.
     pub(super) fn rows<T: FromRow>(&mut self, sql: &str) -> Result<Vec<T>, StoreError> {
         self.run(|connection| rows(connection, sql))

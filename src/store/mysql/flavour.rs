@@ -86,6 +86,15 @@ impl Flavour {
         }
     }
 
+    /// Whether the server tells when each partition last changed.
+    pub(super) fn tells_changes_of_partitions(self) -> bool {
+        match self {
+            Flavour::MariaDb => true,
+            // Its manual promises UPDATE_TIME for tables that are not partitioned alone.
+            Flavour::MySql => false,
+        }
+    }
+
     /// True in `information_schema.STATISTICS` for an index that no query uses.
     pub(super) fn unused_index(self) -> &'static str {
         match self {

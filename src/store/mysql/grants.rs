@@ -170,6 +170,7 @@ mod tests {
             engine: String::new(),
             columns: Vec::new(),
             indexes: Vec::new(),
+            partitioned_by: String::new(),
         }
     }
 

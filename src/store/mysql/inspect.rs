@@ -49,7 +49,7 @@ pub(super) fn inspect(database: &mut Database, selection: &TableSelection<'_>) -
         // What is missing has no further properties.
         return Ok(findings.0);
     }
-    key(&rule.target, &facts, &mut findings);
+    key(&rule.target, &facts, &children, &mut findings);
     time(rule, &facts, &mut findings);
     compared_columns(rule, &facts, &mut findings);
     changed_column(rule, &facts, &mut findings);
@@ -185,14 +185,20 @@ fn require_column(facts: &TableFacts, column: &str, findings: &mut Findings) {
 }
 
 /// The key is unique and not null, or a batch could erase a row that it did not mean.
-fn key(target: &Target, facts: &TableFacts, findings: &mut Findings) {
+fn key(target: &Target, facts: &TableFacts, children: &[TableFacts], findings: &mut Findings) {
     let Target { table, key, .. } = target;
     let Some(column) = facts.column(key) else { return };
-    if facts.key_index(key).is_none() {
-        findings.refuse(
+    match facts.key_index(key) {
+        None => findings.refuse(
             format!("column {key} of table {table} is not unique"),
             "name the primary key, or a column with a UNIQUE index of its own, as `key`",
-        );
+        ),
+        // A row of the same key in another partition would lose its children.
+        Some(index) if index.columns.len() > 1 && !children.is_empty() => findings.refuse(
+            format!("column {key} of table {table} is unique only together with what the table is partitioned by"),
+            "a partitioned table cannot have `children`: give them a time column, and rules of their own",
+        ),
+        Some(_) => {}
     }
     if column.nullable {
         findings.refuse(

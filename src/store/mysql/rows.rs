@@ -188,12 +188,14 @@ fn replace_doubtful(
     })?;
     let mut rows = 0;
     for chunk in replaced.chunks(ROWS) {
-        let whens: String = chunk.iter().map(|(key, _, new)| format!(" WHEN {key} THEN {new}")).collect();
-        let pairs: Vec<String> =
-            chunk.iter().map(|(literal, old, _)| format!("({key} = {literal} AND {} = {old})", doubt.value)).collect();
+        let is = |literal: &str, old: &str| format!("({key} = {literal} AND {} = {old})", doubt.value);
+        // In a partitioned table rows may share a key.
+        let whens: String =
+            chunk.iter().map(|(literal, old, new)| format!(" WHEN {} THEN {new}", is(literal, old))).collect();
+        let pairs: Vec<String> = chunk.iter().map(|(literal, old, _)| is(literal, old)).collect();
         let keys: Vec<&str> = chunk.iter().map(|(key, ..)| key.as_str()).collect();
         rows += database.execute(&format!(
-            "UPDATE {table} SET {} = (CASE {key}{whens} END){} WHERE {key} IN ({}) AND ({}) = 1",
+            "UPDATE {table} SET {} = (CASE{whens} END){} WHERE {key} IN ({}) AND ({}) = 1",
             assignment.column,
             assignment.kept,
             keys.join(","),

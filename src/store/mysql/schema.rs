@@ -116,8 +116,10 @@ pub(super) struct TableFacts {
     pub(super) engine: String,
     /// Its columns.
     pub(super) columns: Vec<ColumnFacts>,
-    /// Its indexes.
+    /// Its indexes that queries use.
     pub(super) indexes: Vec<IndexFacts>,
+    /// What it is partitioned by, as the server writes it; empty if it is not.
+    pub(super) partitioned_by: String,
 }
 
 impl TableFacts {
@@ -141,7 +143,11 @@ impl TableFacts {
             database.server.flavour.unused_index()
         ))?;
         let indexes = indexes(parts);
-        Ok(Some(TableFacts { database: database.name.clone(), name, kind, engine, columns, indexes }))
+        let partitioned_by = database.row(&format!(
+            "SELECT COALESCE(MAX(CONCAT_WS(' ', PARTITION_EXPRESSION, SUBPARTITION_EXPRESSION)), '') \
+             FROM information_schema.PARTITIONS WHERE {of_table} AND PARTITION_NAME IS NOT NULL"
+        ))?;
+        Ok(Some(TableFacts { database: database.name.clone(), name, kind, engine, columns, indexes, partitioned_by }))
     }
 
     /// The table, quoted, with its database.
@@ -154,10 +160,21 @@ impl TableFacts {
         self.columns.iter().find(|column| column.name.to_lowercase() == name.to_lowercase())
     }
 
-    /// The index by which rows are found by `key` alone; `None` if it is not unique.
+    /// Whether the table is partitioned by this column, among others perhaps.
+    pub(super) fn is_partitioned_by(&self, column: &str) -> bool {
+        let is_part = |character: char| character.is_alphanumeric() || character == '_' || character == '$';
+        let mut words = self.partitioned_by.split(|character| !is_part(character));
+        self.partitioned_by.to_lowercase().contains(&quoted(column).to_lowercase())
+            || words.any(|word| is_same(word, column))
+    }
+
+    /// The index by which rows are found by `key`; `None` if it is not unique. Of a partitioned table the server wants
+    /// every unique index to contain what it is partitioned by: behind the key, this makes it no less unique.
     pub(super) fn key_index(&self, key: &str) -> Option<&IndexFacts> {
         let only = |index: &&IndexFacts| {
-            index.unique && matches!(index.columns.as_slice(), [Some(name)] if is_same(name, key))
+            let Some((first, others)) = index.columns.split_first() else { return false };
+            let by_partition = |part: &Option<String>| part.as_ref().is_some_and(|name| self.is_partitioned_by(name));
+            index.unique && names(first.as_ref(), key) && others.iter().all(by_partition)
         };
         let primary = self.indexes.iter().filter(only).find(|index| index.name == "PRIMARY");
         primary.or_else(|| self.indexes.iter().find(only))

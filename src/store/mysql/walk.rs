@@ -13,7 +13,7 @@ use super::connection::{Database, StatementLimit};
 use super::in_flight;
 use super::keys::Keys;
 use super::lock::TableLock;
-use super::partitions;
+use super::partitions::{self, Candidate};
 use super::predicate::Predicate;
 use super::replicas::ReplicaWatch;
 use super::rows::{ChildTable, Doubts, Touched, read_keys, touch_exactly, touch_planned};
@@ -32,7 +32,6 @@ const CHUNK_OF_OTHERS: usize = 20_000;
 /// A walk over one selection.
 pub(super) struct MysqlWalk<'s> {
     pub(super) database: &'s mut Database,
-    pub(super) selection: TableSelection<'s>,
     pub(super) facts: TableFacts,
     pub(super) predicate: Predicate,
     children: Vec<ChildTable>,
@@ -42,7 +41,7 @@ pub(super) struct MysqlWalk<'s> {
     /// SQL that is true for rows that arrived after the walk began.
     arrived: String,
     /// Partitions all of whose rows may match; the oldest first.
-    pub(super) partitions: VecDeque<String>,
+    pub(super) partitions: VecDeque<Candidate>,
     keys: Keys,
     /// Of the rows of `keys`.
     doubts: Doubts,
@@ -66,16 +65,16 @@ impl<'s> MysqlWalk<'s> {
     pub(super) fn begin(
         database: &'s mut Database,
         facts: TableFacts,
-        selection: TableSelection<'s>,
+        selection: &TableSelection<'_>,
         max_lag: Duration,
     ) -> Result<MysqlWalk<'s>, StoreError> {
         let target = &selection.rule.target;
         let Some(index) = facts.key_index(&target.key).map(|index| index.name.clone()) else {
             return Err(database.failed(&format!("table {} has no unique key {}", target.table, target.key)));
         };
-        let predicate = Predicate::new(database, &facts, &selection)?;
-        let children = children(database, &facts, &selection)?;
-        let partitions = partitions::candidates(database, &facts, &selection)?;
+        let predicate = Predicate::new(database, &facts, selection)?;
+        let children = children(database, &facts, selection)?;
+        let partitions = partitions::candidates(database, &facts, selection)?;
         let arrived = arrived(database, &predicate)?;
         database.limit_statements(StatementLimit::Batch)?;
         Ok(MysqlWalk {
@@ -86,7 +85,6 @@ impl<'s> MysqlWalk<'s> {
             progress: Progress::NotBegun,
             done: 0,
             database,
-            selection,
             facts,
             predicate,
             children,
@@ -173,7 +171,7 @@ impl Walk for MysqlWalk<'_> {
                 }
             };
             if touched.rows > 0 {
-                let in_flight = in_flight::of_rows(&self.selection, &keys);
+                let in_flight = in_flight::of_rows(&keys);
                 return Ok(Some(Box::new(Batch { walk: self, count, touched, in_flight, ended: false })));
             }
             // Others were faster with all of them.
