@@ -222,7 +222,7 @@ fn a_replica_over_the_network_is_asked_and_one_too_far_behind_is_waited_for() {
     );
     let of_replica = |place: String| rule(with(&database.kind("purger"), &format!("&replica={place}")), rows());
     let told = |rule: &forgetd::plan::TableRule| {
-        let findings = store::open_database(&rule.store).inspect(&selection(rule)).unwrap();
+        let findings = store::open_database(&rule.store).inspect(&selection(rule)).unwrap().findings;
         findings.into_iter().map(|finding| (finding.severity, finding.to_string())).collect::<Vec<_>>()
     };
     let tells = |rule: &forgetd::plan::TableRule, severity, words: &str| {

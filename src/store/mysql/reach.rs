@@ -9,29 +9,43 @@ use crate::config::site::SideEffect;
 use crate::plan::{Action, TableRule};
 use crate::store::StoreError;
 
-/// Triggers on the tables that the rule itself changes. What foreign keys carry on fires none (InnoDB).
+/// A trigger that a rule fires.
+#[derive(Debug)]
+pub(super) struct Trigger {
+    /// The table that it is on.
+    pub(super) table: String,
+    /// Its name.
+    pub(super) name: String,
+    /// What it does, and when.
+    pub(super) definition: String,
+}
+
+/// Refuses triggers on the tables that the rule itself changes, unless they are accepted. What foreign keys carry on
+/// fires none (InnoDB). Says which would fire.
 pub(super) fn triggers(
     database: &mut Database,
     rule: &TableRule,
     facts: &TableFacts,
     children: &[TableFacts],
     findings: &mut Findings,
-) -> Result<(), StoreError> {
+) -> Result<Vec<Trigger>, StoreError> {
     let event = if rule.action.column().is_some() { "UPDATE" } else { "DELETE" };
     let grants = Grants::read(database)?;
+    let mut fired = Vec::new();
     for table in std::iter::once(facts).chain(children) {
         let sql = format!(
-            "SELECT TRIGGER_NAME, EVENT_MANIPULATION FROM information_schema.TRIGGERS WHERE EVENT_OBJECT_SCHEMA = {} \
-             AND EVENT_OBJECT_TABLE = {} ORDER BY TRIGGER_NAME",
+            "SELECT TRIGGER_NAME, EVENT_MANIPULATION, CONCAT(ACTION_TIMING, ' ', ACTION_STATEMENT) \
+             FROM information_schema.TRIGGERS WHERE EVENT_OBJECT_SCHEMA = {} AND EVENT_OBJECT_TABLE = {} \
+             ORDER BY TRIGGER_NAME",
             text(&table.database),
             text(&table.name)
         );
-        let triggers: Vec<(String, String)> = database.rows(&sql)?;
+        let triggers: Vec<(String, String, String)> = database.rows(&sql)?;
         if triggers.is_empty() && !grants.on_table(table, "TRIGGER") {
             let grant = grants::grant(database, "TRIGGER", &table.name)?;
             findings.refuse(format!("whether {} has triggers cannot be seen", table.name), grant);
         }
-        for (name, _) in triggers.into_iter().filter(|(_, of)| of == event) {
+        for (name, _, definition) in triggers.into_iter().filter(|(_, of, _)| of == event) {
             let accepted = SideEffect::Trigger(name.clone());
             if !accepts(rule, &accepted) {
                 findings.refuse(
@@ -39,9 +53,10 @@ pub(super) fn triggers(
                     format!("look at what it does and, if it may, add `accepts = [\"{accepted}\"]` to the table"),
                 );
             }
+            fired.push(Trigger { table: table.name.clone(), name, definition });
         }
     }
-    Ok(())
+    Ok(fired)
 }
 
 /// Whether the operator has looked at the effect.
@@ -73,7 +88,7 @@ impl Place {
 }
 
 /// A column that refers to another table.
-struct Reference {
+pub(super) struct Reference {
     from: Place,
     column: String,
     to: Place,
@@ -82,35 +97,54 @@ struct Reference {
     on_update: Option<String>,
 }
 
+impl Reference {
+    /// Whether it points at or from a table.
+    pub(super) fn concerns(&self, facts: &TableFacts) -> bool {
+        let place = Place::of(facts);
+        self.from == place || self.to == place
+    }
+
+    /// As a statement would declare it.
+    pub(super) fn declaration(&self, database: &str) -> String {
+        let Reference { from, column, to, to_column, on_delete, on_update } = self;
+        let (from, to) = (from.seen_from(database), to.seen_from(database));
+        let effect = |effect: &Option<String>| effect.clone().unwrap_or_default();
+        format!(
+            "{from} ({column}) REFERENCES {to} ({to_column}) ON DELETE {} ON UPDATE {}",
+            effect(on_delete),
+            effect(on_update)
+        )
+    }
+}
+
 /// What a rule's effects are judged by.
 struct Reach<'a> {
     rule: &'a TableRule,
     target: Place,
     /// Whether every foreign key that there is can be seen.
     sees_all: bool,
-    references: Vec<Reference>,
     findings: &'a mut Findings,
 }
 
-/// Follows foreign keys from what the rule changes.
+/// Follows foreign keys from what the rule changes. Gives all that can be seen.
 pub(super) fn foreign_keys(
     database: &mut Database,
     rule: &TableRule,
     facts: &TableFacts,
     children: &[TableFacts],
     findings: &mut Findings,
-) -> Result<(), StoreError> {
+) -> Result<Vec<Reference>, StoreError> {
     let sees_all = all_tables_visible(database, findings)?;
     let references = references(database)?;
-    let mut reach = Reach { rule, target: Place::of(facts), sees_all, references, findings };
+    let mut reach = Reach { rule, target: Place::of(facts), sees_all, findings };
     match &rule.action {
         Action::EraseRows { children: declared } => {
             let columns = declared.iter().map(|child| child.column.as_str());
-            reach.deletion(&children.iter().map(Place::of).zip(columns).collect::<Vec<_>>());
+            reach.deletion(&references, &children.iter().map(Place::of).zip(columns).collect::<Vec<_>>());
         }
-        Action::EraseColumn { column, .. } | Action::TruncateColumn { column, .. } => reach.update(column),
+        Action::EraseColumn { column, .. } | Action::TruncateColumn { column, .. } => reach.update(&references, column),
     }
-    Ok(())
+    Ok(references)
 }
 
 /// With any of these on a table its foreign keys show. SELECT is not among them: MariaDB hides from whoever may only
@@ -164,7 +198,7 @@ fn references(database: &mut Database) -> Result<Vec<Reference>, StoreError> {
 
 impl Reach<'_> {
     /// From the target and its children on, through every cascade that was accepted.
-    fn deletion(&mut self, children: &[(Place, &str)]) {
+    fn deletion(&mut self, references: &[Reference], children: &[(Place, &str)]) {
         let mut erased_from = vec![self.target.clone()];
         let add = |tables: &mut Vec<Place>, table: &Place| {
             if !tables.contains(table) {
@@ -172,7 +206,6 @@ impl Reach<'_> {
             }
         };
         children.iter().for_each(|(child, _)| add(&mut erased_from, child));
-        let references = std::mem::take(&mut self.references);
         let mut next = 0;
         while let Some(parent) = erased_from.get(next).cloned() {
             next += 1;
@@ -193,10 +226,10 @@ impl Reach<'_> {
     }
 
     /// A column that others refer to.
-    fn update(&mut self, column: &str) {
-        let references = std::mem::take(&mut self.references);
-        let of_column = |reference: &&Reference| reference.to == self.target && is_same(&reference.to_column, column);
-        for reference in references.iter().filter(of_column).collect::<Vec<_>>() {
+    fn update(&mut self, references: &[Reference], column: &str) {
+        let target = self.target.clone();
+        let of_column = |reference: &&Reference| reference.to == target && is_same(&reference.to_column, column);
+        for reference in references.iter().filter(of_column) {
             let effect = reference.on_update.as_deref();
             if let CarriedOn::Forbidden = self.carried_on(reference, effect, "a change in") {
                 let referring = self.referring(reference);

@@ -22,6 +22,8 @@ pub(super) enum Class {
     Text {
         /// Most characters.
         longest: u64,
+        /// CHAR: spaces at the end are not kept.
+        padded: bool,
     },
     /// BINARY, VARBINARY, BLOB and their kin.
     Binary {
@@ -233,7 +235,8 @@ fn class(data_type: &str, longest: u64) -> Class {
         "decimal" => Class::Decimal,
         "float" | "double" => Class::Float,
         "bit" => Class::Bit,
-        "char" | "varchar" | "tinytext" | "text" | "mediumtext" | "longtext" => Class::Text { longest },
+        "char" => Class::Text { longest, padded: true },
+        "varchar" | "tinytext" | "text" | "mediumtext" | "longtext" => Class::Text { longest, padded: false },
         "binary" => Class::Binary { longest, fixed: true },
         "varbinary" | "tinyblob" | "blob" | "mediumblob" | "longblob" => Class::Binary { longest, fixed: false },
         "date" => Class::Date,

@@ -65,9 +65,27 @@ pub(super) fn converted(column: &str) -> String {
     format!("CONVERT({column} USING utf8mb4)")
 }
 
-/// Whether a column's value is this text, byte by byte: no collation, no padding.
+/// A UUID in small letters, with its dashes, as the server shows it; `None` for what is none.
+pub(super) fn canonical_uuid(text: &str) -> Option<String> {
+    let digits: String = text.chars().filter(|digit| *digit != '-').collect::<String>().to_lowercase();
+    let is_uuid = digits.len() == 32 && digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+    let parts = [0..8, 8..12, 12..16, 16..20, 20..32].map(|range| digits.get(range).unwrap_or_default());
+    is_uuid.then(|| parts.join("-"))
+}
+
+/// Bytes as a column of the class keeps them: BINARY fills them up with zeros.
+pub(super) fn filled_up(value: &[u8], class: Class) -> Vec<u8> {
+    let mut value = value.to_vec();
+    if let Class::Binary { longest, fixed: true } = class {
+        let longest = usize::try_from(longest).unwrap_or(usize::MAX);
+        value.resize(longest.max(value.len()), 0);
+    }
+    value
+}
+
+/// Whether a column's value is this text, byte by byte: no collation, no padding but the column's own.
 pub(super) fn is_exactly(column: &str, class: Class, value: &str) -> String {
-    let bytes = bytes(value.as_bytes());
+    let bytes = bytes(&filled_up(value.as_bytes(), class));
     match class {
         Class::Binary { .. } => format!("({column} = {bytes})"),
         // The first comparison, by the column's collation, lets an index serve. Every character set has these.
@@ -75,5 +93,24 @@ pub(super) fn is_exactly(column: &str, class: Class, value: &str) -> String {
             format!("({column} = {} AND CAST({} AS BINARY) = {bytes})", text(value), converted(column))
         }
         _ => format!("(CAST({} AS BINARY) = {bytes})", converted(column)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_uuid_is_recognised_however_it_is_written() {
+        let expected = Some("550e8400-e29b-41d4-a716-446655440000".to_owned());
+        assert_eq!(canonical_uuid("550E8400-E29B-41D4-A716-446655440000"), expected);
+        assert_eq!(canonical_uuid("550e8400e29b41d4a716446655440000"), expected);
+        assert_eq!(canonical_uuid("550e8400"), None);
+    }
+
+    #[test]
+    fn only_binary_fills_up() {
+        assert_eq!(filled_up(b"x", Class::Binary { longest: 3, fixed: true }), b"x\0\0");
+        assert_eq!(filled_up(b"x", Class::Binary { longest: 3, fixed: false }), b"x");
     }
 }
