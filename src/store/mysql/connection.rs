@@ -10,6 +10,7 @@ use mysql::{Conn, Error, Opts, Row};
 
 use super::error::{self, Failure};
 use super::flavour::Flavour;
+use super::grants;
 use super::options::{Address, Replicas};
 use crate::config::site::Server;
 use crate::store::StoreError;
@@ -97,6 +98,10 @@ impl Database {
         let told = |error: Error| match (attempt, Failure::of(&error)) {
             (Attempt::Again, failure) if failure != Failure::Failed || error::is_crowded(&error) => {
                 StoreError::Lost { place: place.clone(), reason: error::describe(&error) }
+            }
+            _ if error::code(&error) == Some(error::NO_DATABASE_PRIVILEGE) => {
+                let entrance = grants::entrance(&address.options).map(|grant| format!("; {grant}"));
+                unavailable(error::describe(&error) + &entrance.unwrap_or_default())
             }
             _ => unavailable(error::describe(&error)),
         };
@@ -198,7 +203,8 @@ impl Database {
         self.execute(&sql).map(drop)
     }
 
-    /// Whether the user has the privilege PROCESS. What it shows is asked for, since roles may grant it as well.
+    /// Whether the user has the privilege PROCESS. What it shows is asked for, since roles may grant it as well; and
+    /// really asked for, since a query that can give no row is not checked.
     pub(super) fn may_see_processes(&mut self) -> Result<bool, StoreError> {
         let asked = self.asked("SELECT 1 FROM information_schema.INNODB_TRX LIMIT 1")?;
         Ok(matches!(asked, Asked::Rows(_)))

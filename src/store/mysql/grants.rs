@@ -2,7 +2,8 @@
 //!
 //! The server's own list (`SHOW GRANTS`) is read, because `information_schema` leaves out what comes through a role.
 
-use mysql::prelude::Queryable;
+use mysql::prelude::{FromRow, Queryable};
+use mysql::{Conn, OptsBuilder, Row};
 
 use super::connection::Database;
 use super::error;
@@ -134,9 +135,21 @@ fn is_like(name: &str, pattern: &str) -> bool {
 
 /// The user as a statement names it.
 fn grantee(database: &mut Database) -> Result<String, StoreError> {
-    let user: String = database.row("SELECT CURRENT_USER()")?;
-    let (name, host) = user.rsplit_once('@').unwrap_or((&user, "%"));
-    Ok(format!("'{name}'@'{host}'"))
+    database.row::<String>("SELECT CURRENT_USER()").map(|user| quoted_user(&user))
+}
+
+fn quoted_user(user: &str) -> String {
+    let (name, host) = user.rsplit_once('@').unwrap_or((user, "%"));
+    format!("'{name}'@'{host}'")
+}
+
+/// The statement that lets a user into a database that the login was refused for. Nothing becomes readable by it, and
+/// every rule needs it, to see foreign keys.
+pub(super) fn entrance(options: &OptsBuilder) -> Option<String> {
+    let mut connection = Conn::new(options.clone().db_name(None::<String>)).ok()?;
+    let row = connection.query_first::<Row, _>("SELECT CURRENT_USER()").ok().flatten()?;
+    let (user,) = <(String,)>::from_row_opt(row).ok()?;
+    Some(format!("GRANT SHOW VIEW ON *.* TO {};", quoted_user(&user)))
 }
 
 /// Whether the server would let the user run `sql`, which changes nothing: it is only explained.
