@@ -273,7 +273,7 @@ pub(super) struct Drop<'w, 's> {
 impl<'w, 's> Drop<'w, 's> {
     /// The batch that drops a partition.
     pub(super) fn new(walk: &'w mut MysqlWalk<'s>, partition: Proven) -> Drop<'w, 's> {
-        let in_flight = in_flight::of_range(&partition.range, partition.rows);
+        let in_flight = in_flight::of_range(walk.moment, &partition.range, partition.rows);
         Drop { walk, partition, in_flight }
     }
 }

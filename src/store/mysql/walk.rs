@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::connection::{Database, StatementLimit};
-use super::in_flight;
+use super::in_flight::{self, Moment};
 use super::keys::Keys;
 use super::lock::TableLock;
 use super::partitions::{self, Candidate};
@@ -34,6 +34,7 @@ pub(super) struct MysqlWalk<'s> {
     pub(super) database: &'s mut Database,
     pub(super) facts: TableFacts,
     pub(super) predicate: Predicate,
+    pub(super) moment: Moment,
     children: Vec<ChildTable>,
     index: String,
     lock: TableLock,
@@ -87,6 +88,7 @@ impl<'s> MysqlWalk<'s> {
             database,
             facts,
             predicate,
+            moment: Moment::of(selection),
             children,
             index,
             arrived,
@@ -171,7 +173,7 @@ impl Walk for MysqlWalk<'_> {
                 }
             };
             if touched.rows > 0 {
-                let in_flight = in_flight::of_rows(&keys);
+                let in_flight = in_flight::of_rows(self.moment, &keys);
                 return Ok(Some(Box::new(Batch { walk: self, count, touched, in_flight, ended: false })));
             }
             // Others were faster with all of them.
