@@ -22,6 +22,7 @@ mod reach;
 mod replicas;
 mod rows;
 mod schema;
+mod server_facts;
 mod settle;
 mod shape;
 mod sql;

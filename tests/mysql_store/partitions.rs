@@ -299,3 +299,32 @@ fn a_partition_that_comes_or_goes_changes_no_shape_and_another_division_does() {
                     HASH (`seen`)";
     assert_eq!(shape().changes_since(&before), [expected]);
 }
+
+#[test]
+fn who_may_not_drop_partitions_is_told_how_and_erases_rows_meanwhile() {
+    let database = by_seconds("(1600000000), (1600000001)");
+    let of_database = |grant: &str| format!("{grant} TO no_drops@localhost").replace("DATABASE", &database.name);
+    run(
+        &database,
+        &[
+            "CREATE USER no_drops@localhost",
+            &of_database("GRANT SHOW VIEW ON *.*"),
+            &of_database("GRANT SELECT, DELETE, TRIGGER ON DATABASE.visitors"),
+        ],
+    );
+    let mut rule = of_seconds(&database);
+    rule.store = database.kind("no_drops");
+    let mut store = store::open_database(&rule.store);
+    let findings = store.inspect(&selection(&rule)).unwrap().findings;
+    let [finding] = findings.as_slice() else { panic!("{findings:?}") };
+    assert_eq!(erase(store.as_mut(), &selection(&rule), 9), 2);
+    assert_eq!(partitions(&database).len(), 4);
+    let hint = finding.hint.clone().unwrap();
+    let grants = &hint[hint.find("GRANT").unwrap()..];
+    run(&database, &grants.split_inclusive(';').map(str::trim).collect::<Vec<_>>());
+    run(&database, &["INSERT INTO visitors VALUES (1600000000)"]);
+    let mut store = store::open_database(&rule.store);
+    assert_eq!(store.inspect(&selection(&rule)).unwrap().findings, []);
+    assert_eq!(erase(store.as_mut(), &selection(&rule), 9), 1);
+    assert_eq!(partitions(&database).len(), 3);
+}

@@ -171,6 +171,11 @@ pub(super) fn grant_on_server(database: &mut Database, privilege: &str) -> Resul
     Ok(format!("GRANT {privilege} ON *.* TO {};", grantee(database)?))
 }
 
+/// The statement that gives a privilege on all tables of the database to the user.
+pub(super) fn grant_on_database(database: &mut Database, privilege: &str) -> Result<String, StoreError> {
+    Ok(format!("GRANT {privilege} ON {}.* TO {};", quoted(&database.name), grantee(database)?))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,12 +1,14 @@
 //! Looking at the real table before a rule may touch it. Every refusal says what to change or to write.
 
 use super::columns::{changed_column, compared_columns};
-use super::connection::{Cluster, Database};
+use super::connection::Database;
 use super::grants;
 use super::options::{Place, Replicas};
+use super::partitions;
 use super::reach;
 use super::replicas::{Silence, has_replicas, is_replica, silent};
 use super::schema::{Class, TableFacts, create_index};
+use super::server_facts::Cluster;
 use super::shape;
 use super::sql::{self, qualified, quoted};
 use super::time::TimeColumn;
@@ -64,6 +66,10 @@ fn look(
     compared_columns(rule, &facts, findings);
     changed_column(rule, &facts, findings);
     privileges(database, rule, &facts, &children, findings)?;
+    if let Some(grants) = partitions::missing_grants(database, &facts, rule)? {
+        let message = format!("whole expired partitions of {} could be dropped, if the user might", facts.name);
+        findings.warn(message, format!("rows are deleted one by one, which takes longer, unless: {grants}"));
+    }
     let fired = reach::triggers(database, rule, &facts, &children, findings)?;
     let references = reach::foreign_keys(database, rule, &facts, &children, findings)?;
     shape::of(database, rule, &fired, &references).map(Some)

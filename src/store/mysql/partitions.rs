@@ -15,14 +15,14 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use super::connection::{Database, StatementLimit};
-use super::grants::Grants;
+use super::grants::{self, Grants};
 use super::in_flight;
 use super::predicate::Predicate;
 use super::schema::TableFacts;
 use super::sql::{quoted, text};
 use super::survey::in_snapshot;
 use super::walk::MysqlWalk;
-use crate::plan::{Action, When};
+use crate::plan::{Action, TableRule, When};
 use crate::store::{Prepared, Resolution, StoreError, TableSelection};
 
 /// How long the lock is waited for. Meanwhile everybody else waits behind this wait.
@@ -78,21 +78,43 @@ pub(super) fn candidates(
     facts: &TableFacts,
     selection: &TableSelection<'_>,
 ) -> Result<VecDeque<Candidate>, StoreError> {
-    let rule = selection.rule;
-    let whole_rows = matches!(&rule.action, Action::EraseRows { children } if children.is_empty());
-    let by_age = matches!(rule.when, When::Older(_) | When::Expired);
-    let everything = selection.holds.is_empty() && rule.target.filter.is_empty();
-    let by_time = facts.is_partitioned_by(&rule.target.time.column);
-    if !whole_rows || !by_age || !everything || !by_time || !database.server.flavour.tells_changes_of_partitions() {
+    if !selection.holds.is_empty() || !suits(database, facts, selection.rule) {
         return Ok(VecDeque::new());
     }
-    let mut partitions = ranges(database, facts)?;
-    // A table keeps at least one partition, and no trigger fires for a row that goes with its partition.
-    partitions.pop_back();
-    // Others with bounds that are not understood are erased row by row.
-    let known = !partitions.is_empty() && partitions.iter().all(|partition| is_bound(&partition.range.below));
-    let may_drop = known && !has_delete_trigger(database, facts)? && may_drop(database, facts)?;
+    let partitions = expiring(database, facts)?;
+    let may_drop = !partitions.is_empty() && !has_delete_trigger(database, facts)? && may_drop(database, facts)?;
     Ok(if may_drop { partitions } else { VecDeque::new() })
+}
+
+/// Whether what a rule erases may be whole partitions.
+fn suits(database: &Database, facts: &TableFacts, rule: &TableRule) -> bool {
+    let whole_rows = matches!(&rule.action, Action::EraseRows { children } if children.is_empty());
+    let by_age = matches!(rule.when, When::Older(_) | When::Expired);
+    let by_time = facts.is_partitioned_by(&rule.target.time.column);
+    let is_told = database.server.flavour.tells_changes_of_partitions();
+    whole_rows && by_age && by_time && is_told && rule.target.filter.is_empty()
+}
+
+/// All partitions but the last, if their bounds are understood.
+fn expiring(database: &mut Database, facts: &TableFacts) -> Result<VecDeque<Candidate>, StoreError> {
+    let mut partitions = ranges(database, facts)?;
+    // A table keeps at least one partition.
+    partitions.pop_back();
+    let is_known = partitions.iter().all(|partition| is_bound(&partition.range.below));
+    Ok(if is_known { partitions } else { VecDeque::new() })
+}
+
+/// Statements that would let the user drop whole partitions, where only that is missing.
+pub(super) fn missing_grants(
+    database: &mut Database,
+    facts: &TableFacts,
+    rule: &TableRule,
+) -> Result<Option<String>, StoreError> {
+    if !suits(database, facts, rule) || may_drop(database, facts)? || expiring(database, facts)?.is_empty() {
+        return Ok(None);
+    }
+    let of_table = grants::grant(database, "ALTER, DROP", &facts.name)?;
+    Ok(Some(format!("{of_table} {}", grants::grant_on_database(database, "LOCK TABLES")?)))
 }
 
 fn of_table(facts: &TableFacts) -> String {
@@ -120,6 +142,7 @@ fn is_bound(description: &str) -> bool {
     !inner.is_empty() && inner.bytes().all(|byte| byte.is_ascii_digit() || b"-: .".contains(&byte))
 }
 
+/// No trigger fires for a row that goes with its partition.
 fn has_delete_trigger(database: &mut Database, facts: &TableFacts) -> Result<bool, StoreError> {
     let sql = format!(
         "SELECT COUNT(*) > 0 FROM information_schema.TRIGGERS WHERE EVENT_OBJECT_SCHEMA = {} \
@@ -131,7 +154,7 @@ fn has_delete_trigger(database: &mut Database, facts: &TableFacts) -> Result<boo
 }
 
 /// What dropping a partition needs beyond what a rule needs.
-pub(super) const PRIVILEGES: [&str; 3] = ["ALTER", "DROP", "LOCK TABLES"];
+const PRIVILEGES: [&str; 3] = ["ALTER", "DROP", "LOCK TABLES"];
 
 /// Whether the user may drop partitions and lock the table. Where it cannot be told, rows are erased one by one.
 fn may_drop(database: &mut Database, facts: &TableFacts) -> Result<bool, StoreError> {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::connection::Database;
 use super::flavour::Flavour;
+use super::options::Replicas;
 use crate::store::{Physical, StoreError};
 
 const DAY: u64 = 24 * 3_600;
@@ -27,7 +28,14 @@ fn binary_log(database: &mut Database) -> Result<Option<String>, StoreError> {
             days(Duration::from_secs(seconds))
         ),
     };
-    Ok(Some(format!("the binary log keeps the erased rows; {until}; replicas and backups have times of their own")))
+    let copies = match database.replicas() {
+        Replicas::At(places) => {
+            let places: Vec<String> = places.iter().map(ToString::to_string).collect();
+            format!("replicas ({}) and backups", places.join(", "))
+        }
+        Replicas::Unsaid | Replicas::None => "backups".to_owned(),
+    };
+    Ok(Some(format!("the binary log keeps the erased rows; {until}; {copies} have times of their own")))
 }
 
 /// After how many seconds files of the binary log expire; `None` if they do not.
@@ -64,11 +72,17 @@ fn undo(database: &mut Database) -> Result<Option<String>, StoreError> {
             "InnoDB keeps old versions until its purge has caught up (how far it is only PROCESS shows)".to_owned(),
         ));
     }
-    let sql =
-        "SELECT COALESCE(MAX(COUNT), 0) FROM information_schema.INNODB_METRICS WHERE NAME = 'trx_rseg_history_len'";
-    let length: u64 = database.row(sql)?;
-    Ok((length > 0)
-        .then(|| format!("InnoDB keeps old versions of {length} transactions until its purge has caught up")))
+    let length: u64 = database.row(
+        "SELECT COALESCE(MAX(COUNT), 0) FROM information_schema.INNODB_METRICS WHERE NAME = 'trx_rseg_history_len'",
+    )?;
+    if length == 0 {
+        return Ok(None);
+    }
+    let oldest: Option<u64> =
+        database.row("SELECT MAX(TIMESTAMPDIFF(SECOND, trx_started, NOW())) FROM information_schema.INNODB_TRX")?;
+    let waits =
+        oldest.map_or(String::new(), |seconds| format!("; the oldest transaction has been open for {seconds} s"));
+    Ok(Some(format!("InnoDB keeps old versions of {length} transactions until its purge has caught up{waits}")))
 }
 
 /// What was on a page stays there until something else is written over it.
