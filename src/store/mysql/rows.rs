@@ -20,6 +20,8 @@ pub(super) struct ChildTable {
     pub(super) column: String,
     /// What that column can hold.
     pub(super) class: Class,
+    /// The column as the parent would compare it, where that differs.
+    pub(super) as_parent: Option<String>,
 }
 
 /// How many rows a batch touched.
@@ -131,9 +133,9 @@ pub(super) fn touch_exactly(
         locked.append(matching_keys(database, predicate, &piece)?);
     }
     let mut touched = Touched::default();
-    for ChildTable { table, column, class } in children {
-        for piece in locked.exactly_as(column, *class) {
-            touched.children += database.execute(&format!("DELETE FROM {table} WHERE {piece}"))?;
+    for child in children {
+        for piece in locked.exactly_in(child) {
+            touched.children += database.execute(&format!("DELETE FROM {} WHERE {piece}", child.table))?;
         }
     }
     touched.rows = act(database, predicate, &locked.exactly(&predicate.key), Doubts::Some)?;
@@ -187,12 +189,14 @@ fn replace_doubtful(
     })?;
     let mut rows = 0;
     for chunk in replaced.chunks(ROWS) {
-        let whens: String = chunk.iter().map(|(key, _, new)| format!(" WHEN {key} THEN {new}")).collect();
-        let pairs: Vec<String> =
-            chunk.iter().map(|(literal, old, _)| format!("({key} = {literal} AND {} = {old})", doubt.value)).collect();
+        let is = |literal: &str, old: &str| format!("({key} = {literal} AND {} = {old})", doubt.value);
+        // In a partitioned table rows may share a key.
+        let whens: String =
+            chunk.iter().map(|(literal, old, new)| format!(" WHEN {} THEN {new}", is(literal, old))).collect();
+        let pairs: Vec<String> = chunk.iter().map(|(literal, old, _)| is(literal, old)).collect();
         let keys: Vec<&str> = chunk.iter().map(|(key, ..)| key.as_str()).collect();
         rows += database.execute(&format!(
-            "UPDATE {table} SET {} = (CASE {key}{whens} END){} WHERE {key} IN ({}) AND ({}) = 1",
+            "UPDATE {table} SET {} = (CASE{whens} END){} WHERE {key} IN ({}) AND ({}) = 1",
             assignment.column,
             assignment.kept,
             keys.join(","),

@@ -10,14 +10,14 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::connection::{Database, StatementLimit};
-use super::in_flight;
+use super::in_flight::{self, Moment};
 use super::keys::Keys;
 use super::lock::TableLock;
-use super::partitions;
+use super::partitions::{self, Candidate};
 use super::predicate::Predicate;
 use super::replicas::ReplicaWatch;
 use super::rows::{ChildTable, Doubts, Touched, read_keys, touch_exactly, touch_planned};
-use super::schema::{Class, TableFacts};
+use super::schema::{Class, Collation, TableFacts};
 use super::sql::{qualified, table};
 use super::survey;
 use crate::config::site::Child;
@@ -32,16 +32,16 @@ const CHUNK_OF_OTHERS: usize = 20_000;
 /// A walk over one selection.
 pub(super) struct MysqlWalk<'s> {
     pub(super) database: &'s mut Database,
-    pub(super) selection: TableSelection<'s>,
     pub(super) facts: TableFacts,
     pub(super) predicate: Predicate,
+    pub(super) moment: Moment,
     children: Vec<ChildTable>,
     lock: TableLock,
     replicas: ReplicaWatch,
     /// SQL that is true for rows that arrived after the walk began.
     arrived: String,
     /// Partitions all of whose rows may match; the oldest first.
-    pub(super) partitions: VecDeque<String>,
+    pub(super) partitions: VecDeque<Candidate>,
     keys: Keys,
     /// Of the rows of `keys`.
     doubts: Doubts,
@@ -65,16 +65,16 @@ impl<'s> MysqlWalk<'s> {
     pub(super) fn begin(
         database: &'s mut Database,
         facts: TableFacts,
-        selection: TableSelection<'s>,
+        selection: &TableSelection<'_>,
         max_lag: Duration,
     ) -> Result<MysqlWalk<'s>, StoreError> {
         let target = &selection.rule.target;
         if facts.key_index(&target.key).is_none() {
             return Err(database.failed(&format!("table {} has no unique key {}", target.table, target.key)));
         }
-        let predicate = Predicate::new(database, &facts, &selection)?;
-        let children = children(database, &selection)?;
-        let partitions = partitions::candidates(database, &facts, &selection)?;
+        let predicate = Predicate::new(database, &facts, selection)?;
+        let children = children(database, &facts, selection)?;
+        let partitions = partitions::candidates(database, &facts, selection)?;
         let arrived = arrived(database, &predicate)?;
         database.limit_statements(StatementLimit::Batch)?;
         Ok(MysqlWalk {
@@ -85,9 +85,9 @@ impl<'s> MysqlWalk<'s> {
             progress: Progress::NotBegun,
             done: 0,
             database,
-            selection,
             facts,
             predicate,
+            moment: Moment::of(selection),
             children,
             arrived,
             partitions,
@@ -171,7 +171,7 @@ impl Walk for MysqlWalk<'_> {
                 }
             };
             if touched.rows > 0 {
-                let in_flight = in_flight::of_rows(&self.selection, &keys);
+                let in_flight = in_flight::of_rows(self.moment, &keys);
                 return Ok(Some(Box::new(Batch { walk: self, count, touched, in_flight, ended: false })));
             }
             // Others were faster with all of them.
@@ -251,17 +251,30 @@ fn chunk(class: Class) -> usize {
     }
 }
 
-fn children(database: &mut Database, selection: &TableSelection<'_>) -> Result<Vec<ChildTable>, StoreError> {
+fn children(
+    database: &mut Database,
+    parent: &TableFacts,
+    selection: &TableSelection<'_>,
+) -> Result<Vec<ChildTable>, StoreError> {
     let Action::EraseRows { children } = &selection.rule.action else { return Ok(Vec::new()) };
+    let collation = parent.column(&selection.rule.target.key).and_then(|key| key.collation.as_ref());
     let mut tables = Vec::new();
     for Child { table: name, column } in children {
         let facts = TableFacts::read(database, name)?;
-        let Some(class) = facts.as_ref().and_then(|facts| facts.column(column)).map(|column| column.class) else {
+        let Some(found) = facts.as_ref().and_then(|facts| facts.column(column)) else {
             return Err(database.failed(&format!("there is no column {column} in a table {name}")));
         };
-        tables.push(ChildTable { table: table(&database.name, name), column: qualified(name, column), class });
+        let column = qualified(name, column);
+        let differing = collation.filter(|collation| found.collation.as_ref().is_some_and(|own| own != *collation));
+        let as_parent = differing.map(|parent| collated(&column, parent));
+        tables.push(ChildTable { table: table(&database.name, name), column, class: found.class, as_parent });
     }
     Ok(tables)
+}
+
+/// A column with another collation than its own.
+fn collated(column: &str, Collation { character_set, name }: &Collation) -> String {
+    format!("CONVERT({column} USING {character_set}) COLLATE {name}")
 }
 
 /// A row with a larger key than the largest at the beginning arrived since.
