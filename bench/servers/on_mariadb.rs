@@ -126,7 +126,7 @@ impl<'s> OnMariaDb<'s> {
     /// pt-archiver, with what is asked of it and `more`.
     fn archiver(&self, index: &str, more: &[&str]) {
         let socket = self.server.socket();
-        let source = format!("h=localhost,S={},u=root,D={SHOP},t=visitors{index}", socket.display());
+        let source = format!("h=localhost,S={},u=root,A=utf8mb4,D={SHOP},t=visitors{index}", socket.display());
         let expired = format!("last_seen < {}", literal(cutoff()));
         let mut command = Command::new("pt-archiver");
         command.args(["--source", &source, "--where", &expired, "--purge", "--no-version-check"]).args(more);
@@ -144,7 +144,7 @@ impl<'s> OnMariaDb<'s> {
             .unwrap()
             .unwrap();
         let socket = self.server.socket();
-        let source = format!("h=localhost,S={},u=root,D={SHOP},t=visitors", socket.display());
+        let source = format!("h=localhost,S={},u=root,A=utf8mb4,D={SHOP},t=visitors", socket.display());
         let which = format!("last_seen < {} AND id < {limit}", literal(cutoff()));
         let mut command = Command::new("pt-archiver");
         command.args(["--source", &source, "--where", &which, "--purge", "--no-version-check"]);
@@ -210,7 +210,7 @@ impl Arena for OnMariaDb<'_> {
         connection.query_drop("ALTER TABLE visitors IMPORT TABLESPACE").unwrap();
         connection.query_drop("ANALYZE TABLE visitors").unwrap();
         warm(&mut connection);
-        rest(&mut connection);
+        rest(&mut connection, || self.processor());
     }
 
     fn transaction(&self) -> Box<dyn FnMut(u32) -> bool + Send> {
@@ -281,16 +281,15 @@ impl Arena for OnMariaDb<'_> {
     }
 
     fn processor(&self) -> f64 {
-        let pid: u32 = fs::read_to_string(self.pid_file()).unwrap().trim().parse().unwrap();
-        crate::figures::processor_time_of_family(pid)
+        processor(self.server)
     }
 }
 
-impl OnMariaDb<'_> {
-    fn pid_file(&self) -> PathBuf {
-        let path: String = self.connect().query_first("SELECT @@pid_file").unwrap().unwrap();
-        directory(self.server).join("data").join(path)
-    }
+/// Processor time that the server has used, in seconds.
+fn processor(server: &MariaDb) -> f64 {
+    let pid: String = server.administrator().query_first("SELECT @@pid_file").unwrap().unwrap();
+    let pid = fs::read_to_string(directory(server).join("data").join(pid)).unwrap();
+    crate::figures::processor_time_of_family(pid.trim().parse().unwrap())
 }
 
 /// Files that are put there belong to the server's user.
@@ -310,21 +309,24 @@ fn warm(connection: &mut Conn) {
 }
 
 /// Waits until the server has nothing left to do of what went before: no old versions to purge, no page to write.
-fn rest(connection: &mut Conn) {
-    const GLANCE: Duration = Duration::from_millis(200);
+fn rest(connection: &mut Conn, processor: impl Fn() -> f64) {
+    const GLANCE: Duration = Duration::from_millis(500);
     /// A few pages are always written by the server itself.
     const CLEAN: u64 = 50;
-    let number = |connection: &mut Conn, sql: &str| -> u64 { connection.query_first(sql).unwrap().unwrap_or(0) };
-    connection.query_drop("SET GLOBAL innodb_max_dirty_pages_pct_lwm = 0.001, innodb_max_dirty_pages_pct = 0").unwrap();
-    let history = "SELECT COUNT FROM information_schema.INNODB_METRICS WHERE NAME = 'trx_rseg_history_len'";
+    /// In seconds per glance: what a server does that does nothing.
+    const IDLE: f64 = 0.03;
+    connection.query_drop("SET GLOBAL innodb_max_dirty_pages_pct = 0").unwrap();
     let dirty = "SELECT CAST(VARIABLE_VALUE AS UNSIGNED) FROM information_schema.GLOBAL_STATUS \
                  WHERE VARIABLE_NAME = 'Innodb_buffer_pool_pages_dirty'";
-    while number(connection, history) > CLEAN || number(connection, dirty) > CLEAN {
+    loop {
+        let before = processor();
         thread::sleep(GLANCE);
+        let is_idle = processor() - before <= IDLE;
+        if is_idle && connection.query_first::<u64, _>(dirty).unwrap().unwrap_or(0) <= CLEAN {
+            break;
+        }
     }
-    connection
-        .query_drop("SET GLOBAL innodb_max_dirty_pages_pct = DEFAULT, innodb_max_dirty_pages_pct_lwm = DEFAULT")
-        .unwrap();
+    connection.query_drop("SET GLOBAL innodb_max_dirty_pages_pct = DEFAULT").unwrap();
 }
 
 fn shop(connection: &mut Conn, insert: &Statement, update: &Statement, number: u32, id: i64) -> mysql::Result<()> {
@@ -368,7 +370,7 @@ pub(crate) fn partitioned(server: &MariaDb, rows: u32) -> Conn {
             .unwrap();
     }
     warm_partitions(&mut connection);
-    rest(&mut connection);
+    rest(&mut connection, || processor(server));
     connection
 }
 

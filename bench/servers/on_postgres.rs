@@ -110,7 +110,8 @@ fn write(client: &mut Client, course: Course) {
     }
     copy.write_all(lines.as_bytes()).unwrap();
     copy.finish().unwrap();
-    client.batch_execute("CREATE INDEX visitors_last_seen ON visitors (last_seen); VACUUM ANALYZE visitors").unwrap();
+    client.batch_execute("CREATE INDEX visitors_last_seen ON visitors (last_seen)").unwrap();
+    client.batch_execute("VACUUM ANALYZE visitors").unwrap();
 }
 
 impl Arena for OnPostgres<'_> {

@@ -55,7 +55,7 @@ impl Course {
     pub(crate) fn retention(self) -> &'static str {
         match self.task {
             Task::Erase => "visit = \"6 months\"",
-            Task::Mask => "visit = \"2 years\"\n\"visit.ip-address\" = \"6 months\"",
+            Task::Mask => "visit = \"2 years\"\n\"visit.ip-address\" = \"6 months\"\n[settings]\nstore-ip = true",
         }
     }
 

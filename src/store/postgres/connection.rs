@@ -75,12 +75,13 @@ impl Session {
         Ok(session)
     }
 
+    /// Compiling a predicate to machine code takes longer than evaluating it for a whole batch.
     fn set_up(&mut self) -> Result<(), StoreError> {
         let millis = |duration: Duration| duration.as_millis();
         self.batch(&format!(
             "SELECT set_config('search_path', '', false); SET TimeZone = 'UTC'; SET DateStyle = 'ISO, YMD'; \
              SET IntervalStyle = 'postgres'; SET bytea_output = 'hex'; SET extra_float_digits = 1; \
-             SET standard_conforming_strings = on; SET row_security = off; \
+             SET standard_conforming_strings = on; SET row_security = off; SET jit = off; \
              SET lock_timeout = {}; SET statement_timeout = {}; SET idle_in_transaction_session_timeout = {}; \
              SET default_transaction_isolation = 'read committed'; SET default_transaction_read_only = off",
             millis(LOCK_WAIT),
