@@ -122,7 +122,7 @@ impl Random {
     }
 
     /// Fisher-Yates.
-    fn shuffle(&mut self, times: &mut Vec<i64>) {
+    fn shuffle(&mut self, times: &mut [i64]) {
         for last in (1..times.len()).rev() {
             let other = self.below(last + 1);
             times.swap(last, other);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::figures::{Took, grouped, head, measured, median, millis, processor, row, spread, wall};
 use crate::installation::{Declaration, Installation, Pace};
 use crate::latencies::Latencies;
-use crate::shopper::{self, Shopping};
+use crate::shopper::{self, Shopping, Transaction};
 
 /// Odd, so that a median is a measurement.
 const ROUNDS: usize = 3;
@@ -27,7 +27,7 @@ pub(crate) trait Arena {
     fn renew(&self);
 
     /// One transaction of the application at a time: an INSERT and a point UPDATE. Whether it succeeded.
-    fn transaction(&self) -> Box<dyn FnMut(u32) -> bool + Send>;
+    fn transaction(&self) -> Transaction;
 
     /// Does it by hand.
     fn run(&self, peer: Self::Peer);
@@ -74,7 +74,7 @@ pub(crate) fn hold<A: Arena>(title: &str, dir: &Path, arena: &A, peers: &[A::Pee
     let mut laps: Vec<(Contestant<A::Peer>, Vec<Lap>)> =
         contestants.iter().map(|contestant| (*contestant, Vec::new())).collect();
     arena.renew();
-    let ((), alone) = shopper::beside(arena.transaction(), || thread::sleep(ALONE));
+    let ((), alone) = shopper::beside(|| arena.transaction(), || thread::sleep(ALONE));
     for round in 0..ROUNDS {
         // Each round begins with another contestant, so that none always runs when the machine is busiest.
         for turn in 0..contestants.len() {
@@ -91,25 +91,38 @@ pub(crate) fn hold<A: Arena>(title: &str, dir: &Path, arena: &A, peers: &[A::Pee
 
 fn lap<A: Arena>(dir: &Path, arena: &A, contestant: Contestant<A::Peer>) -> Lap {
     arena.renew();
-    let before = arena.processor();
-    let (mut lap, recorded) = match contestant {
+    let (lap, recorded) = match contestant {
         Contestant::Peer(peer) => {
-            let (((), took), Shopping { latencies, recorded }) =
-                shopper::beside(arena.transaction(), || measured(|| arena.run(peer)));
+            let (took, Shopping { latencies, recorded }) = beside(arena, || measured(|| arena.run(peer)).1);
             (Lap { took, latencies, peak_kib: None }, recorded)
         }
         Contestant::Forgetd(pace) => {
             let installation = Installation::new(dir, pace, &arena.declaration());
             installation.approve();
-            let (purge, Shopping { latencies, recorded }) =
-                shopper::beside(arena.transaction(), || installation.purge());
-            assert_eq!(purge.erased, arena.touched());
-            (Lap { took: purge.took, latencies, peak_kib: Some(purge.peak_kib) }, recorded)
+            let mut peak_kib = 0;
+            let (took, Shopping { latencies, recorded }) = beside(arena, || {
+                let purge = installation.purge();
+                assert_eq!(purge.erased, arena.touched());
+                peak_kib = purge.peak_kib;
+                purge.took
+            });
+            (Lap { took, latencies, peak_kib: Some(peak_kib) }, recorded)
         }
     };
-    lap.took.processor += arena.processor() - before;
     assert_eq!(arena.left(), (arena.remaining() + recorded, 0), "{}", name(arena, contestant));
     lap
+}
+
+/// Does `work` with the application beside it, and adds what the server needed for both to the time it took.
+fn beside<A: Arena>(arena: &A, work: impl FnOnce() -> Took) -> (Took, Shopping) {
+    shopper::beside(
+        || arena.transaction(),
+        || {
+            let before = arena.processor();
+            let took = work();
+            Took { processor: took.processor + arena.processor() - before, ..took }
+        },
+    )
 }
 
 fn name<A: Arena>(arena: &A, contestant: Contestant<A::Peer>) -> String {

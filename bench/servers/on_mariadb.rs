@@ -15,6 +15,7 @@ use crate::contest::Arena;
 use crate::installation::Declaration;
 use crate::mariadb::MariaDb;
 use crate::rows::{Random, agent, city, cutoff, expired_and_kept, ip, times, url};
+use crate::shopper::Transaction;
 use crate::task::{Course, Task};
 
 /// Everything durable, as the server comes; what the tests turn off is on again.
@@ -140,7 +141,10 @@ impl<'s> OnMariaDb<'s> {
         // Told only which rows: few enough to wait for.
         let limit: i64 = self
             .connect()
-            .query_first(format!("SELECT id FROM visitors WHERE last_seen < {} ORDER BY id LIMIT {AS_IT_COMES_ROWS}, 1", literal(cutoff())))
+            .query_first(format!(
+                "SELECT id FROM visitors WHERE last_seen < {} ORDER BY id LIMIT {AS_IT_COMES_ROWS}, 1",
+                literal(cutoff())
+            ))
             .unwrap()
             .unwrap();
         let socket = self.server.socket();
@@ -187,7 +191,9 @@ impl Arena for OnMariaDb<'_> {
             Peer::ArchiverBulk(limit) => {
                 format!("pt-archiver `--limit {limit} --bulk-delete --commit-each --primary-key-only`")
             }
-            Peer::ArchiverByTime => "pt-archiver `--limit 5000 --bulk-delete --commit-each`, by the time index".to_owned(),
+            Peer::ArchiverByTime => {
+                "pt-archiver `--limit 5000 --bulk-delete --commit-each`, by the time index".to_owned()
+            }
             Peer::KeyRanges => "key ranges, 5,000 keys each".to_owned(),
             Peer::TimeIndex => "loop by the time index, 5,000 rows each".to_owned(),
             Peer::OneDelete => "one DELETE".to_owned(),
@@ -213,13 +219,13 @@ impl Arena for OnMariaDb<'_> {
         rest(&mut connection, || self.processor());
     }
 
-    fn transaction(&self) -> Box<dyn FnMut(u32) -> bool + Send> {
-        let (mut connection, kept, mut random) = (self.connect(), self.kept.clone(), Random::new(7));
+    fn transaction(&self) -> Transaction {
+        let (mut connection, kept) = (self.connect(), self.kept.clone());
         let insert = "INSERT INTO visitors (last_seen, ip, agent, url, city) VALUES (NOW(), ?, ?, ?, ?)";
         let insert = connection.prep(insert).unwrap();
         let update = connection.prep("UPDATE visitors SET last_seen = NOW(), url = ? WHERE id = ?").unwrap();
         Box::new(move |number| {
-            let id = kept[random.below(kept.len())];
+            let id = kept[Random::new(number.into()).below(kept.len())];
             shop(&mut connection, &insert, &update, number, id).is_ok()
         })
     }
@@ -338,8 +344,7 @@ fn shop(connection: &mut Conn, insert: &Statement, update: &Statement, number: u
 
 fn key_ranges(connection: &mut Conn, expired: &str) {
     let last: u64 = connection.query_first("SELECT MAX(id) FROM visitors").unwrap().unwrap();
-    let delete =
-        connection.prep(format!("DELETE FROM visitors WHERE id > ? AND id <= ? AND {expired}")).unwrap();
+    let delete = connection.prep(format!("DELETE FROM visitors WHERE id > ? AND id <= ? AND {expired}")).unwrap();
     let mut from = 0;
     while from < last {
         connection.exec_drop(&delete, (from, from + BATCH)).unwrap();

@@ -11,17 +11,12 @@ use crate::contest::Arena;
 use crate::installation::Declaration;
 use crate::postgres_server::{self, Server};
 use crate::rows::{Random, agent, city, cutoff, expired_and_kept, ip, times, url};
+use crate::shopper::Transaction;
 use crate::task::{Course, Task};
 
 /// Everything durable, as the server comes; what the tests turn off is on again.
-const OPTIONS: [&str; 6] = [
-    "fsync=on",
-    "synchronous_commit=on",
-    "full_page_writes=on",
-    "autovacuum=on",
-    "shared_buffers=512MB",
-    "ssl=off",
-];
+const OPTIONS: [&str; 6] =
+    ["fsync=on", "synchronous_commit=on", "full_page_writes=on", "autovacuum=on", "shared_buffers=512MB", "ssl=off"];
 
 /// The database that is measured: a copy.
 const SHOP: &str = "shop";
@@ -132,22 +127,20 @@ impl Arena for OnPostgres<'_> {
         let mut administrator = self.server.client("postgres");
         let template = self.course.template();
         administrator.batch_execute(&format!("DROP DATABASE IF EXISTS {SHOP} WITH (FORCE)")).unwrap();
-        administrator
-            .batch_execute(&format!("CREATE DATABASE {SHOP} TEMPLATE {template} STRATEGY file_copy"))
-            .unwrap();
+        administrator.batch_execute(&format!("CREATE DATABASE {SHOP} TEMPLATE {template} STRATEGY file_copy")).unwrap();
         let prewarm = "SELECT pg_prewarm(oid) FROM pg_class WHERE relname LIKE 'visitors%' AND relkind IN ('r', 'i')";
         self.client().query(prewarm, &[]).unwrap();
         administrator.batch_execute("CHECKPOINT").unwrap();
     }
 
-    fn transaction(&self) -> Box<dyn FnMut(u32) -> bool + Send> {
-        let (mut client, kept, mut random) = (self.client(), self.kept.clone(), Random::new(7));
+    fn transaction(&self) -> Transaction {
+        let (mut client, kept) = (self.client(), self.kept.clone());
         client.batch_execute(PATIENCE).unwrap();
         let insert = "INSERT INTO visitors (last_seen, ip, agent, url, city) VALUES (now(), $1, $2, $3, $4)";
         let insert = client.prepare(insert).unwrap();
         let update = client.prepare("UPDATE visitors SET last_seen = now(), url = $2 WHERE id = $1").unwrap();
         Box::new(move |number| {
-            let id = kept[random.below(kept.len())];
+            let id = kept[Random::new(number.into()).below(kept.len())];
             shop(&mut client, &insert, &update, number, id).is_ok()
         })
     }
@@ -218,9 +211,8 @@ fn shop(
 }
 
 fn ctid_loop(client: &mut Client, which: &str) {
-    let delete = format!(
-        "DELETE FROM visitors WHERE ctid = ANY (ARRAY(SELECT ctid FROM visitors WHERE {which} LIMIT {BATCH}))"
-    );
+    let delete =
+        format!("DELETE FROM visitors WHERE ctid = ANY (ARRAY(SELECT ctid FROM visitors WHERE {which} LIMIT {BATCH}))");
     let delete = client.prepare(&delete).unwrap();
     while client.execute(&delete, &[]).unwrap() > 0 {}
 }

@@ -1,7 +1,7 @@
 //! What the application notices: it records visits in the same table, on a schedule that waits for nobody.
 //!
 //! A latency counts from the instant at which the transaction was due, not from the one at which it could begin:
-//! while one waits for a lock, those behind it wait too, and that must show.
+//! while one waits for a lock, those behind it on the same connection wait too, and that must show.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -9,11 +9,17 @@ use std::time::{Duration, Instant};
 
 use crate::latencies::Latencies;
 
-/// Two hundred transactions a second.
-const BETWEEN_TRANSACTIONS: Duration = Duration::from_millis(5);
+/// A shop has several workers, each with a connection of its own.
+const WORKERS: u32 = 8;
+
+/// From one transaction of a worker to its next: two hundred a second, of all together.
+const BETWEEN_TRANSACTIONS: Duration = Duration::from_millis(40);
 
 /// How long the application is at work before anything else begins.
 const WARM_UP: Duration = Duration::from_millis(500);
+
+/// One transaction of the application, by its number: whether it succeeded.
+pub(crate) type Transaction = Box<dyn FnMut(u32) -> bool + Send>;
 
 /// What an application did meanwhile.
 pub(crate) struct Shopping {
@@ -23,20 +29,23 @@ pub(crate) struct Shopping {
     pub(crate) recorded: u64,
 }
 
-/// Does `work` while `transaction` is done again and again, which says whether it succeeded.
-pub(crate) fn beside<T>(
-    transaction: impl FnMut(u32) -> bool + Send,
-    work: impl FnOnce() -> T,
-) -> (T, Shopping) {
+/// Does `work` while the application is at work, on connections that `connect` makes.
+pub(crate) fn beside<T>(connect: impl Fn() -> Transaction, work: impl FnOnce() -> T) -> (T, Shopping) {
     let ended = AtomicBool::new(false);
+    let start = Instant::now() + WARM_UP / 2;
     thread::scope(|scope| {
-        let shopper = scope.spawn(|| shop(transaction, &ended));
+        let shop = |worker| {
+            let (transaction, ended) = (connect(), &ended);
+            let first = start + BETWEEN_TRANSACTIONS * worker / WORKERS;
+            scope.spawn(move || shop(transaction, worker, first, ended))
+        };
+        let workers: Vec<_> = (0..WORKERS).map(shop).collect();
         thread::sleep(WARM_UP);
         let began = Instant::now();
         let result = work();
         let end = Instant::now();
         ended.store(true, Ordering::Relaxed);
-        let done = shopper.join().unwrap();
+        let done: Vec<Done> = workers.into_iter().flat_map(|worker| worker.join().unwrap()).collect();
         let recorded = done.iter().filter(|done| done.succeeded).count().try_into().unwrap();
         let meanwhile: Vec<&Done> = done.iter().filter(|done| (began..end).contains(&done.due)).collect();
         let errors = meanwhile.iter().filter(|done| !done.succeeded).count();
@@ -51,20 +60,16 @@ struct Done {
     succeeded: bool,
 }
 
-fn shop(mut transaction: impl FnMut(u32) -> bool, ended: &AtomicBool) -> Vec<Done> {
-    let (start, mut done) = (Instant::now(), Vec::new());
+fn shop(mut transaction: Transaction, worker: u32, first: Instant, ended: &AtomicBool) -> Vec<Done> {
+    let mut done = Vec::new();
     let mut end = None;
-    for number in 1.. {
-        let due = start + BETWEEN_TRANSACTIONS * number;
-        if ended.load(Ordering::Relaxed) {
-            // What was due before the end is still done: it had to wait.
-            let end = *end.get_or_insert_with(Instant::now);
-            if due > end {
-                break;
-            }
+    for turn in 0.. {
+        let due = first + BETWEEN_TRANSACTIONS * turn;
+        if ended.load(Ordering::Relaxed) && due > *end.get_or_insert_with(Instant::now) {
+            break;
         }
         thread::sleep(due.saturating_duration_since(Instant::now()));
-        let succeeded = transaction(number);
+        let succeeded = transaction(turn * WORKERS + worker);
         done.push(Done { due, latency: due.elapsed(), succeeded });
     }
     done

@@ -33,8 +33,8 @@ use figures::{
     Took, Wanted, grouped, head, measured, mebibytes, median, millis, processor, row, spread, verdict, wall,
 };
 use installation::{Declaration, Installation, Pace, VISITORS};
-use peers::Peer;
 use latencies::Latencies;
+use peers::Peer;
 use rows::Order;
 use table::Template;
 
@@ -129,7 +129,9 @@ impl Bench {
         let ratios: Vec<f64> = wall(&ours).iter().zip(&baseline).map(|(ours, theirs)| ours / theirs).collect();
         match order {
             Order::Time => verdict("time against the loop", median(&ratios), Wanted::AtMost(SLOWEST_IN_TIME_ORDER)),
-            Order::Random | Order::Sparse => verdict("gain over the loop", 1.0 / median(&ratios), Wanted::AtLeast(LEAST_GAIN_IN_RANDOM_ORDER)),
+            Order::Random | Order::Sparse => {
+                verdict("gain over the loop", 1.0 / median(&ratios), Wanted::AtLeast(LEAST_GAIN_IN_RANDOM_ORDER))
+            }
         }
         verdict("peak memory in MiB", mebibytes(*peaks.iter().max().unwrap()), Wanted::AtMost(MOST_MEMORY_MIB));
     }

@@ -40,9 +40,7 @@ impl Template {
         transaction.execute_batch(SCHEMA).unwrap();
         let mut insert = transaction.prepare(INSERT).unwrap();
         for (number, time) in (1_u32..).zip(times(rows, order)) {
-            insert
-                .execute(params![time, ip(number), agent(number), url(number), city(number)])
-                .unwrap();
+            insert.execute(params![time, ip(number), agent(number), url(number), city(number)]).unwrap();
         }
         drop(insert);
         transaction.execute_batch(INDEX).unwrap();
