@@ -87,7 +87,7 @@ pub(crate) fn times(rows: u32, order: Order) -> Vec<i64> {
     match order {
         Order::Time => expired.into_iter().chain(kept).collect(),
         Order::Random => {
-            let mut times = expired.into_iter().chain(kept).collect();
+            let mut times: Vec<i64> = expired.into_iter().chain(kept).collect();
             random.shuffle(&mut times);
             times
         }

@@ -120,9 +120,8 @@ impl Bench {
             self.mask(&arena, on_postgres::Peer::OneUpdate);
         }
         if is_chosen("partition") {
-            let renew = || drop(on_postgres::partitioned(&server, self.rows));
             let arena = OnPostgres::new(&server, self.course(Task::Erase, Order::Time));
-            self.partition(&arena, renew);
+            self.partition(&arena.declaration(), || on_postgres::partitioned(&server, self.rows));
         }
         if is_chosen("flat") {
             self.flat(|rows| OnPostgres::new(&server, Course { task: Task::Erase, rows, order: Order::Time }));
@@ -162,9 +161,9 @@ impl Bench {
             self.mask(&arena, on_mariadb::Peer::OneUpdate);
         }
         if is_chosen("partition") {
-            let renew = || drop(on_mariadb::partitioned(&server, self.rows));
             let arena = OnMariaDb::new(&server, self.course(Task::Erase, Order::Time));
-            self.partition(&arena, renew);
+            let declaration = Declaration { table: on_mariadb::TIME_IN_KEY, ..arena.declaration() };
+            self.partition(&declaration, || on_mariadb::partitioned(&server, self.rows));
         }
         if is_chosen("flat") {
             self.flat(|rows| OnMariaDb::new(&server, Course { task: Task::Erase, rows, order: Order::Time }));
@@ -209,11 +208,11 @@ impl Bench {
     }
 
     /// A purge of which all goes with one partition, from the start of the program to its end.
-    fn partition<A: Arena>(&self, arena: &A, renew: impl Fn()) {
+    fn partition(&self, declaration: &Declaration<'_>, renew: impl Fn()) {
         let mut seconds = Vec::new();
         for _ in 0..TIMES {
             renew();
-            seconds.push(purge(&self.dir, &arena.declaration(), u64::from(self.rows / 2)).0);
+            seconds.push(purge(&self.dir, declaration, u64::from(self.rows / 2)).0);
         }
         println!("\nA partition of {} rows: {} s", grouped(f64::from(self.rows / 2)), spread(&seconds));
         let wanted = Wanted::AtMost(MOST_SECONDS_PER_PARTITION);

@@ -228,7 +228,7 @@ fn key_ranges(client: &mut Client, expired: &str) {
 }
 
 /// A table in two partitions, one expired and one not, in place of the copy.
-pub(crate) fn partitioned(server: &Server, rows: u32) -> Client {
+pub(crate) fn partitioned(server: &Server, rows: u32) {
     let mut administrator = server.client("postgres");
     administrator.batch_execute(&format!("DROP DATABASE IF EXISTS {SHOP} WITH (FORCE)")).unwrap();
     administrator.batch_execute(&format!("CREATE DATABASE {SHOP}")).unwrap();
@@ -255,5 +255,4 @@ pub(crate) fn partitioned(server: &Server, rows: u32) -> Client {
         .unwrap();
     client.batch_execute("VACUUM ANALYZE visitors").unwrap();
     client.batch_execute("CHECKPOINT").unwrap();
-    client
 }
