@@ -139,6 +139,57 @@ fn keys_of_every_type_are_walked_whatever_the_gaps(#[case] declared: &str, #[cas
     assert_eq!(count(&database, "visitors"), 3_000);
 }
 
+#[rstest]
+#[case::in_order("seq <= 20000", 20_000)]
+#[case::anywhere("seq % 3 = 0", 13_333)]
+#[case::in_two_heaps("seq <= 9000 OR seq > 31000", 18_000)]
+#[case::rare_and_then_all("seq % 100 = 0 OR seq > 25000", 15_250)]
+fn where_much_of_a_large_table_goes_nothing_is_left_and_nothing_more_is_gone(#[case] old: &str, #[case] expected: u64) {
+    let database = database(&[
+        VISITORS,
+        &format!("INSERT INTO visitors SELECT seq, IF({old}, 1600000000, 1771000000), '' FROM seq_1_to_40000"),
+        "ANALYZE TABLE visitors",
+    ]);
+    let rule = rule(database.kind("root"), rows());
+    let selection = selection(&rule);
+    let mut store = store::open(&rule);
+    let mut walk = store.walk(&selection, MAX_LAG).unwrap();
+    let mut rows = 0;
+    while let Some(batch) = walk.prepare(1_000).unwrap() {
+        // Whatever was guessed, a batch stays within its bounds.
+        assert!(batch.rows() <= 4_000);
+        // A few keys of a range are written down, where every key of a list would be.
+        assert!(batch.in_flight().len() < 1_000);
+        rows += batch.rows();
+        batch.commit().unwrap();
+    }
+    assert_eq!((rows, walk.remainder().unwrap().left), (expected, 0));
+    drop(walk);
+    assert_eq!(count(&database, "visitors"), 40_000 - expected);
+    assert_eq!(count(&database, &format!("visitors WHERE seen = {OLD}")), 0);
+}
+
+#[test]
+fn a_range_whose_outcome_is_unknown_is_resolved_by_what_is_there() {
+    let database = database(&[
+        VISITORS,
+        "INSERT INTO visitors SELECT seq, 1600000000, '' FROM seq_1_to_20000",
+        "ANALYZE TABLE visitors",
+    ]);
+    let rule = rule(database.kind("root"), rows());
+    let selection = selection(&rule);
+    let mut store = store::open(&rule);
+    let mut walk = store.walk(&selection, MAX_LAG).unwrap();
+    let rolled_back = walk.prepare(1_000).unwrap().unwrap().in_flight().to_vec();
+    let batch = walk.prepare(1_000).unwrap().unwrap();
+    let committed = batch.in_flight().to_vec();
+    drop(batch);
+    drop(walk);
+    assert_eq!(store.resolve(&selection, &rolled_back).unwrap(), Resolution::RolledBack);
+    assert!(erase(store.as_mut(), &selection, 1_000) == 20_000);
+    assert_eq!(store.resolve(&selection, &committed).unwrap(), Resolution::Committed);
+}
+
 #[test]
 fn more_keys_than_fit_in_memory_at_once_are_read_in_pieces() {
     let database = database(&[

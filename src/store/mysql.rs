@@ -18,6 +18,7 @@ mod mask;
 mod options;
 mod partitions;
 mod predicate;
+mod ranges;
 mod reach;
 mod replicas;
 mod rows;

@@ -11,7 +11,7 @@ use super::sql::{bytes, converted, text};
 
 /// Up to how many numbers per key a range still pays: every row in between is looked at, and that costs about a tenth
 /// of what erasing a row does.
-const SPARSEST_RANGE: u128 = 8;
+pub(super) const SPARSEST_RANGE: u128 = 8;
 
 /// Most keys that one condition lists: a longer list makes the server read the whole table.
 const LONGEST_LIST: usize = 1_000;
@@ -72,6 +72,14 @@ impl Keys {
             Keys::Integers(keys) => keys.len(),
             Keys::Texts(keys) => keys.len(),
             Keys::Bytes(keys) => keys.len(),
+        }
+    }
+
+    /// The number at `index`.
+    pub(super) fn integer(&self, index: usize) -> Option<i128> {
+        match self {
+            Keys::Integers(keys) => keys.get(index).copied(),
+            Keys::Texts(_) | Keys::Bytes(_) => None,
         }
     }
 

@@ -7,9 +7,13 @@
 use super::connection::Database;
 use super::keys::Keys;
 use super::predicate::{Doubt, Predicate};
+use super::ranges::Range;
 use super::schema::Class;
 use super::sql;
 use crate::store::StoreError;
+
+/// How many keys of an erased range are written down: one is enough unless the application erases it itself.
+const SAMPLE: usize = 32;
 
 /// A table whose rows go with those of the target.
 #[derive(Debug)]
@@ -119,6 +123,24 @@ pub(super) fn touch_planned(
     let rows = act(database, predicate, &keys.reaching(&predicate.key), doubts)?;
     let is_planned = usize::try_from(rows) == Ok(keys.len());
     Ok(is_planned.then_some(Touched { rows, children: 0 }))
+}
+
+/// Erases the rows of a range that match, at most so many, and gives the first keys of them.
+pub(super) fn erase_range(
+    database: &mut Database,
+    predicate: &Predicate,
+    range: Range,
+) -> Result<(Keys, Touched), StoreError> {
+    let Predicate { key, .. } = predicate;
+    let within = range.of(key);
+    let which = format!("WHERE {within} AND {}", rechecked(predicate));
+    // Locked, so that they are among those that go.
+    let sample = read_keys(database, predicate, &which, &format!("ORDER BY {key} LIMIT {SAMPLE} FOR UPDATE"))?.keys;
+    if sample.len() == 0 {
+        return Ok((sample, Touched::default()));
+    }
+    let rows = database.execute(&format!("{} ORDER BY {key} LIMIT {}", statement(predicate, &within), range.most))?;
+    Ok((sample, Touched { rows, children: 0 }))
 }
 
 /// Locks the rows of `keys` that still match, and erases or changes exactly those, what belongs to them first.

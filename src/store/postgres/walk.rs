@@ -52,6 +52,7 @@ pub(super) struct PostgresWalk<'s> {
     lag: Lag,
     /// SQL that is true for rows that arrived after the walk began; `None` where keys do not tell.
     arrived: Option<String>,
+    proof: Proof,
     /// The number of the advisory lock that two hosts would share.
     lock: i64,
     /// Rows that the walk's batches left dead, by table.
@@ -62,6 +63,16 @@ pub(super) struct PostgresWalk<'s> {
 struct ChildSql {
     table: String,
     column: String,
+}
+
+/// The count of what is left, which may end the walk before its last block is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Proof {
+    NotAsked,
+    /// Something was left then.
+    Premature,
+    /// Nothing is.
+    Nothing,
 }
 
 /// The part of a leaf that one batch is about.
@@ -117,6 +128,7 @@ impl<'s> PostgresWalk<'s> {
             lag: Lag::new(max_lag),
             arrived,
             dead,
+            proof: Proof::NotAsked,
         })
     }
 
@@ -165,6 +177,9 @@ impl<'s> PostgresWalk<'s> {
 
     /// After an empty range: on to the block of the next record that matches, or to the end.
     fn seek(&mut self) -> Result<(), StoreError> {
+        if !matches!(self.progress, Progress::Blocks { seek: true, .. }) || self.is_over()? {
+            return Ok(());
+        }
         let (Some(leaf), Progress::Blocks { next, end, seek, .. }) = (self.leaves.get(self.leaf), &mut self.progress)
         else {
             return Ok(());
@@ -184,6 +199,33 @@ impl<'s> PostgresWalk<'s> {
             *seek = found.is_none();
         }
         Ok(())
+    }
+
+    /// Ends the walk if nothing is left of what matches. Where rows lie in the order of their time, the first empty
+    /// range is behind all of it, and the count that has to be made anyway saves reading the rest. Asked once.
+    fn is_over(&mut self) -> Result<bool, StoreError> {
+        if self.proof == Proof::NotAsked {
+            self.proof = match self.count_left()? {
+                (0, _) => Proof::Nothing,
+                _ => Proof::Premature,
+            };
+            if self.proof == Proof::Nothing {
+                (self.leaf, self.progress) = (self.leaves.len(), Progress::Complete);
+            }
+        }
+        Ok(self.proof == Proof::Nothing)
+    }
+
+    /// What matches now, and how much of it arrived since the walk began.
+    fn count_left(&mut self) -> Result<(u64, u64), StoreError> {
+        let arrived = self.arrived.as_deref().unwrap_or("false");
+        let sql = format!(
+            "SELECT count(*), count(*) FILTER (WHERE {arrived}) FROM {} AS t WHERE {}",
+            self.facts.quoted,
+            self.predicate.matches()
+        );
+        let row = self.session.one(&sql, &self.predicate.values.with(&[]))?;
+        Ok((self.session.count(&row, 0)?, self.session.count(&row, 1)?))
     }
 
     /// Goes on behind a part of which so many rows were erased.
@@ -325,14 +367,11 @@ impl Walk for PostgresWalk<'_> {
     }
 
     fn remainder(&mut self) -> Result<Remainder, StoreError> {
-        let arrived = self.arrived.as_deref().unwrap_or("false");
-        let sql = format!(
-            "SELECT count(*), count(*) FILTER (WHERE {arrived}) FROM {} AS t WHERE {}",
-            self.facts.quoted,
-            self.predicate.matches()
-        );
-        let row = self.session.one(&sql, &self.predicate.values.with(&[]))?;
-        let (all, arrived) = (self.session.count(&row, 0)?, self.session.count(&row, 1)?);
+        // Counted after the last batch, which is why the walk ended.
+        if self.proof == Proof::Nothing {
+            return Ok(Remainder::default());
+        }
+        let (all, arrived) = self.count_left()?;
         Ok(Remainder { left: all - arrived, arrived })
     }
 }
