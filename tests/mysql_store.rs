@@ -21,7 +21,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use forgetd::config::TimeFormat;
-use forgetd::config::site::{Child, DatabaseKind, RowTime, Scalar, TimeMeaning, Zone};
+use forgetd::config::site::{Child, DatabaseKind, Mask, RowTime, Scalar, TimeMeaning, Unparsed, Zone};
 use forgetd::plan::{Action, TableRule, Target, When};
 use forgetd::store::{self, HeldValue, Resolution, Selection, Store, StoreError};
 use jiff::Timestamp;
@@ -167,6 +167,27 @@ fn where_much_of_a_large_table_goes_nothing_is_left_and_nothing_more_is_gone(#[c
     drop(walk);
     assert_eq!(count(&database, "visitors"), 40_000 - expected);
     assert_eq!(count(&database, &format!("visitors WHERE seen = {OLD}")), 0);
+}
+
+#[test]
+fn in_a_large_table_lists_of_addresses_are_masked_as_well() {
+    let database = database(&[
+        VISITORS,
+        "INSERT INTO visitors SELECT seq, IF(seq % 2 = 0, 1600000000, 1771000000), \
+         IF(seq % 50 < 2, '198.51.100.7, 203.0.113.9', CONCAT('198.51.100.', seq % 250 + 1)) FROM seq_1_to_30000",
+        "ANALYZE TABLE visitors",
+    ]);
+    let mask = Mask { v4: 24, v6: 48, unparsed: Unparsed::Erase };
+    let rule = rule(database.kind("root"), Action::TruncateColumn { column: "ip".to_owned(), stand_in: None, mask });
+    let mut store = store::open_database(&rule.store);
+    let selection = selection(&rule);
+    assert_eq!(store.survey(&selection).unwrap().matches, 15_000);
+    assert_eq!(erase(store.as_mut(), &selection, 1_000), 15_000);
+    let masked = "visitors WHERE seen = 1600000000 AND ip = '198.51.100.0'";
+    let lists = "visitors WHERE seen = 1600000000 AND ip = '198.51.100.0, 203.0.113.0'";
+    assert_eq!((count(&database, masked), count(&database, lists)), (14_400, 600));
+    assert_eq!(count(&database, "visitors WHERE ip LIKE '%.0'"), 15_000);
+    assert_eq!(store.survey(&selection).unwrap().matches, 0);
 }
 
 #[test]
@@ -340,7 +361,7 @@ fn erasing_a_column_does_not_make_the_visitor_seen_again() {
          ip VARCHAR(40), KEY (seen))",
         "INSERT INTO visitors VALUES (1, '2024-01-01 10:00:00', '2024-01-02 10:00:00', '192.0.2.77')",
     ]);
-    let mask = forgetd::config::site::Mask { v4: 24, v6: 48, unparsed: forgetd::config::site::Unparsed::Erase };
+    let mask = Mask { v4: 24, v6: 48, unparsed: Unparsed::Erase };
     let column = || "ip".to_owned();
     for action in [
         Action::TruncateColumn { column: column(), mask, stand_in: None },

@@ -20,8 +20,17 @@ pub(super) struct MaskSql {
     pub(super) masked: String,
     /// True where masking changes the value.
     pub(super) changes: String,
-    /// True where SQL cannot tell what masking makes of the value.
-    pub(super) doubt: Option<String>,
+    /// What SQL cannot judge.
+    pub(super) doubt: Option<DoubtSql>,
+}
+
+/// Values of which SQL cannot tell what masking makes of them.
+#[derive(Debug)]
+pub(super) struct DoubtSql {
+    /// True of them.
+    pub(super) condition: String,
+    /// True of them and where masking changes the value, in one go: the usual form is recognised once.
+    pub(super) or_changes: String,
 }
 
 impl MaskSql {
@@ -56,18 +65,24 @@ fn text(column: &str, class: Class, mask: &Mask) -> MaskSql {
     let bits = leading_ones(32, mask.v4);
     let bytes = format!("INET6_ATON({text})");
     let network = network_v6(&bytes, mask);
+    let v4_changes = format!("INET_ATON({column}) & {bits} <> INET_ATON({column})");
+    let v6_changes = format!("{network} <> {bytes}");
+    let is_none = format!("{text} IN ('', '-') OR LOWER({text}) = 'unknown'");
     MaskSql {
         masked: format!(
             "(CASE WHEN {is_v4} THEN INET_NTOA(INET_ATON({column}) & {bits}) ELSE INET6_NTOA({network}) END)"
         ),
-        changes: format!(
-            "(CASE WHEN {is_v4} THEN INET_ATON({column}) & {bits} <> INET_ATON({column}) \
-             WHEN {is_v6} THEN {network} <> {bytes} ELSE FALSE END)"
-        ),
-        doubt: Some(format!(
-            "(CASE WHEN {column} IS NULL OR {is_v4} THEN FALSE WHEN {is_v6} THEN FALSE \
-             WHEN {text} IN ('', '-') OR LOWER({text}) = 'unknown' THEN FALSE ELSE TRUE END)"
-        )),
+        changes: format!("(CASE WHEN {is_v4} THEN {v4_changes} WHEN {is_v6} THEN {v6_changes} ELSE FALSE END)"),
+        doubt: Some(DoubtSql {
+            condition: format!(
+                "(CASE WHEN {column} IS NULL OR {is_v4} THEN FALSE WHEN {is_v6} THEN FALSE WHEN {is_none} THEN FALSE \
+                 ELSE TRUE END)"
+            ),
+            or_changes: format!(
+                "(CASE WHEN {column} IS NULL THEN FALSE WHEN {is_v4} THEN {v4_changes} WHEN {is_v6} THEN {v6_changes} \
+                 WHEN {is_none} THEN FALSE ELSE TRUE END)"
+            ),
+        }),
     }
 }
 

@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::connection::Database;
 use super::hold::is_held;
-use super::mask::MaskSql;
+use super::mask::{DoubtSql, MaskSql};
 use super::schema::{Class, ColumnFacts, IndexFacts, TableFacts};
 use super::sql::{all, canonical_uuid, converted, exact_text, is_exactly, qualified, quoted, text};
 use super::stand_in;
@@ -286,23 +286,20 @@ fn effect(columns: &Columns<'_>, action: &Action) -> Result<Effect, StoreError> 
         Some(stand_in) => format!("{column} IS NOT NULL AND ({}) IS NOT TRUE", stand_in.is_there),
     };
     let written = stand_in.map_or("NULL".to_owned(), |stand_in| stand_in.literal);
-    let (value, certain, doubt) = match action {
+    let (value, certain, doubt, changes) = match action {
         Action::TruncateColumn { mask, .. } => {
-            let Some(sql) = MaskSql::new(&column, facts.class, mask, &written) else {
+            let Some(MaskSql { masked, changes, doubt }) = MaskSql::new(&column, facts.class, mask, &written) else {
                 let reason = format!("column {name} is of type {}: it holds no addresses", facts.declared);
                 return Err(columns.database.failed(&reason));
             };
-            let doubt = sql.doubt.map(|condition| {
+            let in_any_case = doubt.as_ref().map_or_else(|| changes.clone(), |doubt| doubt.or_changes.clone());
+            let doubt = doubt.map(|DoubtSql { condition, .. }| {
                 let value = exact_text(&column, facts.class);
                 Doubt { condition, value, unparsed: written, mask: *mask }
             });
-            (sql.masked, Some(sql.changes), doubt)
+            (masked, Some(changes), doubt, Some(in_any_case))
         }
-        _ => (written, None, None),
-    };
-    let changes = match (&certain, &doubt) {
-        (Some(certain), Some(doubt)) => Some(format!("({certain} OR {})", doubt.condition)),
-        _ => certain.clone(),
+        _ => (written, None, None, None),
     };
     let with = |changes| Some(all([Some(holds_something.clone()), changes]));
     let (changes, certain) = (with(changes), with(certain));

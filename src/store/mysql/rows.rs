@@ -12,8 +12,9 @@ use super::schema::Class;
 use super::sql;
 use crate::store::StoreError;
 
-/// How many keys of an erased range are written down: one is enough unless the application erases it itself.
-const SAMPLE: usize = 32;
+/// How many keys of a range are written down: the majority of them tells how the batch ended, whatever the application
+/// has done to a few since.
+const SAMPLE: usize = 200;
 
 /// A table whose rows go with those of the target.
 #[derive(Debug)]
@@ -125,15 +126,16 @@ pub(super) fn touch_planned(
     Ok(is_planned.then_some(Touched { rows, children: 0 }))
 }
 
-/// Erases the rows of a range that match, at most so many, and gives the first keys of them.
-pub(super) fn erase_range(
+/// Erases or changes the rows of a range that match, at most so many, and gives the first keys of them. What is in
+/// doubt is left.
+pub(super) fn touch_range(
     database: &mut Database,
     predicate: &Predicate,
     range: Range,
 ) -> Result<(Keys, Touched), StoreError> {
-    let Predicate { key, .. } = predicate;
+    let Predicate { key, by_key, .. } = predicate;
     let within = range.of(key);
-    let which = format!("WHERE {within} AND {}", rechecked(predicate));
+    let which = format!("{by_key} WHERE {within} AND ({}) = 1", predicate.certainly_matches());
     // Locked, so that they are among those that go.
     let sample = read_keys(database, predicate, &which, &format!("ORDER BY {key} LIMIT {SAMPLE} FOR UPDATE"))?.keys;
     if sample.len() == 0 {

@@ -60,9 +60,13 @@ pub(super) fn matching(
 ) -> Result<(u64, Option<Timestamp>), StoreError> {
     let sortable = predicate.time.as_ref().map_or("NULL".to_owned(), super::time::TimeColumn::sortable);
     let read = |value: Option<String>| predicate.time.as_ref().and_then(|time| time.read(&value?));
-    let Some(doubt) = &predicate.doubt else {
-        let sql = format!("SELECT COUNT(*), MIN({sortable}) FROM {} WHERE {condition}", predicate.table);
-        let (count, oldest) = database.row(&sql)?;
+    let in_doubt = predicate.doubt.as_ref().map_or("FALSE", |doubt| &doubt.condition);
+    let sql = format!(
+        "SELECT COUNT(*), MIN({sortable}), COUNT(CASE WHEN {in_doubt} THEN 1 END) FROM {} WHERE {condition}",
+        predicate.table
+    );
+    let (count, oldest, doubts) = database.row::<(u64, Option<String>, u64)>(&sql)?;
+    let Some(doubt) = predicate.doubt.as_ref().filter(|_| doubts > 0) else {
         return Ok((count, read(oldest)));
     };
     let certain = all([Some(condition.to_owned()), Some(format!("NOT {}", doubt.condition))]);

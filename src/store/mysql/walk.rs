@@ -18,7 +18,7 @@ use super::partitions::{self, Candidate};
 use super::predicate::Predicate;
 use super::ranges::{Range, Ranges};
 use super::replicas::ReplicaWatch;
-use super::rows::{ChildTable, Doubts, Touched, erase_range, read_keys, touch_exactly, touch_planned};
+use super::rows::{ChildTable, Doubts, Touched, read_keys, touch_exactly, touch_planned, touch_range};
 use super::schema::{Class, Collation, TableFacts};
 use super::sql::{qualified, table};
 use super::survey;
@@ -57,10 +57,12 @@ pub(super) struct MysqlWalk<'s> {
 
 /// Where the keys come from next.
 enum Progress {
-    /// Nothing was read yet.
+    /// It is not decided yet.
     NotBegun,
     /// None are read: range by range.
     Ranges(Ranges),
+    /// Nothing was read yet.
+    Unread,
     /// There are more than one chunk; they are read in the order of the key, above this one.
     Above(Option<String>),
     /// There are no more.
@@ -138,7 +140,7 @@ impl<'s> MysqlWalk<'s> {
     fn load(&mut self) -> Result<(), StoreError> {
         let chunk = chunk(self.predicate.key_class);
         let matches = self.predicate.matches();
-        if matches!(self.progress, Progress::NotBegun) {
+        if matches!(self.progress, Progress::Unread) {
             let tail = format!("LIMIT {}", chunk + 1);
             let read = read_keys(self.database, &self.predicate, &format!("WHERE {matches}"), &tail)?;
             (self.done, self.doubts) = (0, read.doubts);
@@ -167,26 +169,32 @@ impl<'s> MysqlWalk<'s> {
 
     /// What the next batch is about; `None` at the end.
     fn next_part(&mut self, limit: u32) -> Result<Option<Part>, StoreError> {
-        if matches!(self.progress, Progress::NotBegun)
-            && let Some(ranges) = self.ranges()?
-        {
-            self.progress = Progress::Ranges(ranges);
+        if matches!(self.progress, Progress::NotBegun) {
+            self.progress = self.ranges()?.map_or(Progress::Unread, Progress::Ranges);
         }
         self.cross_gap()?;
         if let Progress::Ranges(ranges) = &self.progress {
-            return Ok(ranges.next(limit).map(Part::Range));
+            if let Some(range) = ranges.next(limit) {
+                return Ok(Some(Part::Range(range)));
+            }
+            self.progress = self.after_ranges()?;
         }
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         Ok(self.fill()?.then(|| Part::Keys(limit.min(self.keys.len() - self.done))))
     }
 
-    /// Where to begin with ranges, if they serve. Where rows of other tables go first, or a column is changed, every
-    /// key is written down instead.
+    /// Where to begin with ranges, if they serve. Where rows of other tables go first, every key is needed.
     fn ranges(&mut self) -> Result<Option<Ranges>, StoreError> {
-        if self.predicate.assignment.is_some() || !self.children.is_empty() {
+        if !self.children.is_empty() {
             return Ok(None);
         }
         Ranges::guess(self.database, &self.facts, &self.predicate, &self.key_column)
+    }
+
+    /// Ranges leave what is in doubt. If there is any, its keys are read.
+    fn after_ranges(&mut self) -> Result<Progress, StoreError> {
+        let is_over = self.predicate.doubt.is_none() || self.is_over()?;
+        Ok(if is_over { Progress::Complete } else { Progress::Unread })
     }
 
     /// After an empty range: on to the next record that matches, or to the end. Where rows lie in the order of their
@@ -195,34 +203,41 @@ impl<'s> MysqlWalk<'s> {
     fn cross_gap(&mut self) -> Result<(), StoreError> {
         let Progress::Ranges(ranges) = &self.progress else { return Ok(()) };
         let Some((from, to)) = ranges.gap() else { return Ok(()) };
-        self.database.limit_statements(StatementLimit::Counting)?;
-        if self.proof == Proof::NotAsked {
-            self.proof = match self.count_left()? {
-                Remainder { left: 0, arrived: 0 } => Proof::Nothing,
-                _ => Proof::Premature,
-            };
-        }
-        let found = if self.proof == Proof::Nothing { None } else { self.first_between(from, to)? };
-        self.database.limit_statements(StatementLimit::Batch)?;
+        let found = if self.is_over()? { None } else { self.first_between(from, to)? };
         if let Progress::Ranges(ranges) = &mut self.progress {
             ranges.leap(found);
         }
         Ok(())
     }
 
+    /// Whether nothing is left of what matches. Asked once.
+    fn is_over(&mut self) -> Result<bool, StoreError> {
+        if self.proof == Proof::NotAsked {
+            self.database.limit_statements(StatementLimit::Counting)?;
+            self.proof = match self.count_left()? {
+                Remainder { left: 0, arrived: 0 } => Proof::Nothing,
+                _ => Proof::Premature,
+            };
+            self.database.limit_statements(StatementLimit::Batch)?;
+        }
+        Ok(self.proof == Proof::Nothing)
+    }
+
     /// The first key from `from` to `to` whose record matches.
     fn first_between(&mut self, from: i128, to: i128) -> Result<Option<i128>, StoreError> {
         let Predicate { key, by_key, .. } = &self.predicate;
-        let matches = self.predicate.matches();
+        let matches = self.predicate.certainly_matches();
         let which = format!("{by_key} WHERE {key} BETWEEN {from} AND {to} AND ({matches}) = 1");
+        self.database.limit_statements(StatementLimit::Counting)?;
         let read = read_keys(self.database, &self.predicate, &which, &format!("ORDER BY {key} LIMIT 1"))?;
+        self.database.limit_statements(StatementLimit::Batch)?;
         Ok(read.keys.integer(0))
     }
 
     /// Touches the records of a part in the transaction that is open, and says which.
     fn touch(&mut self, part: Part) -> Result<(Keys, Touched), StoreError> {
         let count = match part {
-            Part::Range(range) => return erase_range(self.database, &self.predicate, range),
+            Part::Range(range) => return touch_range(self.database, &self.predicate, range),
             Part::Keys(count) => count,
         };
         let keys = self.keys.slice(self.done..self.done + count);
