@@ -5,8 +5,7 @@
 //! in `tests/` runs over every kind, on the real thing.
 
 pub mod address;
-pub mod directory;
-pub mod log;
+mod later;
 pub mod mysql;
 pub mod postgres;
 pub mod server;
@@ -322,8 +321,8 @@ pub trait Prepared {
 pub fn open<'a>(rule: impl Into<RuleRef<'a>>) -> Box<dyn Store> {
     match rule.into() {
         RuleRef::Table(rule) => open_database(&rule.store),
-        RuleRef::Directory(rule) => Box::new(directory::FileTree::new(&rule.directory)),
-        RuleRef::Log(rule) => Box::new(log::LogFiles::new(&rule.log)),
+        RuleRef::Directory(rule) => Box::new(later::Later::new(rule.directory.location())),
+        RuleRef::Log(rule) => Box::new(later::Later::new(rule.log.location())),
     }
 }
 

@@ -1,22 +1,22 @@
-//! TODO
+//! Directories and logs: they can be declared and their rules derived, but nothing erases from them yet. The
+//! configuration refuses them; this store is what a rule would meet that came here all the same.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 
 use super::{Inspection, Physical, Resolution, Selection, Store, StoreError, Survey, Walk};
-use crate::config::site::Directory;
 
-/// TODO
+/// A store that cannot be worked on by this version.
 #[derive(Debug)]
-pub struct FileTree {
+pub(super) struct Later {
     place: String,
 }
 
-impl FileTree {
-    /// TODO
-    pub fn new(of: &Directory) -> FileTree {
-        FileTree { place: of.location() }
+impl Later {
+    /// The store at `place`.
+    pub(super) fn new(place: String) -> Later {
+        Later { place }
     }
 
     fn not_yet(&self) -> StoreError {
@@ -24,7 +24,7 @@ impl FileTree {
     }
 }
 
-impl Store for FileTree {
+impl Store for Later {
     fn inspect(&mut self, _: &Selection<'_>) -> Result<Inspection, StoreError> {
         Err(self.not_yet())
     }
