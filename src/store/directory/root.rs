@@ -13,7 +13,7 @@ use rustix::io::Errno;
 use crate::config::site::Directory;
 use crate::store::{Physical, StoreError};
 
-const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
 /// On the way to the root mounts are usual, links are not: a link may lead elsewhere tomorrow.
 const TO_THE_ROOT: ResolveFlags = ResolveFlags::NO_SYMLINKS.union(ResolveFlags::NO_MAGICLINKS);
