@@ -463,7 +463,7 @@ fn somebody_without_rights() {
     let (mut store, selection) = (tree.open(), tree.selection());
     match scene {
         "root" => {
-            let findings = store.inspect(&selection).unwrap();
+            let findings = store.inspect(&selection).unwrap().findings;
             assert!(findings.iter().any(|finding| finding.severity == Severity::Refusal
                 && finding.message.contains("may not be removed by the daemon's user")));
         }

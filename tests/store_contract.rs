@@ -409,6 +409,54 @@ fn visitors_who_arrive_during_a_walk_are_kept_or_counted_apart_and_none_is_lost(
 }
 
 #[test]
+fn the_shape_of_a_table_is_the_same_until_something_changes_that_a_rule_relies_on() {
+    on_every_database(|fixture, application, store| {
+        let rule = fixture.rule(older(), Action::EraseColumn { column: "ip".to_owned(), stand_in: None });
+        let shape = || store::open_database(&fixture.kind()).inspect(&selection(&rule)).unwrap().shape.unwrap();
+        let before = shape();
+        application.write(&half_expired());
+        erase(store, &selection(&rule));
+        application.upgrade("CREATE INDEX visitors_site ON visitors (site)");
+        assert_eq!((shape(), shape().digest()), (before.clone(), before.digest()));
+        application.upgrade("ALTER TABLE visitors ADD COLUMN locale VARCHAR(9)");
+        let after = shape();
+        assert_eq!(after.changes_since(&before), ["column `locale` of visitors was added"]);
+        assert_eq!(before.changes_since(&after), ["column `locale` of visitors was removed"]);
+        assert_ne!(after.digest(), before.digest());
+    });
+}
+
+#[test]
+fn a_store_that_is_open_sees_a_change_of_the_tables() {
+    on_every_database(|fixture, application, store| {
+        let rule = fixture.rule(older(), fixture.erase_rows());
+        let mut selection = selection(&rule);
+        let Some(before) = store.inspect(&selection).unwrap().shape else {
+            // A key that is unique within its partition only, with children.
+            return assert_eq!(fixture.name(), "postgres, partitions");
+        };
+        application.upgrade("ALTER TABLE pages ADD COLUMN title VARCHAR(9)");
+        // Neither holds nor the moment have to do with it.
+        selection.holds.push(HeldValue { column: "site".to_owned(), value: "1".to_owned() });
+        selection.now += SignedDuration::from_hours(24);
+        let after = store.inspect(&selection).unwrap().shape.unwrap();
+        assert_eq!(after.changes_since(&before), ["column `title` of pages was added"]);
+    });
+}
+
+#[test]
+fn a_rule_that_is_refused_has_no_shape() {
+    on_every_database(|fixture, application, store| {
+        let mut rule = fixture.rule(older(), Action::EraseColumn { column: "ip".to_owned(), stand_in: None });
+        rule.target.key = "site".to_owned();
+        assert_eq!(store.inspect(&selection(&rule)).unwrap().shape, None);
+        application.upgrade("DROP TABLE pages");
+        application.upgrade("DROP TABLE visitors");
+        assert_eq!(store.inspect(&selection(&rule)).unwrap().shape, None);
+    });
+}
+
+#[test]
 fn nothing_is_left_of_erased_records_once_settled() {
     on_every_kind(|kind, writer, store| {
         writer.write(&half_expired());

@@ -26,7 +26,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Finding, Physical, Resolution, Selection, Store, StoreError, Survey, Walk};
+use super::{Inspection, Physical, Resolution, Selection, Store, StoreError, Survey, Walk};
 use crate::config::site::Directory;
 use crate::plan::{DirectoryRule, RuleRef};
 use count::Found;
@@ -81,7 +81,7 @@ fn rule<'a>(selection: &Selection<'a>) -> Result<&'a DirectoryRule, StoreError> 
 }
 
 impl Store for FileTree {
-    fn inspect(&mut self, selection: &Selection<'_>) -> Result<Vec<Finding>, StoreError> {
+    fn inspect(&mut self, selection: &Selection<'_>) -> Result<Inspection, StoreError> {
         inspect::inspect(self.root()?, rule(selection)?)
     }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Finding, Physical, Resolution, Selection, Store, StoreError, Survey, Walk};
+use super::{Inspection, Physical, Resolution, Selection, Store, StoreError, Survey, Walk};
 use crate::config::site::Log;
 
 /// TODO
@@ -25,7 +25,7 @@ impl LogFiles {
 }
 
 impl Store for LogFiles {
-    fn inspect(&mut self, _: &Selection<'_>) -> Result<Vec<Finding>, StoreError> {
+    fn inspect(&mut self, _: &Selection<'_>) -> Result<Inspection, StoreError> {
         Err(self.not_yet())
     }
 

@@ -49,6 +49,8 @@ pub(crate) trait Application: Send {
     /// Keeps everybody else from writing until [`Application::unlock`].
     fn lock(&mut self);
     fn unlock(&mut self);
+    /// Changes its tables.
+    fn upgrade(&mut self, statement: &str);
 }
 
 /// A kind of store with the suite's tables in it, empty.
@@ -224,5 +226,9 @@ impl Application for SqliteApplication {
 
     fn unlock(&mut self) {
         self.0.execute_batch("ROLLBACK").unwrap();
+    }
+
+    fn upgrade(&mut self, statement: &str) {
+        self.0.execute_batch(statement).unwrap();
     }
 }

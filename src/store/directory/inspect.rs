@@ -3,12 +3,12 @@
 use rustix::fs::{Access, AtFlags, StatVfsMountFlags};
 use rustix::io::Errno;
 
-use super::root::Root;
+use super::root::{Identity, Root};
 use crate::plan::DirectoryRule;
-use crate::store::{Finding, Severity, StoreError};
+use crate::store::{Finding, Inspection, Severity, Shape, StoreError};
 
 /// Looks at everything that the rule relies on.
-pub(super) fn inspect(root: &Root, rule: &DirectoryRule) -> Result<Vec<Finding>, StoreError> {
+pub(super) fn inspect(root: &Root, rule: &DirectoryRule) -> Result<Inspection, StoreError> {
     let mut findings = Vec::new();
     let mut refuse = |message: String, hint: &str| {
         findings.push(Finding { severity: Severity::Refusal, message, hint: Some(hint.to_owned()) });
@@ -27,5 +27,6 @@ pub(super) fn inspect(root: &Root, rule: &DirectoryRule) -> Result<Vec<Finding>,
         ),
         Err(error) => return Err(root.unavailable(error)),
     }
-    Ok(findings)
+    let Identity { file_system, inode } = root.identity;
+    Ok(Inspection::new(findings, Some(Shape::of_directory(file_system, inode))))
 }
