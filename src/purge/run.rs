@@ -195,7 +195,9 @@ impl<'a> Run<'a> {
                 }
                 Walked::ToTheEnd(remainder) => {
                     walks += 1;
-                    let again = remainder.left > 0 && self.erased > before && walks < MOST_WALKS;
+                    // The first may have erased nothing because everything was in use; after that, no progress is a fault.
+                    let progress = walks == 1 || self.erased > before;
+                    let again = remainder.left > 0 && progress && walks < MOST_WALKS;
                     if !again {
                         return Ok(End::of(remainder).into());
                     }
