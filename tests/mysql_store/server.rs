@@ -152,6 +152,20 @@ fn a_replica_is_waited_for_and_ends_equal_to_the_primary() {
     assert!(matches!(refused, Some(StoreError::Lagging { lag_s: None, .. })), "{refused:?}");
     drop(store);
 
+    // Who may not see other sessions does not see the replica's either, and must not take that for none.
+    run(&database, &["CREATE USER blind@localhost", "GRANT SELECT, DELETE, TRIGGER ON visitors TO blind@localhost"]);
+    let blind = rule(database.kind("blind"), rows());
+    let mut store = store::open_database(&blind.store);
+    let refusals = inspect::refusals(store.as_mut(), &blind);
+    assert!(
+        refusals.iter().any(|refusal| refusal.contains("GRANT PROCESS ON *.* TO 'blind'@'localhost';")),
+        "{refusals:?}"
+    );
+    let unseen = selection(&blind);
+    let refused = store.walk(&unseen, Duration::from_secs(10)).unwrap().prepare(9).err();
+    assert!(matches!(refused, Some(StoreError::Lagging { lag_s: None, .. })), "{refused:?}");
+    drop(store);
+
     let told = with(&database.kind("root"), &format!("&replica={}", replica.socket().display()));
     let rule = rule(told, rows());
     let selection = selection(&rule);

@@ -54,8 +54,9 @@ impl MariaDb {
         } else {
             ""
         };
+        // A server that starts removes temporary tables that it finds: it must not find those of another one.
         let script = format!(
-            "set -e; exec 2>/dev/null; PATH=$PATH:/usr/sbin; cd {0}; {as_user} mariadb-install-db --no-defaults --datadir={0}/data --skip-test-db \
+            "set -e; exec 2>/dev/null; PATH=$PATH:/usr/sbin; export TMPDIR={0}; cd {0}; {as_user} mariadb-install-db --no-defaults --datadir={0}/data --skip-test-db \
              --auth-root-authentication-method=normal >{0}/install.log 2>&1; \
              {as_user} mariadbd --no-defaults --datadir={0}/data --socket={0}/socket {OPTIONS} {options} >{0}/log 2>&1 & \
              server=$!; cat >/dev/null; kill -9 $server; wait $server || true; rm -rf {0}",

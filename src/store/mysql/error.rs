@@ -10,6 +10,8 @@ const LOCK_WAIT_TIMEOUT: u16 = 1205;
 /// Deadlock: the transaction was undone.
 const DEADLOCK: u16 = 1213;
 
+/// No privilege at all in the database.
+pub(super) const NO_DATABASE_PRIVILEGE: u16 = 1044;
 /// A privilege is missing that concerns the whole server.
 pub(super) const NO_PRIVILEGE: u16 = 1227;
 /// A privilege on a table is missing; on one of its columns.
@@ -25,7 +27,7 @@ const BUSY: [u16; 6] = [LOCK_WAIT_TIMEOUT, DEADLOCK, 1317, 3024, 1969, 4025];
 /// Numbers with their meaning; an operator meets these.
 const MEANINGS: [(u16, &str); 29] = [
     (1040, "too many connections"),
-    (1044, "the user may not use this database"),
+    (NO_DATABASE_PRIVILEGE, "the user may not use this database"),
     (1045, "the login was refused"),
     (1698, "the login was refused: the server expects another user of the system"),
     (1048, "a column may not be NULL"),
