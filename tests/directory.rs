@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on has failed")]
 #![allow(clippy::print_stderr, reason = "a test that is left out says so")]
 
+#[path = "directory/oracle.rs"]
+mod oracle;
 #[path = "directory/races.rs"]
 mod races;
 #[path = "support/tree.rs"]
