@@ -95,7 +95,7 @@ impl Database {
                 let entrance = grants::entrance(&address.options, &name).map(|grant| format!("; {grant}"));
                 unavailable(error::describe(&error) + &entrance.unwrap_or_default())
             }
-            _ => unavailable(error::describe(&error)),
+            _ => unavailable(error::with_hint(&error)),
         };
         let mut connection = Conn::new(options).map_err(told)?;
         let facts = configure(&mut connection).map_err(told)?;
