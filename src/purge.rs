@@ -13,12 +13,10 @@ mod recover;
 mod run;
 mod state;
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
 use jiff::Timestamp;
 
-use pace::Pacer;
-use recover::Cause;
 pub use recover::{RecoverError, recover_all};
 use run::{Erasure, Run, Stopwatch};
 pub(crate) use state::open_private;
@@ -107,7 +105,7 @@ pub enum Outcome {
     NotReady(Box<Assessment>),
     /// Another process is at work on the rule.
     Busy,
-    /// An earlier run's last batch cannot be resolved now, so a new one must not begin.
+    /// The last batch of this run, or of an earlier one, cannot be resolved now, so a new one must not begin.
     Unresolved(StoreError),
 }
 
@@ -139,7 +137,7 @@ pub fn run(rule: &Rule, state: &mut State, order: &Order<'_>) -> Result<Outcome,
     let name = state::file_name(&rule.name);
     let Some(_lock) = RuleLock::try_acquire(&state.paths, &name)? else { return Ok(Outcome::Busy) };
     let watch = Stopwatch::start(order.clock.wall);
-    match recover::recover(state, &name, &Cause::ProcessEnded, watch.now()) {
+    match recover::recover(state, &name, watch.now()) {
         Ok(()) => {}
         Err(RecoverError::Store(error)) => return Ok(Outcome::Unresolved(error)),
         Err(RecoverError::State(error)) => return Err(error.into()),
@@ -158,39 +156,8 @@ pub fn run(rule: &Rule, state: &mut State, order: &Order<'_>) -> Result<Outcome,
     let mut run = Run::begin(rule, state, order, &assessment, &name, watch)?;
     match run.erase(&mut *store, &assessment)? {
         Erasure::Ended(end) => Ok(Outcome::Ran(Box::new(run.finish(&mut *store, end)?))),
-        Erasure::CommitUnknown(error) => {
-            drop(store);
-            resolve_unknown_commit(rule, state, &name, error, order, &watch)
-        }
-    }
-}
-
-/// Only the store can say what became of the batch: it is asked the same way as after a crash, and never repeated. A
-/// server that went away with the COMMIT is waited for.
-fn resolve_unknown_commit(
-    rule: &Rule,
-    state: &mut State,
-    name: &str,
-    error: StoreError,
-    order: &Order<'_>,
-    watch: &Stopwatch,
-) -> Result<Outcome, PurgeError> {
-    let mut pacer = Pacer::new(order.pace);
-    loop {
-        let unresolved = match recover::recover(state, name, &Cause::CommitUnknown(&error), watch.now()) {
-            Ok(()) => break,
-            Err(RecoverError::State(error)) => return Err(error.into()),
-            Err(RecoverError::Store(unresolved)) => unresolved,
-        };
-        let may_come_back = matches!(unresolved, StoreError::Lost { .. } | StoreError::Busy { .. });
-        match pacer.away().filter(|_| may_come_back && !order.interrupt.load(Ordering::Relaxed)) {
-            Some(pause) => pace::sleep(pause, order.interrupt),
-            None => return Ok(Outcome::Unresolved(unresolved)),
-        }
-    }
-    match state.register.last_run(rule.name.as_str())? {
-        Some(run) => Ok(Outcome::Ran(Box::new(run))),
-        None => Ok(Outcome::Unresolved(error)),
+        // Whoever obtains the rule's lock next finds out.
+        Erasure::Undecided(error) => Ok(Outcome::Unresolved(error)),
     }
 }
 

@@ -191,6 +191,12 @@ pub enum StoreError {
         /// How long it was waited for.
         waited_ms: u64,
     },
+    /// A statement took longer than it may, or was cancelled: nothing was changed; a smaller batch may succeed.
+    #[error("{place}: a statement took longer than it may, or somebody cancelled it")]
+    Slow {
+        /// Which store.
+        place: String,
+    },
     /// A statement failed and its transaction was rolled back.
     #[error("{place}: {reason}")]
     Failed {
@@ -315,7 +321,8 @@ pub trait Walk {
     /// predicate inside the statement**. `None` when the walk is at its end. Dropping the result rolls back.
     ///
     /// # Errors
-    /// Nothing was changed. After [`StoreError::Busy`] and [`StoreError::Lagging`] the same records are offered again.
+    /// Nothing was changed. After [`StoreError::Busy`], [`StoreError::Slow`] and [`StoreError::Lagging`] the same records
+    /// are offered again.
     fn prepare(&mut self, limit: u32) -> Result<Option<Box<dyn Prepared + '_>>, StoreError>;
 
     /// A fresh count, after the last batch, of what still matches: the negative proof.

@@ -10,6 +10,8 @@ mod mariadb;
 mod masks;
 #[path = "mysql_store/partitions.rs"]
 mod partitions;
+#[path = "mysql_store/reach.rs"]
+mod reach;
 #[path = "mysql_store/server.rs"]
 mod server;
 #[path = "mysql_store/shape.rs"]
@@ -137,6 +139,57 @@ fn keys_of_every_type_are_walked_whatever_the_gaps(#[case] declared: &str, #[cas
     assert_eq!(count(&database, "visitors"), 3_000);
 }
 
+#[rstest]
+#[case::in_order("seq <= 20000", 20_000)]
+#[case::anywhere("seq % 3 = 0", 13_333)]
+#[case::in_two_heaps("seq <= 9000 OR seq > 31000", 18_000)]
+#[case::rare_and_then_all("seq % 100 = 0 OR seq > 25000", 15_250)]
+fn where_much_of_a_large_table_goes_nothing_is_left_and_nothing_more_is_gone(#[case] old: &str, #[case] expected: u64) {
+    let database = database(&[
+        VISITORS,
+        &format!("INSERT INTO visitors SELECT seq, IF({old}, 1600000000, 1771000000), '' FROM seq_1_to_40000"),
+        "ANALYZE TABLE visitors",
+    ]);
+    let rule = rule(database.kind("root"), rows());
+    let selection = selection(&rule);
+    let mut store = store::open(&rule);
+    let mut walk = store.walk(&selection, MAX_LAG).unwrap();
+    let mut rows = 0;
+    while let Some(batch) = walk.prepare(1_000).unwrap() {
+        // Whatever was guessed, a batch stays within its bounds.
+        assert!(batch.rows() <= 4_000);
+        // A few keys of a range are written down, where every key of a list would be.
+        assert!(batch.in_flight().len() < 1_000);
+        rows += batch.rows();
+        batch.commit().unwrap();
+    }
+    assert_eq!((rows, walk.remainder().unwrap().left), (expected, 0));
+    drop(walk);
+    assert_eq!(count(&database, "visitors"), 40_000 - expected);
+    assert_eq!(count(&database, &format!("visitors WHERE seen = {OLD}")), 0);
+}
+
+#[test]
+fn a_range_whose_outcome_is_unknown_is_resolved_by_what_is_there() {
+    let database = database(&[
+        VISITORS,
+        "INSERT INTO visitors SELECT seq, 1600000000, '' FROM seq_1_to_20000",
+        "ANALYZE TABLE visitors",
+    ]);
+    let rule = rule(database.kind("root"), rows());
+    let selection = selection(&rule);
+    let mut store = store::open(&rule);
+    let mut walk = store.walk(&selection, MAX_LAG).unwrap();
+    let rolled_back = walk.prepare(1_000).unwrap().unwrap().in_flight().to_vec();
+    let batch = walk.prepare(1_000).unwrap().unwrap();
+    let committed = batch.in_flight().to_vec();
+    drop(batch);
+    drop(walk);
+    assert_eq!(store.resolve(&selection, &rolled_back).unwrap(), Resolution::RolledBack);
+    assert!(erase(store.as_mut(), &selection, 1_000) == 20_000);
+    assert_eq!(store.resolve(&selection, &committed).unwrap(), Resolution::Committed);
+}
+
 #[test]
 fn more_keys_than_fit_in_memory_at_once_are_read_in_pieces() {
     let database = database(&[
@@ -165,6 +218,45 @@ fn children_that_hold_the_key_as_text_go_as_well_and_others_stay() {
     assert_eq!((batch.rows(), batch.children()), (1, 2));
     batch.commit().unwrap();
     assert_eq!(count(&database, "meta"), 3);
+}
+
+/// Which children of `stored` are left after the parent with the key `expired` has gone; `fresh` stays.
+fn children_left(parent: &str, child: &str, (expired, fresh): (&str, &str), stored: &[&str]) -> Vec<String> {
+    let database = database(&[
+        &format!("CREATE TABLE visitors (id VARCHAR(20) {parent} PRIMARY KEY, seen BIGINT)"),
+        &format!("CREATE TABLE meta (id INT AUTO_INCREMENT PRIMARY KEY, visitor VARCHAR(20) {child}, KEY (visitor))"),
+        &format!("INSERT INTO visitors VALUES ('{expired}', 1600000000), ('{fresh}', 1771000000)"),
+    ]);
+    let mut connection = database.connect();
+    stored.iter().for_each(|key| connection.exec_drop("INSERT INTO meta (visitor) VALUES (?)", (key,)).unwrap());
+    let child = Child { table: "meta".to_owned(), column: "visitor".to_owned() };
+    let rule = rule(database.kind("root"), Action::EraseRows { children: vec![child] });
+    assert_eq!(erase(store::open_database(&rule.store).as_mut(), &selection(&rule), 9), 1);
+    connection.query("SELECT visitor FROM meta ORDER BY id").unwrap()
+}
+
+#[rstest]
+#[case::parent_of_bytes("COLLATE utf8mb4_bin", "COLLATE utf8mb4_general_ci", ("aB3", "ab3"), &["aB3", "ab3"], &["ab3"])]
+#[case::parent_of_letters("COLLATE utf8mb4_general_ci", "COLLATE utf8mb4_bin", ("aB3", "x"), &["aB3", "x"], &["x"])]
+#[case::child_of_fewer_characters(
+    "CHARACTER SET utf8mb4", "CHARACTER SET latin1", ("Dvo\u{159}\u{e1}k", "x"), &["x", "Dvo??k"], &["x", "Dvo??k"]
+)]
+#[case::child_of_more_characters(
+    "CHARACTER SET latin1 COLLATE latin1_bin", "CHARACTER SET utf8mb4", ("Ren\u{e9}", "?"),
+    &["Ren\u{e9}", "\u{416}", "?", "REN\u{c9}"], &["\u{416}", "?", "REN\u{c9}"]
+)]
+fn children_are_those_whose_key_is_equal_for_the_parent(
+    #[case] parent: &str,
+    #[case] child: &str,
+    #[case] keys: (&str, &str),
+    #[case] stored: &[&str],
+    #[case] expected: &[&str],
+) {
+    let character_set = |declared: &str| match declared.starts_with("COLLATE") {
+        true => format!("CHARACTER SET utf8mb4 {declared}"),
+        false => declared.to_owned(),
+    };
+    assert_eq!(children_left(&character_set(parent), &character_set(child), keys, stored), expected);
 }
 
 #[test]
@@ -276,6 +368,22 @@ fn erasing_a_column_does_not_make_the_visitor_seen_again() {
 #[case::enumeration("ENUM('x', 'y')", "'x'", "x")]
 #[case::bit("BIT(4)", "7", "7")]
 #[case::date("DATE", "'2020-01-01'", "2020-01-01")]
+#[case::uuid_in_capitals("UUID", "'550e8400-e29b-41d4-a716-446655440000'", "550E8400-E29B-41D4-A716-446655440000")]
+#[case::uuid_without_dashes("UUID", "'550e8400-e29b-41d4-a716-446655440000'", "550e8400e29b41d4a716446655440000")]
+#[case::inet6_in_capitals("INET6", "'2001:db8::1'", "2001:DB8::1")]
+#[case::inet6_written_out("INET6", "'2001:db8::1'", "2001:0db8:0:0:0:0:0:1")]
+#[case::v4_in_inet6("INET6", "'::ffff:192.0.2.7'", "192.0.2.7")]
+#[case::inet4("INET4", "'192.0.2.7'", "::ffff:192.0.2.7")]
+#[case::datetime_without_fraction("DATETIME(6)", "'2020-01-01 10:00:00'", "2020-01-01 10:00:00")]
+#[case::datetime_with_a_letter("DATETIME", "'2020-01-01 10:00:00'", "2020-01-01T10:00:00")]
+#[case::timestamp("TIMESTAMP(6) NULL", "'2020-01-01 10:00:00'", "2020-01-01T11:00:00+01:00")]
+#[case::date_with_midnight("DATE", "'2020-01-01'", "2020-01-01 00:00:00")]
+#[case::time_of_day("TIME(3)", "'10:00:00'", "10:00:00")]
+#[case::set_in_another_order("SET('a', 'b', 'c')", "'a,b'", "B, a")]
+#[case::year("YEAR", "2020", "02020")]
+#[case::unsigned("BIGINT UNSIGNED", "18446744073709551615", "18446744073709551615")]
+#[case::zero_filled("INT(8) ZEROFILL", "7", "7")]
+#[case::text_that_the_character_set_lacks("VARCHAR(20) CHARACTER SET latin1", "'x'", "x")]
 fn a_hold_holds_whatever_the_type_of_the_column(#[case] declared: &str, #[case] stored: &str, #[case] held: &str) {
     let database = database(&[
         &format!("CREATE TABLE visitors (id INT PRIMARY KEY, seen BIGINT, customer {declared})"),
@@ -291,6 +399,21 @@ fn a_hold_holds_whatever_the_type_of_the_column(#[case] declared: &str, #[case] 
     assert_eq!(database.connect().query::<i64, _>("SELECT id FROM visitors").unwrap(), [1]);
 }
 
+#[test]
+fn a_hold_whose_text_the_character_set_lacks_holds_nothing_and_breaks_nothing() {
+    let database = database(&[
+        "CREATE TABLE visitors (id INT PRIMARY KEY, seen BIGINT, customer VARCHAR(20) CHARACTER SET latin1)",
+        "INSERT INTO visitors VALUES (1, 1600000000, 'Dvo??k'), (2, 1600000000, 'Ren\u{e9}')",
+    ]);
+    let rule = rule(database.kind("root"), rows());
+    let mut selection = selection(&rule);
+    for value in ["Dvo\u{159}\u{e1}k", "Ren\u{e9}"] {
+        selection.holds.push(HeldValue { column: "customer".to_owned(), value: value.to_owned() });
+    }
+    assert_eq!(erase(store::open_database(&rule.store).as_mut(), &selection, 9), 1);
+    assert_eq!(database.connect().query::<i64, _>("SELECT id FROM visitors").unwrap(), [2]);
+}
+
 #[rstest]
 #[case::number("INT", "3", Scalar::Integer(3), 1)]
 #[case::other_number("INT", "4", Scalar::Integer(3), 0)]
@@ -302,6 +425,9 @@ fn a_hold_holds_whatever_the_type_of_the_column(#[case] declared: &str, #[case] 
 #[case::text_in_other_letters("VARCHAR(9)", "'X'", Scalar::Text("x".to_owned()), 0)]
 #[case::text_with_a_space("VARCHAR(9)", "'x '", Scalar::Text("x".to_owned()), 0)]
 #[case::quotes("VARCHAR(9)", "'a\\'b\\\\'", Scalar::Text("a'b\\".to_owned()), 1)]
+#[case::padded_bytes("BINARY(8)", "'x'", Scalar::Text("x".to_owned()), 1)]
+#[case::uuid("UUID", "'550e8400-e29b-41d4-a716-446655440000'", Scalar::Text("550E8400-E29B-41D4-A716-446655440000".to_owned()), 1)]
+#[case::text_that_the_character_set_lacks("VARCHAR(9) CHARACTER SET latin1", "'x'", Scalar::Text("\u{159}".to_owned()), 0)]
 fn a_filter_lets_through_what_is_equal_in_type_and_value(
     #[case] declared: &str,
     #[case] stored: &str,
@@ -316,6 +442,141 @@ fn a_filter_lets_through_what_is_equal_in_type_and_value(
     rule.target.filter.insert("site".to_owned(), filter);
     let survey = store::open_database(&rule.store).survey(&selection(&rule)).unwrap();
     assert_eq!((survey.matches, survey.total), (expected, expected));
+}
+
+/// (value, whether it has no consent, whether it is a doubt)
+#[test]
+fn consent_that_is_written_a_little_differently_is_a_doubt() {
+    for declared in ["VARCHAR(20)", "VARCHAR(20) CHARACTER SET latin1 COLLATE latin1_bin", "ENUM('yes', 'no')"] {
+        let database =
+            database(&[&format!("CREATE TABLE visitors (id INT PRIMARY KEY, seen BIGINT, consent {declared})")]);
+        let mut values = vec!["'yes'", "'no'", "NULL"];
+        let mut doubts = 0;
+        if declared.starts_with("VARCHAR") {
+            values.extend(["'Yes'", "'yes '", "' YES'", "'yesterday'", "''"]);
+            doubts = 3;
+        }
+        for (id, value) in values.iter().enumerate() {
+            run(&database, &[&format!("INSERT INTO visitors VALUES ({id}, {OLD}, {value})")]);
+        }
+        let mut rule = rule(database.kind("root"), rows());
+        let given = Scalar::Text("yes".to_owned());
+        rule.when = When::WithoutConsent(forgetd::config::site::Consent { column: "consent".to_owned(), given });
+        let mut store = store::open_database(&rule.store);
+        let selection = Selection { cutoff: None, ..selection(&rule) };
+        let expected = u64::try_from(values.len()).unwrap() - 1 - doubts;
+        let survey = store.survey(&selection).unwrap();
+        assert_eq!((survey.matches, survey.undatable), (expected, doubts), "{declared}");
+        assert_eq!(erase(store.as_mut(), &selection, 9), expected);
+        assert_eq!(count(&database, "visitors WHERE TRIM(consent) IN ('yes', 'Yes', 'YES')"), 1 + doubts);
+    }
+}
+
+#[test]
+fn a_stand_in_of_spaces_is_written_once() {
+    let database = database(&[
+        "CREATE TABLE visitors (id INT PRIMARY KEY, seen BIGINT, ip CHAR(5) NOT NULL)",
+        "INSERT INTO visitors VALUES (1, 1600000000, 'x')",
+    ]);
+    let stand_in = Some(Scalar::Text("- ".to_owned()));
+    let rule = rule(database.kind("root"), Action::EraseColumn { column: "ip".to_owned(), stand_in });
+    let mut store = store::open_database(&rule.store);
+    assert_eq!(erase(store.as_mut(), &selection(&rule), 9), 1);
+    assert_eq!(store.survey(&selection(&rule)).unwrap().matches, 0);
+}
+
+/// What the server was told, seen from inside of a statement of a batch.
+#[test]
+fn the_sessions_settings_are_its_own_whatever_the_servers_are() {
+    let server = mariadb::MariaDb::start(
+        "--skip-networking --sql-mode=ANSI_QUOTES,NO_BACKSLASH_ESCAPES,PAD_CHAR_TO_FULL_LENGTH",
+    );
+    let database = server.database();
+    run(
+        &database,
+        &[
+            VISITORS,
+            "CREATE TABLE settings (name VARCHAR(40), value VARCHAR(400))",
+            "CREATE TRIGGER t BEFORE DELETE ON visitors FOR EACH ROW INSERT INTO settings VALUES \
+         ('time_zone', @@SESSION.time_zone), ('isolation', @@SESSION.tx_isolation), \
+         ('innodb_lock_wait_timeout', @@SESSION.innodb_lock_wait_timeout), \
+         ('lock_wait_timeout', @@SESSION.lock_wait_timeout), ('wait_timeout', @@SESSION.wait_timeout), \
+         ('idle_transaction_timeout', @@SESSION.idle_transaction_timeout), \
+         ('max_statement_time', @@SESSION.max_statement_time), ('checks', @@SESSION.foreign_key_checks), \
+         ('characters', @@SESSION.character_set_client)",
+            "INSERT INTO visitors VALUES (1, 1600000000, '')",
+        ],
+    );
+    let rule = rule(database.kind("root"), rows());
+    assert_eq!(erase(store::open_database(&rule.store).as_mut(), &selection(&rule), 9), 1);
+    let told: Vec<(String, String)> = database.connect().query("SELECT name, value FROM settings").unwrap();
+    let expected = [
+        ("time_zone", "+00:00"),
+        ("isolation", "READ-COMMITTED"),
+        ("innodb_lock_wait_timeout", "2"),
+        ("lock_wait_timeout", "2"),
+        ("wait_timeout", "900"),
+        ("idle_transaction_timeout", "60"),
+        ("max_statement_time", "60"),
+        ("checks", "1"),
+        ("characters", "utf8mb4"),
+    ];
+    assert_eq!(told, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
+}
+
+#[test]
+fn a_deadlock_undoes_the_batch_and_it_is_tried_again() {
+    let database = database(&[
+        VISITORS,
+        "CREATE TABLE other (id INT PRIMARY KEY)",
+        "INSERT INTO visitors VALUES (1, 1600000000, ''), (2, 1600000000, '')",
+    ]);
+    let rule = rule(database.kind("root"), rows());
+    let selection = selection(&rule);
+    let mut store = store::open_database(&rule.store);
+    let mut walk = store.walk(&selection, MAX_LAG).unwrap();
+    let mut application = database.connect();
+    application.query_drop("SET innodb_lock_wait_timeout = 30").unwrap();
+    application.query_drop("BEGIN").unwrap();
+    // The server undoes whoever has changed less.
+    application.query_drop("INSERT INTO other SELECT seq FROM seq_1_to_1000").unwrap();
+    application.query_drop("SELECT * FROM visitors WHERE id = 2 FOR UPDATE").unwrap();
+    std::thread::scope(|scope| {
+        let application = scope.spawn(|| {
+            std::thread::sleep(Duration::from_millis(500));
+            application.query_drop("UPDATE visitors SET ip = 'x' WHERE id = 1").unwrap();
+            application.query_drop("COMMIT").unwrap();
+        });
+        let started = std::time::Instant::now();
+        assert!(matches!(walk.prepare(9).err(), Some(StoreError::Busy { .. })));
+        assert!(started.elapsed() < Duration::from_millis(1_900), "the lock was waited for to the end");
+        application.join().unwrap();
+    });
+    assert_eq!(walk.prepare(9).unwrap().unwrap().rows(), 2);
+}
+
+#[test]
+fn rows_that_were_written_anew_do_not_undo_what_a_commit_did() {
+    let database = database(&[VISITORS, "INSERT INTO visitors SELECT seq, 1600000000, '' FROM seq_1_to_500"]);
+    let rule = rule(database.kind("root"), rows());
+    let selection = selection(&rule);
+    let mut store = store::open_database(&rule.store);
+    let mut walk = store.walk(&selection, MAX_LAG).unwrap();
+    let batch = walk.prepare(500).unwrap().unwrap();
+    let in_flight = batch.in_flight().to_vec();
+    drop(batch);
+    drop(walk);
+    // Rolled back, and some visitors came again.
+    run(&database, &["UPDATE visitors SET seen = 1771000000 WHERE id <= 9"]);
+    assert_eq!(store.resolve(&selection, &in_flight).unwrap(), Resolution::RolledBack);
+    let mut walk = store.walk(&selection, MAX_LAG).unwrap();
+    while let Some(batch) = walk.prepare(500).unwrap() {
+        batch.commit().unwrap();
+    }
+    drop(walk);
+    // Committed, and a cache of the application wrote a few back.
+    run(&database, &["INSERT INTO visitors VALUES (100, 1600000000, ''), (101, 1600000000, '')"]);
+    assert_eq!(store.resolve(&selection, &in_flight).unwrap(), Resolution::Committed);
 }
 
 #[test]

@@ -21,6 +21,8 @@ mod partitions;
 mod postgres_server;
 #[path = "postgres/predicate.rs"]
 mod predicate;
+#[path = "postgres/reach.rs"]
+mod reach;
 #[path = "postgres/shape.rs"]
 mod shape;
 
@@ -79,7 +81,11 @@ impl Shop {
     }
 
     fn on(server: &postgres_server::Server, schema: &str) -> Shop {
-        let name = server.create_database();
+        Shop::of(server, server.create_database(), schema)
+    }
+
+    /// In a database that is there.
+    fn of(server: &postgres_server::Server, name: String, schema: &str) -> Shop {
         let mut client = server.client(&name);
         client.batch_execute(schema).unwrap();
         Shop { url: server.url("postgres", &name), name, client }

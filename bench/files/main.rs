@@ -11,7 +11,7 @@
     reason = "a measurement that cannot go on has failed; it prints its results and clears up after itself"
 )]
 
-#[path = "../speed/figures.rs"]
+#[path = "../common/figures.rs"]
 #[allow(dead_code, reason = "each benchmark uses its part")]
 mod figures;
 

@@ -8,26 +8,13 @@ use std::time::{Duration, Instant};
 use rusqlite::params;
 
 use crate::figures::now;
+use crate::latencies::Latencies;
 use crate::peers;
-use crate::table::{self, INSERT};
+use crate::rows::{agent, ip, url};
+use crate::table::INSERT;
 
 /// Between two visits: a website with two hundred a second, were nobody in its way.
 const BETWEEN_VISITS: Duration = Duration::from_millis(5);
-
-/// How long the transactions of the application took, sorted.
-pub(crate) struct Latencies(Vec<Duration>);
-
-impl Latencies {
-    /// The latency that `percent` of the transactions do not exceed.
-    pub(crate) fn percentile(&self, percent: usize) -> Duration {
-        let last = self.0.len().saturating_sub(1);
-        self.0.get(last * percent / 100).copied().unwrap_or_default()
-    }
-
-    pub(crate) fn count(&self) -> usize {
-        self.0.len()
-    }
-}
 
 /// Writes to the database at `path` for as long as `work` takes.
 pub(crate) fn beside<T>(path: &Path, work: impl FnOnce() -> T) -> (T, Latencies) {
@@ -36,9 +23,7 @@ pub(crate) fn beside<T>(path: &Path, work: impl FnOnce() -> T) -> (T, Latencies)
         let writer = scope.spawn(|| visits(path, &ended));
         let result = work();
         ended.store(true, Ordering::Relaxed);
-        let mut latencies = writer.join().unwrap();
-        latencies.sort_unstable();
-        (result, Latencies(latencies))
+        (result, Latencies::new(writer.join().unwrap(), 0))
     })
 }
 
@@ -51,7 +36,7 @@ fn visits(path: &Path, ended: &AtomicBool) -> Vec<Duration> {
         number += 1;
         let started = Instant::now();
         connection.execute_batch("BEGIN IMMEDIATE").unwrap();
-        insert.execute(params![now(), table::ip(number), table::agent(number), table::url(number), "Brno"]).unwrap();
+        insert.execute(params![now(), ip(number), agent(number), url(number), "Brno"]).unwrap();
         connection.execute_batch("COMMIT").unwrap();
         latencies.push(started.elapsed());
         thread::sleep(BETWEEN_VISITS);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
-use crate::table::cutoff;
+use crate::rows::cutoff;
 
 /// Rows, or rowids, in one transaction of a loop.
 const BATCH: i64 = 5_000;

@@ -20,14 +20,14 @@ const LARGEST_CHANGE: u32 = 4;
 /// How long a signal may go unnoticed in a rest.
 const GLANCE: Duration = Duration::from_millis(50);
 
-/// First pause after a lock was not to be had; each further one is twice as long.
+/// First pause after an attempt failed; each further one is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
-/// Longest pause for a lock.
+/// Longest pause between two attempts.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
-/// How often a lock is tried for before the run gives up: with the store's own waiting, about a minute.
-const LOCK_ATTEMPTS: u32 = 8;
+/// Who keeps others from a table for longer, with the waiting of the store itself, keeps it for the night.
+const LONGEST_LOCK_WAIT: Duration = Duration::from_secs(60);
 
 /// A server that crashed reads its log again before it answers, which takes a minute or so. One that is away for longer
 /// needs somebody.
@@ -44,20 +44,14 @@ const LONGEST_REPLICA_WAIT: Duration = Duration::from_secs(15 * 60);
 pub(super) struct Pacer {
     pace: Pace,
     limit: u32,
-    refusals: u32,
-    waited_for_server: Duration,
+    /// Since when nothing succeeds, and how often it was tried.
+    refused: Option<(Instant, u32)>,
     waited_for_replicas: Duration,
 }
 
 impl Pacer {
     pub(super) fn new(pace: Pace) -> Pacer {
-        Pacer {
-            pace,
-            limit: FIRST_BATCH,
-            refusals: 0,
-            waited_for_server: Duration::ZERO,
-            waited_for_replicas: Duration::ZERO,
-        }
+        Pacer { pace, limit: FIRST_BATCH, refused: None, waited_for_replicas: Duration::ZERO }
     }
 
     /// Records that the next batch may touch.
@@ -67,8 +61,7 @@ impl Pacer {
 
     /// Learns from a batch and returns how long to rest after it.
     pub(super) fn after(&mut self, rows: u64, took: Duration) -> Duration {
-        self.refusals = 0;
-        self.waited_for_server = Duration::ZERO;
+        self.refused = None;
         self.waited_for_replicas = Duration::ZERO;
         let target = self.pace.batch_time.as_micros();
         let fitting = u128::from(rows) * target / took.as_micros().max(1);
@@ -78,20 +71,22 @@ impl Pacer {
         rest(self.pace.duty, took)
     }
 
-    /// A lock was not to be had: how long to wait before the next attempt; `None` when it has been tried enough.
-    pub(super) fn refused(&mut self) -> Option<Duration> {
-        self.refusals += 1;
+    /// At `now` a lock was not to be had: how long to wait before the next attempt; `None` when it was waited for enough.
+    pub(super) fn locked(&mut self, now: Instant) -> Option<Duration> {
         self.limit = (self.limit / 2).max(SMALLEST_BATCH);
-        (self.refusals < LOCK_ATTEMPTS)
-            .then(|| FIRST_PAUSE.saturating_mul(1 << self.refusals.min(10)).min(LONGEST_PAUSE))
+        self.again(now, LONGEST_LOCK_WAIT)
     }
 
-    /// The server is away: how long to wait before the next attempt, each time for twice as long; `None` when it has
-    /// been waited for enough.
-    pub(super) fn away(&mut self) -> Option<Duration> {
-        let pause = (self.waited_for_server + FIRST_PAUSE).min(LONGEST_PAUSE);
-        self.waited_for_server += pause;
-        (self.waited_for_server <= LONGEST_SERVER_WAIT).then_some(pause)
+    /// At `now` the server is away: how long to wait before the next attempt; `None` when it was waited for enough.
+    pub(super) fn away(&mut self, now: Instant) -> Option<Duration> {
+        self.again(now, LONGEST_SERVER_WAIT)
+    }
+
+    fn again(&mut self, now: Instant, longest: Duration) -> Option<Duration> {
+        let (since, attempts) = self.refused.get_or_insert((now, 0));
+        let pause = FIRST_PAUSE.saturating_mul(1 << (*attempts).min(10)).min(LONGEST_PAUSE);
+        *attempts += 1;
+        (now.duration_since(*since) < longest).then(|| jittered(pause))
     }
 
     /// A replica is behind: how long to wait before asking again; `None` when it has been waited for enough.
@@ -99,6 +94,14 @@ impl Pacer {
         self.waited_for_replicas += REPLICA_PAUSE;
         (self.waited_for_replicas < LONGEST_REPLICA_WAIT).then_some(REPLICA_PAUSE)
     }
+}
+
+/// Between half of the pause and the whole: two that stood in each other's way must not meet again.
+fn jittered(pause: Duration) -> Duration {
+    let mut random = [0_u8];
+    // Without a random number it is the shortest.
+    let _none = rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::NONBLOCK);
+    pause / 2 + pause / 2 * u32::from(random[0]) / u32::from(u8::MAX)
 }
 
 /// Rest after `took` so that the share of time spent working is `duty`.
@@ -157,24 +160,37 @@ mod tests {
         assert_eq!(pacer.after(10, Duration::from_millis(100)), Duration::ZERO);
     }
 
-    #[test]
-    fn a_lock_is_tried_for_a_bounded_number_of_times() {
-        let mut pacer = Pacer::new(pace(200, 1_000_000));
-        let pauses: Vec<Duration> = std::iter::from_fn(|| pacer.refused()).collect();
-        assert_eq!(pauses.len(), 7);
-        assert!(pauses.iter().all(|pause| *pause <= LONGEST_PAUSE));
+    /// Attempts that fail at once, each after the pause before: the pauses.
+    fn pauses(mut next: impl FnMut(Instant) -> Option<Duration>) -> Vec<Duration> {
+        let mut now = Instant::now();
+        std::iter::from_fn(|| {
+            let pause = next(now)?;
+            now += pause;
+            Some(pause)
+        })
+        .collect()
     }
 
     #[test]
-    fn a_server_that_is_away_is_waited_for_two_minutes_after_each_batch() {
+    fn a_lock_is_waited_for_a_minute_and_a_server_for_two_after_each_batch() {
         let mut pacer = Pacer::new(pace(200, 1_000_000));
-        let pauses = |pacer: &mut Pacer| std::iter::from_fn(|| pacer.away()).collect::<Vec<Duration>>();
-        let first = pauses(&mut pacer);
-        assert_eq!(first[..3], [100, 200, 400].map(Duration::from_millis));
-        let whole: Duration = first.iter().sum();
-        assert!(whole <= Duration::from_secs(120) && whole > Duration::from_secs(115), "{whole:?}");
-        assert_eq!(pauses(&mut pacer), []);
-        pacer.after(500, Duration::from_millis(100));
-        assert_eq!(pauses(&mut pacer), first);
+        for (longest, next) in [(60, Pacer::locked as fn(&mut Pacer, Instant) -> _), (120, Pacer::away)] {
+            let pauses = pauses(|now| next(&mut pacer, now));
+            let whole: Duration = pauses.iter().sum();
+            assert!(whole >= Duration::from_secs(longest) && whole <= Duration::from_secs(longest + 5), "{whole:?}");
+            for (pause, nominal) in pauses.iter().zip([100, 200, 400, 800, 1_600, 3_200, 5_000, 5_000]) {
+                let nominal = Duration::from_millis(nominal);
+                assert!(*pause >= nominal / 2 && *pause <= nominal, "{pause:?} for {nominal:?}");
+            }
+            assert_eq!(next(&mut pacer, Instant::now() + 2 * LONGEST_SERVER_WAIT), None);
+            pacer.after(500, Duration::from_millis(100));
+        }
+    }
+
+    #[test]
+    fn two_that_meet_do_not_wait_equally_long() {
+        let first: Vec<Duration> = (0..20).map(|_| jittered(LONGEST_PAUSE)).collect();
+        let second: Vec<Duration> = (0..20).map(|_| jittered(LONGEST_PAUSE)).collect();
+        assert_ne!(first, second);
     }
 }

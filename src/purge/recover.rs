@@ -34,26 +34,8 @@ impl From<crate::register::RegisterError> for RecoverError {
     }
 }
 
-/// Why a run has no end of its own.
-#[derive(Debug)]
-pub(super) enum Cause<'a> {
-    /// Its process ended.
-    ProcessEnded,
-    /// The store did not say at once whether a COMMIT took effect.
-    CommitUnknown(&'a StoreError),
-}
-
-impl Cause<'_> {
-    /// An interrupted run is begun anew at once; one that failed would only fail again.
-    fn outcome(&self) -> (RunOutcome, String) {
-        match self {
-            Cause::ProcessEnded => (RunOutcome::Interrupted, "the process ended during the run".to_owned()),
-            Cause::CommitUnknown(error) => {
-                (RunOutcome::Failed, format!("{error}; it was found out and recorded, and the next run goes on"))
-            }
-        }
-    }
-}
+/// Said of a run that has no end of its own.
+const INTERRUPTED: &str = "the process ended during the run, or could not find out how its last batch ended";
 
 /// Resolves every interrupted run that nobody else is at work on. Returns the names of their rules with the error of
 /// those that cannot be resolved now.
@@ -64,7 +46,7 @@ pub fn recover_all(state: &mut State, now: Timestamp) -> Result<Vec<StoreError>,
     let mut unresolved = Vec::new();
     for name in InFlight::names(&state.paths)? {
         let Some(_lock) = RuleLock::try_acquire(&state.paths, &name)? else { continue };
-        match recover(state, &name, &Cause::ProcessEnded, now) {
+        match recover(state, &name, now) {
             Ok(()) => {}
             Err(RecoverError::Store(error)) => unresolved.push(error),
             Err(RecoverError::State(error)) => return Err(error),
@@ -74,7 +56,7 @@ pub fn recover_all(state: &mut State, now: Timestamp) -> Result<Vec<StoreError>,
 }
 
 /// Resolves the interrupted run of the rule filed under `name`, if there is one. The caller holds the rule's lock.
-pub(super) fn recover(state: &mut State, name: &str, cause: &Cause<'_>, now: Timestamp) -> Result<(), RecoverError> {
+pub(super) fn recover(state: &mut State, name: &str, now: Timestamp) -> Result<(), RecoverError> {
     let in_flight = InFlight::of(&state.paths, name);
     let Some((header, keys)) = in_flight.read()? else { return Ok(()) };
     let mut seen = entries_of(state, &header)?;
@@ -82,8 +64,8 @@ pub(super) fn recover(state: &mut State, name: &str, cause: &Cause<'_>, now: Tim
         let finished = match seen.finished.take() {
             Some(finished) => finished,
             None => {
-                resolve_batches(state, (&header, &keys), &mut seen, cause, now)?;
-                finish(state, &header, &seen, cause, now)?
+                resolve_batches(state, &header, &keys, &mut seen, now)?;
+                finish(state, &header, &seen, now)?
             }
         };
         // Also where the process died between the run's end and its seal.
@@ -154,24 +136,29 @@ fn entries_of(state: &State, header: &Header) -> Result<Seen, RecoverError> {
 /// Finds out and records how each batch without an outcome ended.
 fn resolve_batches(
     state: &mut State,
-    (header, keys): (&Header, &[u8]),
+    header: &Header,
+    keys: &[u8],
     seen: &mut Seen,
-    cause: &Cause<'_>,
     now: Timestamp,
 ) -> Result<(), RecoverError> {
     for (batch, rows, children) in seen.open.clone() {
-        let resolution = if batch < header.batch { before(header, rows) } else { asks_store(header, keys, cause)? };
-        let (outcome, did) = match resolution {
-            Resolution::Committed => (BatchOutcome::Committed, Committed { rows, children }),
-            Resolution::Part(rows) => (BatchOutcome::Committed, Committed { rows, children: 0 }),
-            Resolution::RolledBack => (BatchOutcome::RolledBack, Committed::default()),
-        };
+        let resolution = if batch < header.batch { before(header, rows) } else { asks_store(header, keys)? };
+        let (outcome, did) = outcome_of(resolution, Committed { rows, children });
         let Committed { rows, children } = did;
         let event = Event::BatchResolved { run: header.run.clone(), batch, outcome, rows, children };
         state.log.append(now, &event, Sync::Now)?;
         seen.settle(batch, |_| did);
     }
     Ok(())
+}
+
+/// How a batch ended, and what it did of what was prepared.
+pub(super) fn outcome_of(resolution: Resolution, prepared: Committed) -> (BatchOutcome, Committed) {
+    match resolution {
+        Resolution::Committed => (BatchOutcome::Committed, prepared),
+        Resolution::Part(rows) => (BatchOutcome::Committed, Committed { rows, children: 0 }),
+        Resolution::RolledBack => (BatchOutcome::RolledBack, Committed::default()),
+    }
 }
 
 /// The batch before the one in flight was committed, or its rollback would stand in the log. What it did exactly is
@@ -183,30 +170,18 @@ fn before(header: &Header, prepared: u64) -> Resolution {
     }
 }
 
-fn asks_store(header: &Header, keys: &[u8], cause: &Cause<'_>) -> Result<Resolution, StoreError> {
+fn asks_store(header: &Header, keys: &[u8]) -> Result<Resolution, StoreError> {
     // Holds placed since the crash would hide rows that are still there: they are left out of the question.
     let selection =
         Selection { rule: (&header.definition).into(), now: header.now, cutoff: header.cutoff, holds: Vec::new() };
-    let mut store = store::open(&header.definition);
-    if let Cause::CommitUnknown(_) = cause {
-        // It was there a moment ago: a server that is not may come back.
-        store.reconnect();
-    }
-    store.resolve(&selection, keys)
+    store::open(&header.definition).resolve(&selection, keys)
 }
 
-fn finish(
-    state: &mut State,
-    header: &Header,
-    seen: &Seen,
-    cause: &Cause<'_>,
-    now: Timestamp,
-) -> Result<RunFinished, RecoverError> {
-    let (outcome, reason) = cause.outcome();
+fn finish(state: &mut State, header: &Header, seen: &Seen, now: Timestamp) -> Result<RunFinished, RecoverError> {
     let finished = RunFinished {
         run: header.run.clone(),
         rule: header.definition.rule().to_string(),
-        outcome,
+        outcome: RunOutcome::Interrupted,
         erased: seen.erased,
         children: seen.children,
         left: seen.counted.saturating_sub(seen.erased),
@@ -214,7 +189,7 @@ fn finish(
         batches: seen.batches,
         millis: 0,
         pending: None,
-        reason: Some(reason),
+        reason: Some(INTERRUPTED.to_owned()),
         kept: Vec::new(),
     };
     state.log.append(now, &Event::RunFinished(finished.clone()), Sync::Now)?;

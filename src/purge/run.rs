@@ -10,7 +10,7 @@ use super::pace::{self, Pacer};
 use super::recover;
 use super::state::{State, StateError};
 use super::{Order, PurgeError, Step};
-use crate::audit::{self, Event, RunFinished, RunOutcome, Sync};
+use crate::audit::{self, BatchOutcome, Event, RunFinished, RunOutcome, Sync};
 use crate::plan::Rule;
 use crate::register::{FinishedRun, RunStart};
 use crate::safety::hold::{self, HoldEffect};
@@ -54,14 +54,8 @@ pub(super) struct End {
 pub(super) enum Erasure {
     /// With everything known.
     Ended(End),
-    /// It is not known whether the last batch was committed; its keys are in flight.
-    CommitUnknown(StoreError),
-}
-
-impl From<End> for Erasure {
-    fn from(end: End) -> Erasure {
-        Erasure::Ended(end)
-    }
+    /// It cannot be found out now whether the last batch was committed; its keys are in flight.
+    Undecided(StoreError),
 }
 
 impl End {
@@ -73,9 +67,31 @@ impl End {
         }
     }
 
+    /// By what could not be waited for any longer, or by what no waiting helps against.
+    fn failed(error: &StoreError) -> End {
+        match advice(error) {
+            None => End::early(RunOutcome::Failed, error),
+            Some(advice) => {
+                let reason = format!("{error}; {advice}; the next run goes on where this one ended");
+                End::early(RunOutcome::Failed, reason)
+            }
+        }
+    }
+
     fn early(outcome: RunOutcome, reason: impl ToString) -> End {
         End { outcome, remainder: Remainder::default(), reason: Some(reason.to_string()) }
     }
+}
+
+/// What to do about what was waited for in vain; `None` where nothing was.
+fn advice(error: &StoreError) -> Option<&'static str> {
+    Some(match error {
+        StoreError::Busy { .. } => "nobody gave way for a minute: look for transactions that stay open",
+        StoreError::Slow { .. } => "it was tried for a minute: is the server overloaded, or an index missing?",
+        StoreError::Lost { .. } | StoreError::CommitUnknown { .. } => "the server did not come back in time",
+        StoreError::Lagging { .. } => "a replica that is late on purpose needs a longer `max-lag` under `[pace]`",
+        StoreError::Unavailable { .. } | StoreError::Failed { .. } => return None,
+    })
 }
 
 /// Where one walk over the records got to.
@@ -83,15 +99,32 @@ enum Walked {
     ToTheEnd(Remainder),
     /// Holds were placed or lifted: the walk begins anew with these.
     HoldsChanged(Vec<HeldValue>),
-    /// The connection was lost: the walk begins anew on another one.
-    Lost,
-    Ended(Erasure),
+    /// Somebody is in the way, or the connection was lost: the walk begins anew after a pause.
+    Hindered(StoreError),
+    /// It is not known whether the last batch was committed.
+    Undecided(Undecided),
+    Ended(End),
 }
 
 impl From<End> for Walked {
     fn from(end: End) -> Walked {
-        Walked::Ended(end.into())
+        Walked::Ended(end)
     }
+}
+
+/// A batch of which it is not known whether it was committed.
+struct Undecided {
+    error: StoreError,
+    prepared: Committed,
+    keys: Vec<u8>,
+}
+
+/// Whether there is another attempt.
+#[derive(Debug, PartialEq, Eq)]
+#[must_use]
+enum Patience {
+    Left,
+    Exhausted,
 }
 
 /// A run under way.
@@ -184,18 +217,19 @@ impl<'a> Run<'a> {
             let before = self.erased;
             match self.walk(store, &selection)? {
                 Walked::HoldsChanged(changed) => holds = changed,
-                Walked::Ended(erasure) => return Ok(erasure),
-                Walked::Lost => {
-                    let place = rule.definition.location();
-                    let lost = StoreError::Lost {
-                        place,
-                        reason: "the server did not come back in time; the next run goes on where this one ended"
-                            .to_owned(),
-                    };
-                    if let Some(end) = self.pause_for(lost) {
-                        return Ok(end.into());
+                Walked::Ended(end) => return Ok(Erasure::Ended(end)),
+                Walked::Hindered(error) => {
+                    if self.pause_after(&error) == Patience::Exhausted {
+                        return Ok(Erasure::Ended(End::failed(&error)));
                     }
-                    store.reconnect();
+                    if matches!(error, StoreError::Lost { .. }) {
+                        store.reconnect();
+                    }
+                }
+                Walked::Undecided(batch) => {
+                    if let Some(erasure) = self.decide(store, &selection, batch)? {
+                        return Ok(erasure);
+                    }
                 }
                 Walked::ToTheEnd(remainder) => {
                     walks += 1;
@@ -203,7 +237,7 @@ impl<'a> Run<'a> {
                     let progress = walks == 1 || self.erased > before;
                     let again = remainder.left > 0 && progress && walks < MOST_WALKS;
                     if !again {
-                        return Ok(End::of(remainder).into());
+                        return Ok(Erasure::Ended(End::of(remainder)));
                     }
                 }
             }
@@ -223,16 +257,14 @@ impl<'a> Run<'a> {
         };
         let mut walk = match walk {
             Ok(walk) => walk,
-            Err(StoreError::Lost { .. }) => return Ok(Walked::Lost),
-            Err(error) => return Ok(End::early(RunOutcome::Failed, error).into()),
+            Err(error) => return Ok(Walked::Hindered(error)),
         };
         if let Some(walked) = self.batches(&mut *walk, &selection.holds)? {
             return Ok(walked);
         }
         match walk.remainder() {
             Ok(remainder) => Ok(Walked::ToTheEnd(remainder)),
-            Err(StoreError::Lost { .. }) => Ok(Walked::Lost),
-            Err(error) => Ok(End::early(RunOutcome::Failed, error).into()),
+            Err(error) => Ok(Walked::Hindered(error)),
         }
     }
 
@@ -248,18 +280,18 @@ impl<'a> Run<'a> {
                 // Somebody else was faster: nothing to prove.
                 Ok(Some(prepared)) if prepared.rows() == 0 => continue,
                 Ok(Some(prepared)) => prepared,
-                Err(StoreError::Lost { .. }) => return Ok(Some(Walked::Lost)),
-                Err(error) => match self.pause_for(error) {
-                    Some(end) => return Ok(Some(end.into())),
-                    None => continue,
+                Err(error @ StoreError::Lost { .. }) => return Ok(Some(Walked::Hindered(error))),
+                Err(error) => match self.pause_after(&error) {
+                    Patience::Exhausted => return Ok(Some(End::failed(&error).into())),
+                    Patience::Left => continue,
                 },
             };
             let rows = prepared.rows();
             if let Some(end) = self.beyond_the_ceiling(rows) {
                 return Ok(Some(end.into()));
             }
-            if let Some(erasure) = self.commit(prepared)? {
-                return Ok(Some(Walked::Ended(erasure)));
+            if let Some(walked) = self.commit(prepared)? {
+                return Ok(Some(walked));
             }
             let rest = self.pacer.after(rows, started.elapsed());
             pace::sleep(rest, self.order.interrupt);
@@ -282,17 +314,50 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Waits for a lock, a replica or a server, for a while; any other error ends the run.
-    fn pause_for(&mut self, error: StoreError) -> Option<End> {
-        let pause = match &error {
-            StoreError::Busy { .. } => self.pacer.refused(),
-            StoreError::Lost { .. } => self.pacer.away(),
+    /// Waits for a lock, a replica or a server, for a while; nothing else comes by waiting.
+    fn pause_after(&mut self, error: &StoreError) -> Patience {
+        let now = Instant::now();
+        let pause = match error {
+            StoreError::Busy { .. } | StoreError::Slow { .. } => self.pacer.locked(now),
+            StoreError::Lost { .. } | StoreError::CommitUnknown { .. } => self.pacer.away(now),
             StoreError::Lagging { .. } => self.pacer.lagging(),
-            _ => None,
+            StoreError::Unavailable { .. } | StoreError::Failed { .. } => None,
         };
-        let Some(pause) = pause else { return Some(End::early(RunOutcome::Failed, error)) };
+        let Some(pause) = pause else { return Patience::Exhausted };
         pace::sleep(pause, self.order.interrupt);
-        None
+        Patience::Left
+    }
+
+    /// Finds out what became of a batch, records it, and goes on (`None`). Only the store can say: it is asked as after
+    /// a crash, and the COMMIT is never repeated. One that keeps failing without an effect is given up at some time.
+    fn decide(
+        &mut self,
+        store: &mut dyn Store,
+        selection: &Selection<'_>,
+        batch: Undecided,
+    ) -> Result<Option<Erasure>, PurgeError> {
+        // Holds would hide rows that are still there.
+        let selection = Selection { holds: Vec::new(), ..selection.clone() };
+        store.reconnect();
+        let resolution = loop {
+            match store.resolve(&selection, &batch.keys) {
+                Ok(resolution) => break resolution,
+                Err(error) => {
+                    let interrupted = self.order.interrupt.load(Ordering::Relaxed);
+                    if interrupted || self.pause_after(&error) == Patience::Exhausted {
+                        return Ok(Some(Erasure::Undecided(error)));
+                    }
+                    store.reconnect();
+                }
+            }
+        };
+        let (outcome, Committed { rows, children }) = recover::outcome_of(resolution, batch.prepared);
+        let event = Event::BatchResolved { run: self.id.clone(), batch: self.header.batch, outcome, rows, children };
+        self.state.log.append(self.watch.now(), &event, Sync::Now)?;
+        self.erased += rows;
+        self.children += children;
+        let given_up = outcome == BatchOutcome::RolledBack && self.pause_after(&batch.error) == Patience::Exhausted;
+        Ok(given_up.then(|| Erasure::Ended(End::failed(&batch.error))))
     }
 
     fn beyond_the_ceiling(&self, rows: u64) -> Option<End> {
@@ -304,12 +369,12 @@ impl<'a> Run<'a> {
     }
 
     /// Evidence, COMMIT, outcome. An error here leaves either a transaction that rolls back, or a batch in flight.
-    fn commit(&mut self, prepared: Box<dyn Prepared + '_>) -> Result<Option<Erasure>, PurgeError> {
-        let (rows, children) = (prepared.rows(), prepared.children());
+    fn commit(&mut self, prepared: Box<dyn Prepared + '_>) -> Result<Option<Walked>, PurgeError> {
+        let (rows, children, keys) = (prepared.rows(), prepared.children(), prepared.in_flight().to_vec());
         self.order.watcher.reached(Step::Erased);
         self.header.batch += 1;
         let (run, batch) = (self.id.clone(), self.header.batch);
-        self.in_flight.write(&self.header, prepared.in_flight())?;
+        self.in_flight.write(&self.header, &keys)?;
         self.order.watcher.reached(Step::InFlight);
         let transaction = prepared.transaction().map(str::to_owned);
         let event = Event::BatchPrepared { run: run.clone(), batch, rows, children, transaction };
@@ -317,12 +382,15 @@ impl<'a> Run<'a> {
         self.order.watcher.reached(Step::Prepared);
         let committed = match prepared.commit() {
             Ok(committed) => committed,
-            Err(error @ StoreError::CommitUnknown { .. }) => return Ok(Some(Erasure::CommitUnknown(error))),
+            Err(error @ StoreError::CommitUnknown { .. }) => {
+                return Ok(Some(Walked::Undecided(Undecided { error, prepared: Committed { rows, children }, keys })));
+            }
             Err(error) => {
                 let event = Event::BatchRolledBack { run, batch, reason: error.to_string() };
                 self.state.log.append(self.watch.now(), &event, Sync::Now)?;
+                let exhausted = self.pause_after(&error) == Patience::Exhausted;
                 self.header.before = None;
-                return Ok(self.pause_for(error).map(Erasure::Ended));
+                return Ok(exhausted.then(|| End::failed(&error).into()));
             }
         };
         self.order.watcher.reached(Step::Committed);
@@ -392,5 +460,25 @@ fn run_id() -> Result<String, StateError> {
             source: std::io::Error::from(std::io::ErrorKind::UnexpectedEof),
         }),
         Err(error) => Err(StateError::File { path: "/dev/urandom".into(), source: error.into() }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_waited_for_in_vain_is_told_with_what_to_do() {
+        let place = || "the shop".to_owned();
+        let reason = |error: StoreError| End::failed(&error).reason.unwrap();
+        for (error, advice) in [
+            (StoreError::Busy { place: place(), waited_ms: 5_000 }, "look for transactions that stay open"),
+            (StoreError::Lagging { place: place(), lag_s: None }, "`max-lag` under `[pace]`"),
+            (StoreError::Lost { place: place(), reason: "gone".to_owned() }, "did not come back in time"),
+        ] {
+            let told = reason(error);
+            assert!(told.contains(advice) && told.ends_with("the next run goes on where this one ended"), "{told}");
+        }
+        assert_eq!(reason(StoreError::Failed { place: place(), reason: "no".to_owned() }), "the shop: no");
     }
 }

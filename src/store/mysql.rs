@@ -7,6 +7,7 @@
 mod columns;
 mod connection;
 mod error;
+mod flavour;
 mod grants;
 mod hold;
 mod in_flight;
@@ -17,10 +18,12 @@ mod mask;
 mod options;
 mod partitions;
 mod predicate;
+mod ranges;
 mod reach;
 mod replicas;
 mod rows;
 mod schema;
+mod server_facts;
 mod settle;
 mod shape;
 mod sql;
@@ -94,7 +97,7 @@ impl Store for Mysql {
     ) -> Result<Box<dyn Walk + 's>, StoreError> {
         let selection = selection.of_table()?;
         let (database, facts) = self.target(&selection)?;
-        Ok(Box::new(walk::MysqlWalk::begin(database, facts, selection, max_lag)?))
+        Ok(Box::new(walk::MysqlWalk::begin(database, facts, &selection, max_lag)?))
     }
 
     fn reconnect(&mut self) {

@@ -26,7 +26,7 @@ mod time;
 mod values;
 mod walk;
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -42,14 +42,14 @@ pub struct Postgres {
     server: Server,
     after: After,
     session: Option<Session>,
-    /// Tables that walks changed, quoted.
-    walked: BTreeSet<String>,
+    /// Tables that walks changed, quoted, and how many of their rows are dead for that.
+    walked: BTreeMap<String, u64>,
 }
 
 impl Postgres {
     /// The database that `server` names, and what is done `after` a run. Nothing is connected to yet.
     pub fn new(server: &Server, after: After) -> Postgres {
-        Postgres { server: server.clone(), after, session: None, walked: BTreeSet::new() }
+        Postgres { server: server.clone(), after, session: None, walked: BTreeMap::new() }
     }
 
     fn session(&mut self) -> Result<&mut Session, StoreError> {
@@ -86,9 +86,7 @@ impl Store for Postgres {
             let place = self.server.url.clone();
             return Err(StoreError::Lost { place, reason: "not connected".to_owned() });
         };
-        let walk = walk::PostgresWalk::begin(session, selection.of_table()?, max_lag)?;
-        walked.extend(walk.tables());
-        Ok(Box::new(walk))
+        Ok(Box::new(walk::PostgresWalk::begin(session, selection.of_table()?, max_lag, walked)?))
     }
 
     fn reconnect(&mut self) {

@@ -6,12 +6,12 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use forgetd::config::site::{DatabaseKind, Password, Server};
-use forgetd::store::{self, Physical, StoreError};
+use forgetd::store::{self, Physical, Severity, StoreError};
 use mysql::prelude::Queryable;
 use mysql::{Conn, Row};
 
-use super::mariadb::{self, MariaDb, MariaDbDatabase};
-use super::{VISITORS, count, database, inspect, rows, rule, run, selection};
+use super::mariadb::{MariaDb, MariaDbDatabase};
+use super::{VISITORS, database, inspect, rows, rule, run, selection};
 
 /// A port that was free a moment ago.
 fn free_port() -> u16 {
@@ -37,7 +37,7 @@ fn over_the_network_the_servers_certificate_is_verified_and_the_password_comes_f
     std::fs::write(password.path(), "s3cret\n").unwrap();
     let options = format!(
         "--bind-address=127.0.0.1 --port={port} --require-secure-transport=ON --ssl-cert={0}/server.pem \
-         --ssl-key={0}/server.key --ssl-ca={0}/ca.pem",
+         --ssl-key={0}/server.key --ssl-ca={0}/ca.pem --performance-schema",
         directory.display()
     );
     let server = MariaDb::start_in(directory, &options);
@@ -50,6 +50,9 @@ fn over_the_network_the_servers_certificate_is_verified_and_the_password_comes_f
     let url = |host: &str| format!("mysql://forgetd@{host}:{port}/{}", database.name);
     let mut store = store::open_database(&kind(url("localhost"), Some(authority.clone())));
     assert!(store.clock().unwrap().is_some());
+    let named = "SELECT COUNT(*) FROM performance_schema.session_connect_attrs WHERE ATTR_NAME = 'program_name' \
+                 AND ATTR_VALUE = 'forgetd'";
+    assert_eq!(database.connect().query_first::<u64, _>(named).unwrap(), Some(1));
     let told = |kind: DatabaseKind| store::open_database(&kind).clock().unwrap_err();
     for (refused, remedy) in [
         (told(kind(url("localhost") + "?ssl-mode=required", None)), "add `ca-file = PATH`"),
@@ -94,8 +97,14 @@ fn mysql_now(database: &MariaDbDatabase) -> i64 {
 #[test]
 fn what_stays_on_the_disk_is_told() {
     let database = database(&[VISITORS]);
+    let mut reader = database.connect();
+    reader.query_drop("START TRANSACTION WITH CONSISTENT SNAPSHOT").unwrap();
+    run(&database, &["INSERT INTO visitors SELECT seq, 1, '' FROM seq_1_to_100", "DELETE FROM visitors"]);
     let settled = store::open_database(&database.kind("root")).settle().unwrap();
-    assert!(matches!(&settled, Physical::Pending(text) if text.contains("innodb_immediate_scrub_data_uncompressed")));
+    let Physical::Pending(text) = &settled else { panic!("{settled:?}") };
+    for words in ["innodb_immediate_scrub_data_uncompressed", "old versions of", "oldest transaction has been open"] {
+        assert!(text.contains(words), "{text}");
+    }
 }
 
 fn with(kind: &DatabaseKind, parameters: &str) -> DatabaseKind {
@@ -112,25 +121,44 @@ fn until(condition: impl Fn() -> bool) {
 }
 
 /// A primary that writes a binary log, and a replica of it.
-fn pair() -> (MariaDb, MariaDb) {
-    let port = free_port();
-    let primary = MariaDb::start(&format!(
-        "--bind-address=127.0.0.1 --port={port} --log-bin=binlog --server-id=1 --binlog-format=ROW --expire-logs-days=7"
-    ));
-    let replica = MariaDb::start("--skip-networking --server-id=2");
-    let mut connection = primary.administrator();
-    connection.query_drop("CREATE USER replica@'127.0.0.1' IDENTIFIED BY 's3cret'").unwrap();
-    connection.query_drop("GRANT REPLICATION SLAVE ON *.* TO replica@'127.0.0.1'").unwrap();
-    let mut connection = replica.administrator();
-    connection
-        .query_drop(format!(
-            "CHANGE MASTER TO MASTER_HOST = '127.0.0.1', MASTER_PORT = {port}, MASTER_USER = 'replica', \
-             MASTER_PASSWORD = 's3cret', MASTER_LOG_FILE = 'binlog.000001', MASTER_LOG_POS = 4, MASTER_CONNECT_RETRY = 1"
-        ))
-        .unwrap();
-    connection.query_drop("START SLAVE").unwrap();
-    until(|| seconds_behind(&mut replica.administrator()).is_some());
-    (primary, replica)
+struct Pair {
+    primary: MariaDb,
+    replica: MariaDb,
+    /// Of the replica.
+    port: u16,
+}
+
+impl Pair {
+    fn start() -> Pair {
+        let (of_primary, port) = (free_port(), free_port());
+        let primary = MariaDb::start(&format!(
+            "--bind-address=127.0.0.1 --port={of_primary} --log-bin=binlog --server-id=1 --binlog-format=ROW \
+             --expire-logs-days=7"
+        ));
+        let replica = MariaDb::start(&format!("--bind-address=127.0.0.1 --port={port} --server-id=2"));
+        let mut connection = primary.administrator();
+        connection.query_drop("CREATE USER replica@'127.0.0.1' IDENTIFIED BY 's3cret'").unwrap();
+        connection.query_drop("GRANT REPLICATION SLAVE ON *.* TO replica@'127.0.0.1'").unwrap();
+        let mut connection = replica.administrator();
+        connection
+            .query_drop(format!(
+                "CHANGE MASTER TO MASTER_HOST = '127.0.0.1', MASTER_PORT = {of_primary}, MASTER_USER = 'replica', \
+                 MASTER_PASSWORD = 's3cret', MASTER_LOG_FILE = 'binlog.000001', MASTER_LOG_POS = 4, \
+                 MASTER_CONNECT_RETRY = 1"
+            ))
+            .unwrap();
+        connection.query_drop("START SLAVE").unwrap();
+        until(|| seconds_behind(&mut replica.administrator()).is_some());
+        Pair { primary, replica, port }
+    }
+
+    fn on_replica(&self, statement: &str) {
+        self.replica.administrator().query_drop(statement).unwrap();
+    }
+
+    fn until_caught_up(&self) {
+        until(|| seconds_behind(&mut self.replica.administrator()) == Some(0));
+    }
 }
 
 fn seconds_behind(replica: &mut Conn) -> Option<u64> {
@@ -140,9 +168,10 @@ fn seconds_behind(replica: &mut Conn) -> Option<u64> {
 
 #[test]
 fn a_replica_is_waited_for_and_ends_equal_to_the_primary() {
-    let (primary, replica) = pair();
-    let database = primary.database();
-    run(&database, &[VISITORS, "INSERT INTO visitors SELECT seq, 1600000000, '' FROM seq_1_to_100"]);
+    let pair = Pair::start();
+    let database = pair.primary.database();
+    let some_fresh = "INSERT INTO visitors SELECT seq, IF(seq % 4 = 0, 1771000000, 1600000000), seq FROM seq_1_to_100";
+    run(&database, &[VISITORS, some_fresh]);
     let unsaid = rule(database.kind("root"), rows());
     let refusals = inspect::refusals(store::open_database(&unsaid.store).as_mut(), &unsaid);
     assert!(refusals.iter().any(|refusal| refusal.contains("replica=HOST:PORT")), "{refusals:?}");
@@ -166,34 +195,129 @@ fn a_replica_is_waited_for_and_ends_equal_to_the_primary() {
     assert!(matches!(refused, Some(StoreError::Lagging { lag_s: None, .. })), "{refused:?}");
     drop(store);
 
-    let told = with(&database.kind("root"), &format!("&replica={}", replica.socket().display()));
+    let told = with(&database.kind("root"), &format!("&replica={}", pair.replica.socket().display()));
     let rule = rule(told, rows());
     let selection = selection(&rule);
     let mut store = store::open_database(&rule.store);
     assert_eq!(inspect::refusals(store.as_mut(), &rule), Vec::<String>::new());
     let mut walk = store.walk(&selection, Duration::from_secs(10)).unwrap();
-    until(|| walk_goes_on(replica.administrator()));
+    pair.until_caught_up();
     walk.prepare(40).unwrap().unwrap().commit().unwrap();
-    replica.administrator().query_drop("STOP SLAVE SQL_THREAD").unwrap();
+    pair.on_replica("STOP SLAVE SQL_THREAD");
     std::thread::sleep(Duration::from_millis(600));
     assert!(matches!(walk.prepare(40).err(), Some(StoreError::Lagging { lag_s: None, .. })));
-    replica.administrator().query_drop("START SLAVE SQL_THREAD").unwrap();
-    until(|| walk_goes_on(replica.administrator()));
+    pair.on_replica("START SLAVE SQL_THREAD");
+    pair.until_caught_up();
     while let Some(batch) = walk.prepare(40).unwrap() {
         batch.commit().unwrap();
     }
     drop(walk);
-    assert_eq!(count(&database, "visitors"), 0);
-    let sql = format!("SELECT COUNT(*) FROM {}.visitors", database.name);
-    until(|| replica.administrator().query_first::<u64, _>(&sql).unwrap() == Some(0));
+    let sql = format!("SELECT id, seen, ip FROM {}.visitors ORDER BY id", database.name);
+    let left = |mut connection: Conn| connection.query::<(i64, i64, String), _>(&sql).unwrap();
+    let expected: Vec<_> = (1..=25).map(|of_four| (of_four * 4, 1_771_000_000, (of_four * 4).to_string())).collect();
+    assert_eq!(left(database.connect()), expected);
+    until(|| left(pair.replica.administrator()) == expected);
     let settled = store.settle().unwrap();
     assert!(
-        matches!(&settled, Physical::Pending(text) if text.contains("binary log") && text.contains("7 days")),
+        matches!(&settled, Physical::Pending(text) if text.contains("binary log")
+            && text.contains("at the earliest 7 days")
+            && text.contains(&pair.replica.socket().display().to_string())),
         "{settled:?}"
     );
-    let _one_server_is_shared = mariadb::shared;
 }
 
-fn walk_goes_on(mut replica: Conn) -> bool {
-    seconds_behind(&mut replica) == Some(0)
+#[test]
+fn a_replica_over_the_network_is_asked_and_one_too_far_behind_is_waited_for() {
+    let pair = Pair::start();
+    let database = pair.primary.database();
+    run(&database, &[VISITORS, "INSERT INTO visitors SELECT seq, 1600000000, '' FROM seq_1_to_100"]);
+    pair.until_caught_up();
+    // The users are replicated.
+    run(
+        &database,
+        &[
+            "CREATE USER purger",
+            "CREATE USER purger@localhost",
+            &format!("GRANT ALL ON {}.* TO purger@localhost", database.name),
+            "GRANT SHOW VIEW ON *.* TO purger@localhost",
+        ],
+    );
+    let of_replica = |place: String| rule(with(&database.kind("purger"), &format!("&replica={place}")), rows());
+    let told = |rule: &forgetd::plan::TableRule| {
+        let findings = store::open_database(&rule.store).inspect(&selection(rule)).unwrap().findings;
+        findings.into_iter().map(|finding| (finding.severity, finding.to_string())).collect::<Vec<_>>()
+    };
+    let tells = |rule: &forgetd::plan::TableRule, severity, words: &str| {
+        let told = told(rule);
+        assert!(told.iter().any(|(of, message)| *of == severity && message.contains(words)), "{told:?}");
+    };
+    let over_network = of_replica(format!("127.0.0.1:{}", pair.port));
+    until(|| told(&over_network).iter().any(|(_, message)| message.contains("may not ask")));
+    tells(&over_network, Severity::Refusal, "GRANT REPLICA MONITOR ON *.* TO 'purger'@'localhost'");
+    run(&database, &["GRANT REPLICA MONITOR ON *.* TO purger", "GRANT REPLICA MONITOR ON *.* TO purger@localhost"]);
+    until(|| told(&over_network).is_empty());
+    tells(&of_replica(format!("127.0.0.1:{}", free_port())), Severity::Warning, "does not answer");
+    let itself = format!("{}", pair.primary.socket().display());
+    tells(&of_replica(itself), Severity::Refusal, "it is no replica");
+
+    let selection = selection(&over_network);
+    let mut store = store::open_database(&over_network.store);
+    let mut walk = store.walk(&selection, Duration::from_secs(1)).unwrap();
+    pair.until_caught_up();
+    walk.prepare(40).unwrap().unwrap().commit().unwrap();
+    pair.on_replica("STOP SLAVE");
+    pair.on_replica("CHANGE MASTER TO MASTER_DELAY = 3600");
+    pair.on_replica("START SLAVE");
+    run(&database, &["INSERT INTO visitors VALUES (1000, 1771000000, '')"]);
+    until(|| seconds_behind(&mut pair.replica.administrator()) > Some(2));
+    let waits = walk.prepare(40).err();
+    assert!(matches!(waits, Some(StoreError::Lagging { lag_s: Some(2..), .. })), "{waits:?}");
+}
+
+#[test]
+fn a_replica_is_not_taken_for_the_primary() {
+    let pair = Pair::start();
+    let database = pair.primary.database();
+    run(&database, &[VISITORS]);
+    pair.until_caught_up();
+    let url = format!("mysql://root@localhost/{}?socket={}", database.name, pair.replica.socket().display());
+    let kind = DatabaseKind::Mysql { server: Server { url, password: None, ca_file: None } };
+    let on_replica = rule(kind, rows());
+    let refusals = || inspect::refusals(store::open_database(&on_replica.store).as_mut(), &on_replica);
+    until(|| refusals().iter().any(|refusal| refusal.contains("replicates another")));
+    pair.on_replica("STOP SLAVE");
+    assert!(refusals().iter().any(|refusal| refusal.contains("replicates another")));
+    pair.on_replica("RESET SLAVE ALL");
+    assert_eq!(refusals(), Vec::<String>::new());
+}
+
+#[test]
+fn a_server_that_is_too_old_or_only_read_is_refused() {
+    let server = MariaDb::start("--skip-networking --version=10.5.9-MariaDB");
+    let database = server.database();
+    run(&database, &[VISITORS, "SET GLOBAL read_only = ON"]);
+    let rule = rule(database.kind("root"), rows());
+    let refusals = inspect::refusals(store::open_database(&rule.store).as_mut(), &rule);
+    assert!(refusals.iter().any(|refusal| refusal.contains("MariaDB 10.5.9")), "{refusals:?}");
+    assert!(refusals.iter().any(|refusal| refusal.contains("read-only")), "{refusals:?}");
+}
+
+#[test]
+fn a_login_by_the_system_s_user_needs_no_password() {
+    let server = MariaDb::start("--skip-networking");
+    let database = server.database();
+    let whoami = Command::new("id").arg("-un").output().unwrap();
+    let user = String::from_utf8(whoami.stdout).unwrap().trim().to_owned();
+    run(
+        &database,
+        &[
+            "CREATE USER somebody_else@localhost IDENTIFIED VIA unix_socket",
+            &format!("GRANT ALL ON {}.* TO somebody_else@localhost", database.name),
+            &format!("CREATE OR REPLACE USER '{user}'@localhost IDENTIFIED VIA unix_socket"),
+            &format!("GRANT ALL ON *.* TO '{user}'@localhost"),
+        ],
+    );
+    assert!(store::open_database(&database.kind(&user)).clock().unwrap().is_some());
+    let other = store::open_database(&database.kind("somebody_else")).clock().unwrap_err();
+    assert!(matches!(&other, StoreError::Unavailable { reason, .. } if reason.contains("another user")), "{other}");
 }

@@ -1,6 +1,9 @@
 //! Who is let in: peers, passwords, certificates.
 
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 
 use forgetd::config::site::{After, DatabaseKind, Password, Server};
@@ -99,4 +102,68 @@ fn a_server_that_is_not_there_is_worth_another_attempt() {
 fn a_database_that_does_not_exist_needs_the_operator() {
     let refused = try_clock(server_of(server().url("postgres", "nonexistent"))).unwrap_err();
     assert!(matches!(&refused, StoreError::Unavailable { reason, .. } if reason.contains("3D000")), "{refused:?}");
+}
+
+/// What a pooler between transactions does with settings that it cannot keep.
+#[derive(Clone, Copy)]
+enum Pooler {
+    Drops,
+    Refuses,
+}
+
+/// The parameters of a request for a connection, without those of the session.
+fn without_options(request: &[u8]) -> Vec<u8> {
+    let texts: Vec<&[u8]> = request.split(|byte| *byte == 0).filter(|text| !text.is_empty()).collect();
+    let kept = texts.chunks(2).filter(|pair| pair[0] != b"options").flatten();
+    let mut request: Vec<u8> = kept.flat_map(|text| [*text, b"\0"].concat()).collect();
+    request.push(0);
+    request
+}
+
+/// Serves one client through `pooler`: the port.
+fn through(pooler: Pooler) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let socket = server().directory.join(format!(".s.PGSQL.{}", server().port));
+    std::thread::spawn(move || {
+        let (mut client, _) = listener.accept().unwrap();
+        // The request: its length, the version of the protocol, names and values.
+        let mut head = [0; 8];
+        client.read_exact(&mut head).unwrap();
+        let length = u32::from_be_bytes(head[..4].try_into().unwrap());
+        let mut request = vec![0; usize::try_from(length).unwrap() - head.len()];
+        client.read_exact(&mut request).unwrap();
+        match pooler {
+            Pooler::Refuses => {
+                let fields = b"SFATAL\0VFATAL\0C08P01\0Munsupported startup parameter: options\0\0";
+                let length = u32::try_from(fields.len() + 4).unwrap();
+                client.write_all(&[b"E", &length.to_be_bytes()[..], fields].concat()).unwrap();
+            }
+            Pooler::Drops => {
+                let request = without_options(&request);
+                let length = u32::try_from(request.len() + head.len()).unwrap();
+                let mut server = UnixStream::connect(socket).unwrap();
+                server.write_all(&[&length.to_be_bytes()[..], &head[4..], &request].concat()).unwrap();
+                relay(client, server);
+            }
+        }
+    });
+    port
+}
+
+fn relay(mut client: TcpStream, mut server: UnixStream) {
+    let (mut to_client, mut from_server) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+    std::thread::spawn(move || std::io::copy(&mut from_server, &mut to_client));
+    let _ended = std::io::copy(&mut client, &mut server);
+    let _ended = server.shutdown(Shutdown::Both);
+}
+
+#[test]
+fn a_pooler_that_cannot_keep_the_settings_of_a_session_is_refused() {
+    for pooler in [Pooler::Drops, Pooler::Refuses] {
+        let url = format!("postgresql://postgres@127.0.0.1:{}/postgres", through(pooler));
+        let refused = try_clock(server_of(url));
+        let Err(StoreError::Unavailable { reason, .. }) = &refused else { panic!("{refused:?}") };
+        assert!(reason.contains("pooler"), "{reason}");
+    }
 }

@@ -183,6 +183,15 @@ fn the_least_grant_is_named_and_suffices() {
 }
 
 #[test]
+fn a_domain_that_refuses_null_is_as_good_as_a_column_that_does() {
+    let mut shop = Shop::new(VISITORS);
+    let schema = "CREATE DOMAIN inner_text AS text NOT NULL; CREATE DOMAIN known AS inner_text; ALTER TABLE visitors ALTER ip TYPE known";
+    shop.client.batch_execute(schema).unwrap();
+    let refusals = shop.refusals(&shop.rule(older(), Action::EraseColumn { column: "ip".to_owned(), stand_in: None }));
+    assert!(refusals.len() == 1 && refusals[0].contains("may not be NULL"), "{refusals:#?}");
+}
+
+#[test]
 fn a_policy_that_hides_rows_is_refused() {
     let mut shop = Shop::new(VISITORS);
     let schema = "CREATE ROLE hidden LOGIN; GRANT SELECT, DELETE ON visitors TO hidden;

@@ -4,10 +4,11 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use forgetd::config::site::{After, DatabaseKind};
+use forgetd::plan::Action;
 use forgetd::store::{self, Physical, Prepared, Remainder, Resolution, StoreError};
 
-use super::postgres_server::{server, start};
-use super::{EXPIRED, MAX_LAG, Shop, VISITORS, erase, selection, server_of};
+use super::postgres_server::{Server, server, start};
+use super::{EXPIRED, MAX_LAG, Shop, VISITORS, erase, older, selection, server_of};
 
 #[test]
 fn two_hosts_never_purge_one_table_at_once() {
@@ -37,8 +38,8 @@ fn a_record_that_the_application_locks_is_waited_for_with_a_bound() {
 }
 
 /// Ends the sessions of forgetd in a database once one waits for what is named.
-fn terminate(database: &str, waits_for: &str) {
-    let mut client = server().client("postgres");
+fn terminate(server: &Server, database: &str, waits_for: &str) {
+    let mut client = server.client("postgres");
     let sql = format!(
         "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity \
          WHERE datname = $1 AND application_name = 'forgetd' AND {waits_for}"
@@ -61,16 +62,16 @@ fn a_connection_lost_before_a_commit_is_lost_and_another_one_goes_on() {
     let mut store = shop.open();
     let mut walk = store.walk(&selection, MAX_LAG).unwrap();
     walk.prepare(10).unwrap().unwrap().commit().unwrap();
-    terminate(&shop.name, "true");
+    terminate(server(), &shop.name, "true");
     assert!(matches!(walk.prepare(10).err(), Some(StoreError::Lost { .. })));
     drop(walk);
     store.reconnect();
     assert_eq!(erase(&mut *store, &selection, 50), (EXPIRED - 10, Remainder::default()));
 }
 
-fn commit_and_terminate(database: &str, batch: Box<dyn Prepared + '_>, waits_for: &str) -> StoreError {
+fn commit_and_terminate(server: &Server, database: &str, batch: Box<dyn Prepared + '_>, waits_for: &str) -> StoreError {
     std::thread::scope(|scope| {
-        let ending = scope.spawn(|| terminate(database, waits_for));
+        let ending = scope.spawn(|| terminate(server, database, waits_for));
         let committed = batch.commit();
         ending.join().unwrap();
         committed.unwrap_err()
@@ -92,21 +93,33 @@ fn a_commit_that_lost_its_connection_before_it_took_effect_is_found_to_be_rolled
         let mut walk = store.walk(&selection, MAX_LAG).unwrap();
         let batch = walk.prepare(10).unwrap().unwrap();
         let in_flight = batch.in_flight().to_vec();
-        let error = commit_and_terminate(&shop.name, batch, "wait_event = 'PgSleep'");
+        let error = commit_and_terminate(server(), &shop.name, batch, "wait_event = 'PgSleep'");
         assert!(matches!(error, StoreError::CommitUnknown { .. }), "{error:?}");
         assert_eq!(shop.open().resolve(&selection, &in_flight).unwrap(), Resolution::RolledBack);
     }
     assert_eq!(shop.count("visitors"), 400);
 }
 
+/// A server of its own whose commits are durable, and then wait for a replica that never answers. Asynchronous commits
+/// are its default: what waits has asked for it.
+fn server_whose_commits_wait() -> Server {
+    let server = start();
+    set_standby(&server, "nobody");
+    server
+}
+
+fn set_standby(server: &Server, name: &str) {
+    let mut client = server.client("postgres");
+    client.execute(&format!("ALTER SYSTEM SET synchronous_standby_names = '{name}'"), &[]).unwrap();
+    client.execute("SELECT pg_reload_conf()", &[]).unwrap();
+    let shown = || client.query_one("SHOW synchronous_standby_names", &[]).unwrap().get::<_, String>(0);
+    assert!(std::iter::repeat_with(shown).take(1_000).any(|now| now == name));
+}
+
 #[test]
 fn a_commit_that_lost_its_connection_after_it_took_effect_is_found_to_be_committed() {
-    let mut shop = Shop::new(VISITORS);
-    // It is durable, and waits for a replica that will never answer.
-    let waits = format!("ALTER DATABASE {} SET synchronous_commit = on", shop.name);
-    shop.client.batch_execute(&waits).unwrap();
-    shop.client.execute("ALTER SYSTEM SET synchronous_standby_names = 'nobody'", &[]).unwrap();
-    shop.client.execute("SELECT pg_reload_conf()", &[]).unwrap();
+    let server = server_whose_commits_wait();
+    let mut shop = Shop::on(&server, VISITORS);
     let rule = shop.erasure();
     let selection = selection(&rule);
     for batches in 1..=20 {
@@ -114,13 +127,89 @@ fn a_commit_that_lost_its_connection_after_it_took_effect_is_found_to_be_committ
         let mut walk = store.walk(&selection, MAX_LAG).unwrap();
         let batch = walk.prepare(10).unwrap().unwrap();
         let (in_flight, transaction) = (batch.in_flight().to_vec(), batch.transaction().map(str::to_owned));
-        let error = commit_and_terminate(&shop.name, batch, "wait_event = 'SyncRep'");
+        let error = commit_and_terminate(&server, &shop.name, batch, "wait_event = 'SyncRep'");
         assert!(matches!(error, StoreError::CommitUnknown { .. }), "{error:?}");
         assert!(transaction.is_some());
         assert_eq!(shop.open().resolve(&selection, &in_flight).unwrap(), Resolution::Committed);
         assert_eq!(shop.count("visitors"), 400 - 10 * batches);
     }
-    shop.client.execute("ALTER SYSTEM RESET synchronous_standby_names", &[]).unwrap();
+}
+
+#[test]
+fn a_commit_that_still_waits_for_a_standby_is_not_decided_yet() {
+    let server = server_whose_commits_wait();
+    let mut shop = Shop::on(&server, VISITORS);
+    let rule = shop.erasure();
+    let selection = selection(&rule);
+    let mut store = shop.open();
+    let mut walk = store.walk(&selection, MAX_LAG).unwrap();
+    let batch = walk.prepare(10).unwrap().unwrap();
+    let in_flight = batch.in_flight().to_vec();
+    let kind = shop.kind();
+    let meanwhile = std::thread::scope(|scope| {
+        let asking = scope.spawn(|| {
+            let mut client = server.client("postgres");
+            let waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'";
+            let count = || client.query_one(waiting, &[]).unwrap().get::<_, i64>(0);
+            assert!(std::iter::repeat_with(count).take(10_000).any(|waiting| waiting == 1));
+            let resolved = store::open_database(&kind).resolve(&selection, &in_flight);
+            set_standby(&server, "");
+            resolved
+        });
+        batch.commit().unwrap();
+        asking.join().unwrap()
+    });
+    assert!(matches!(meanwhile, Err(StoreError::Busy { .. })), "{meanwhile:?}");
+    assert_eq!(shop.open().resolve(&selection, &in_flight).unwrap(), Resolution::Committed);
+    assert_eq!(shop.count("visitors"), 390);
+}
+
+/// The batch as if its transaction had another number.
+fn with_number(in_flight: &[u8], transaction: &str, another: &str) -> Vec<u8> {
+    let text = String::from_utf8(in_flight.to_vec()).unwrap();
+    let replaced = text.replace(&format!("\"{transaction}\""), &format!("\"{another}\""));
+    assert_ne!(replaced, text);
+    replaced.into_bytes()
+}
+
+/// A number that this server will not reach: the history is another one.
+const FOREIGN: &str = "4000000000000";
+
+#[test]
+fn a_number_that_was_given_to_another_transaction_proves_nothing() {
+    let mut shop = Shop::new(VISITORS);
+    let rule = shop.erasure();
+    let selection = selection(&rule);
+    let mut store = shop.open();
+    let mut walk = store.walk(&selection, MAX_LAG).unwrap();
+    let batch = walk.prepare(10).unwrap().unwrap();
+    let (in_flight, transaction) = (batch.in_flight().to_vec(), batch.transaction().unwrap().to_owned());
+    drop(batch);
+    let another: String = shop.client.query_one("SELECT pg_current_xact_id()::text", &[]).unwrap().get(0);
+    let reused = with_number(&in_flight, &transaction, &another);
+    assert_eq!(shop.open().resolve(&selection, &reused).unwrap(), Resolution::RolledBack);
+}
+
+#[test]
+fn a_column_that_the_application_fills_again_in_a_few_records_was_erased_all_the_same() {
+    let mut shop = Shop::new(VISITORS);
+    let rule = shop.rule(older(), Action::EraseColumn { column: "ip".to_owned(), stand_in: None });
+    let selection = selection(&rule);
+    let mut store = shop.open();
+    let mut walk = store.walk(&selection, MAX_LAG).unwrap();
+    let batch = walk.prepare(10).unwrap().unwrap();
+    let (in_flight, transaction) = (batch.in_flight().to_vec(), batch.transaction().unwrap().to_owned());
+    batch.commit().unwrap();
+    shop.client
+        .execute(
+            "UPDATE visitors SET ip = '192.0.2.9' WHERE id IN (SELECT id FROM visitors WHERE ip IS NULL LIMIT 4)",
+            &[],
+        )
+        .unwrap();
+    let forgotten = with_number(&in_flight, &transaction, FOREIGN);
+    for in_flight in [in_flight, forgotten] {
+        assert_eq!(shop.open().resolve(&selection, &in_flight).unwrap(), Resolution::Committed);
+    }
 }
 
 #[test]
@@ -132,10 +221,7 @@ fn where_the_server_has_forgotten_a_transaction_the_records_tell() {
     let mut walk = store.walk(&selection, MAX_LAG).unwrap();
     let batch = walk.prepare(10).unwrap().unwrap();
     let transaction = batch.transaction().unwrap().to_owned();
-    // A number that this server will not reach: the history is another one.
-    let text = String::from_utf8(batch.in_flight().to_vec()).unwrap();
-    let foreign = text.replace(&format!("\"{transaction}\""), "\"4000000000000\"").into_bytes();
-    assert_ne!(foreign, text.as_bytes());
+    let foreign = with_number(batch.in_flight(), &transaction, FOREIGN);
     drop(batch);
     assert_eq!(shop.open().resolve(&selection, &foreign).unwrap(), Resolution::RolledBack);
     walk.prepare(10).unwrap().unwrap().commit().unwrap();
@@ -172,25 +258,39 @@ fn a_transaction_that_a_crash_undid_is_not_taken_for_another_one_of_its_number()
     drop(walk);
 }
 
-#[test]
-fn dead_rows_are_told_until_a_vacuum_that_nobody_hinders() {
-    let mut shop = Shop::new(VISITORS);
+fn pending(shop: &Shop, after: After) -> String {
     let rule = shop.erasure();
-    let selection = selection(&rule);
-    let pending = |after| {
-        let mut store = store::open_database(&DatabaseKind::Postgres {
-            server: server_of(server().url("postgres", &shop.name)),
-            after,
-        });
-        let _ = erase(&mut *store, &selection, 50);
-        // Counts reach the statistics a moment after the transaction.
-        sleep(Duration::from_millis(1_500));
-        match store.settle().unwrap() {
-            Physical::Pending(what) => what,
-            Physical::Gone => panic!("the write-ahead log is not gone"),
-        }
-    };
-    assert!(pending(After::Nothing).contains("219 dead rows until VACUUM"), "{}", pending(After::Nothing));
-    assert!(!pending(After::Vacuum).contains("dead rows"));
-    shop.client.execute("SELECT 1", &[]).unwrap();
+    let kind = DatabaseKind::Postgres { server: server_of(shop.url.clone()), after };
+    let mut store = store::open_database(&kind);
+    let _ = erase(&mut *store, &selection(&rule), 50);
+    match store.settle().unwrap() {
+        Physical::Pending(what) => what,
+        Physical::Gone => panic!("the write-ahead log is not gone"),
+    }
+}
+
+#[test]
+fn dead_rows_are_told_at_once_until_a_vacuum_that_nobody_hinders() {
+    let shop = Shop::new(VISITORS);
+    let told = pending(&shop, After::Nothing);
+    assert!(told.contains("219 dead rows until VACUUM"), "{told}");
+    let told = pending(&shop, After::Vacuum);
+    assert!(!told.contains("dead rows"), "{told}");
+}
+
+#[test]
+fn who_keeps_dead_rows_from_vacuum_is_told_as_far_as_it_is_known() {
+    let mut shop = Shop::new(VISITORS);
+    let mut reader = server().client(&shop.name);
+    reader.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM visitors").unwrap();
+    sleep(Duration::from_millis(1_100));
+    let told = pending(&shop, After::Vacuum);
+    assert!(told.contains("219 dead rows until VACUUM (a transaction open for "), "{told}");
+    reader.batch_execute("COMMIT").unwrap();
+    let user = "CREATE ROLE narrow LOGIN; GRANT SELECT, DELETE ON visitors TO narrow;
+        UPDATE visitors SET seen = '2020-01-01'";
+    shop.client.batch_execute(user).unwrap();
+    shop.url = server().url("narrow", &shop.name);
+    let told = pending(&shop, After::Nothing);
+    assert!(told.contains("transactions that this user may not see"), "{told}");
 }

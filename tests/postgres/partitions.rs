@@ -1,12 +1,17 @@
 //! Partitions that go whole, and tables that are too large to be read at once.
 
-use forgetd::config::site::{Mask, Scalar, SideEffect, Unparsed};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use forgetd::config::site::{After, DatabaseKind, Mask, Scalar, SideEffect, Unparsed};
 use forgetd::plan::{Action, When};
-use forgetd::store::{HeldValue, Remainder, Resolution};
+use forgetd::store::{self, HeldValue, Remainder, Resolution, Severity, StoreError};
+use rstest::rstest;
 
-use super::{MAX_LAG, Shop, erase, selection};
+use super::postgres_server::server;
+use super::{MAX_LAG, Shop, erase, selection, server_of};
 
-const PARTITIONS: &str = "CREATE TABLE visitors (id bigint NOT NULL, seen timestamptz NOT NULL, site integer, ip text, PRIMARY KEY (id, seen)) PARTITION BY RANGE (seen);
+pub(super) const PARTITIONS: &str = "CREATE TABLE visitors (id bigint NOT NULL, seen timestamptz NOT NULL, site integer, ip text, PRIMARY KEY (id, seen)) PARTITION BY RANGE (seen);
     CREATE INDEX ON visitors (seen);
     CREATE TABLE v2025_06 PARTITION OF visitors FOR VALUES FROM ('2025-06-01Z') TO ('2025-07-01Z');
     CREATE TABLE v2025_07 PARTITION OF visitors FOR VALUES FROM ('2025-07-01Z') TO ('2025-08-01Z');
@@ -77,6 +82,133 @@ fn a_partition_that_something_depends_on_is_emptied_instead() {
     assert!(!has_table(&mut shop, "v2025_07"));
 }
 
+#[rstest]
+#[case::the_table("FOR TABLE visitors")]
+#[case::a_partition("FOR TABLE v2025_06")]
+#[case::its_root("FOR TABLE visitors WITH (publish_via_partition_root)")]
+#[case::its_schema("FOR TABLES IN SCHEMA public")]
+#[case::everything("FOR ALL TABLES")]
+fn a_partition_whose_subscribers_would_not_hear_of_a_drop_is_emptied(#[case] published: &str) {
+    let mut shop = Shop::new(PARTITIONS);
+    shop.client.batch_execute(&format!("CREATE PUBLICATION shop {published}")).unwrap();
+    let rule = shop.erasure();
+    let expired = u64::try_from(shop.count("visitors WHERE seen < '2025-09-01Z'")).unwrap();
+    assert_eq!(erase(&mut *shop.open(), &selection(&rule), 50), (expired, Remainder::default()));
+    assert!(has_table(&mut shop, "v2025_06"));
+}
+
+#[test]
+fn a_reader_who_stays_lets_partitions_be_emptied_and_nobody_waits_long() {
+    let mut shop = Shop::new(PARTITIONS);
+    let rule = shop.erasure();
+    let expired = u64::try_from(shop.count("visitors WHERE seen < '2025-09-01Z'")).unwrap();
+    let mut reader = server().client(&shop.name);
+    reader.batch_execute("BEGIN; SELECT count(*) FROM visitors").unwrap();
+    let started = Instant::now();
+    assert_eq!(erase(&mut *shop.open(), &selection(&rule), 50), (expired, Remainder::default()));
+    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+    reader.batch_execute("COMMIT").unwrap();
+    assert!(has_table(&mut shop, "v2025_06"));
+}
+
+#[test]
+fn drops_end_no_transaction_of_visitors_who_come_back() {
+    let mut shop = Shop::new(PARTITIONS);
+    shop.client
+        .batch_execute(
+            "INSERT INTO visitors SELECT n, '2025-06-15', 0, '192.0.2.1' FROM generate_series(1000, 60000) AS n",
+        )
+        .unwrap();
+    let rule = shop.erasure();
+    let selection = selection(&rule);
+    let expired = u64::try_from(shop.count("visitors WHERE seen < '2025-09-01Z'")).unwrap();
+    let (done, kind) = (AtomicBool::new(false), shop.kind());
+    let (erased, slowest) = std::thread::scope(|scope| {
+        // Without the time in its condition the statement concerns every partition.
+        let visitors: Vec<_> = (0..2)
+            .map(|site| {
+                let mut client = server().client(&shop.name);
+                let done = &done;
+                scope.spawn(move || {
+                    let mut slowest = Duration::ZERO;
+                    while !done.load(Ordering::Relaxed) {
+                        let started = Instant::now();
+                        client.execute("UPDATE visitors SET site = $1 WHERE id = 5", &[&site]).unwrap();
+                        slowest = slowest.max(started.elapsed());
+                    }
+                    slowest
+                })
+            })
+            .collect();
+        let erased = erase(&mut *store::open_database(&kind), &selection, 5_000);
+        done.store(true, Ordering::Relaxed);
+        (erased, visitors.into_iter().map(|visitor| visitor.join().unwrap()).max().unwrap())
+    });
+    assert_eq!(erased, (expired, Remainder::default()));
+    assert!(slowest < Duration::from_secs(3), "{slowest:?}");
+}
+
+#[test]
+fn a_new_partition_without_grants_is_a_warning_until_something_in_it_expires() {
+    let mut shop = Shop::new(PARTITIONS);
+    let schema = "CREATE ROLE newcomer LOGIN; GRANT SELECT, DELETE ON ALL TABLES IN SCHEMA public TO newcomer;
+        CREATE TABLE v2024_01 PARTITION OF visitors FOR VALUES FROM ('2024-01-01Z') TO ('2024-02-01Z');
+        GRANT SELECT, DELETE ON v2024_01 TO newcomer;
+        ALTER TABLE visitors DETACH PARTITION v2025_q4; ALTER TABLE v2025_q4 RENAME TO q4; REVOKE ALL ON q4 FROM newcomer;
+        ALTER TABLE visitors ATTACH PARTITION q4 FOR VALUES FROM ('2025-10-01Z') TO (MAXVALUE)";
+    shop.client.batch_execute(schema).unwrap();
+    let kind =
+        DatabaseKind::Postgres { server: server_of(server().url("newcomer", &shop.name)), after: After::Nothing };
+    let mut rule = shop.erasure();
+    rule.store = kind.clone();
+    let mut selection = selection(&rule);
+    let findings = store::open_database(&kind).inspect(&selection).unwrap().findings;
+    let [warning] = findings.as_slice() else { panic!("{findings:?}") };
+    assert_eq!(warning.severity, Severity::Warning);
+    let expired = u64::try_from(shop.count("visitors WHERE seen < '2025-09-01Z'")).unwrap();
+    assert_eq!(erase(&mut *store::open_database(&kind), &selection, 50), (expired, Remainder::default()));
+    let advice = warning.hint.clone().unwrap();
+
+    selection.cutoff = Some("2025-10-02T00:00:00Z".parse().unwrap());
+    let findings = store::open_database(&kind).inspect(&selection).unwrap().findings;
+    assert!(findings.iter().any(|finding| finding.severity == Severity::Refusal), "{findings:?}");
+    shop.client.batch_execute(&advice).unwrap();
+    let later = "CREATE TABLE v2024_02 PARTITION OF visitors FOR VALUES FROM ('2024-02-01Z') TO ('2024-03-01Z')";
+    shop.client.batch_execute(later).unwrap();
+    assert_eq!(store::open_database(&kind).inspect(&selection).unwrap().findings, []);
+}
+
+#[test]
+fn a_policy_on_a_partition_hides_rows_as_well() {
+    let mut shop = Shop::new(PARTITIONS);
+    let schema = "CREATE ROLE shaded LOGIN; GRANT SELECT, DELETE ON ALL TABLES IN SCHEMA public TO shaded;
+        ALTER TABLE v2025_06 ENABLE ROW LEVEL SECURITY";
+    shop.client.batch_execute(schema).unwrap();
+    let kind = DatabaseKind::Postgres { server: server_of(server().url("shaded", &shop.name)), after: After::Nothing };
+    let rule = shop.erasure();
+    let findings = store::open_database(&kind).inspect(&selection(&rule)).unwrap().findings;
+    assert!(findings.iter().any(|finding| finding.message.contains("row-level security")), "{findings:?}");
+}
+
+#[test]
+fn a_partition_that_is_detached_during_a_walk_is_left_alone() {
+    let mut shop = Shop::new(PARTITIONS);
+    let mut rule = shop.erasure();
+    rule.target.filter.insert("site".to_owned(), Scalar::Integer(1));
+    let selection = selection(&rule);
+    let mut store = shop.open();
+    let mut walk = store.walk(&selection, MAX_LAG).unwrap();
+    walk.prepare(1).unwrap().unwrap().commit().unwrap();
+    let archived = shop.count("v2025_07");
+    shop.client.batch_execute("ALTER TABLE visitors DETACH PARTITION v2025_07").unwrap();
+    while let Some(batch) = walk.prepare(50).unwrap() {
+        batch.commit().unwrap();
+    }
+    assert_eq!(walk.remainder().unwrap(), Remainder::default());
+    assert_eq!(shop.count("v2025_07"), archived);
+    assert_eq!(shop.count("visitors WHERE seen < '2025-09-01Z' AND site = 1"), 0);
+}
+
 #[test]
 fn more_rows_than_fit_in_memory_are_walked_window_by_window() {
     let mut shop = Shop::new(
@@ -113,6 +245,43 @@ fn a_large_table_is_erased_block_by_block_across_its_gaps() {
     // The first range is a guess from the average of a table that is not even.
     assert!(largest < 3 * 2_000, "{largest}");
     assert_eq!(shop.count("visitors WHERE seen < '2025-01-01'"), 0);
+}
+
+#[test]
+fn a_dense_pocket_behind_a_sparse_region_makes_no_giant_batch() {
+    let mut shop = Shop::new(
+        "CREATE UNLOGGED TABLE visitors (id bigint PRIMARY KEY, seen timestamptz, agent text, ip text);
+         INSERT INTO visitors SELECT n, CASE WHEN n > 150000 OR n % 500 = 0 THEN '2020-01-01' ELSE '2026-02-01' END::timestamptz, repeat('agent ', 10), '192.0.2.77'
+         FROM generate_series(1, 250000) AS n; ANALYZE visitors;",
+    );
+    let rule = shop.erasure();
+    let selection = selection(&rule);
+    let expired = u64::try_from(shop.count("visitors WHERE seen < '2025-01-01'")).unwrap();
+    let mut store = shop.open();
+    let mut walk = store.walk(&selection, MAX_LAG).unwrap();
+    let (mut rows, mut largest) = (0, 0);
+    while let Some(batch) = walk.prepare(500).unwrap() {
+        rows += batch.rows();
+        largest = largest.max(batch.rows());
+        batch.commit().unwrap();
+    }
+    assert_eq!((rows, walk.remainder().unwrap()), (expired, Remainder::default()));
+    assert!(largest <= 5 * 500, "{largest}");
+}
+
+#[test]
+fn a_range_in_which_somebody_stands_is_asked_for_in_smaller_parts() {
+    let mut shop = Shop::new(LARGE);
+    let rule = shop.erasure();
+    let selection = selection(&rule);
+    let kind = shop.kind();
+    let mut store = store::open_database(&kind);
+    let mut walk = store.walk(&selection, MAX_LAG).unwrap();
+    // Of the very first range, one of the last rows.
+    shop.client.batch_execute("BEGIN; SELECT * FROM visitors WHERE id = 2000 FOR UPDATE").unwrap();
+    assert!(matches!(walk.prepare(2_000).err(), Some(StoreError::Busy { .. })));
+    let rows = walk.prepare(2_000).unwrap().unwrap().rows();
+    assert!((1..1_000).contains(&rows), "{rows}");
 }
 
 #[test]

@@ -1,10 +1,13 @@
 //! Names, sessions and holds: what a statement must mean whatever surrounds it.
 
-use forgetd::config::site::{Mask, Unparsed};
-use forgetd::plan::Action;
-use forgetd::store::{HeldValue, Remainder};
+use std::time::Duration;
+
+use forgetd::config::site::{Child, Consent, Mask, Scalar, Unparsed};
+use forgetd::plan::{Action, When};
+use forgetd::store::{self, HeldValue, Remainder};
 use rstest::rstest;
 
+use super::postgres_server::server;
 use super::{EXPIRED, MAX_LAG, Shop, VISITORS, erase, older, selection};
 
 #[test]
@@ -68,6 +71,73 @@ fn a_hold_keeps_its_rows_however_its_value_is_written(#[case] column: &str, #[ca
     assert_eq!(shop.count("visitors"), 181 + i64::try_from(kept).unwrap());
 }
 
+/// Types of an extension, in a schema that no search path names.
+const EXTENSION: &str = "CREATE SCHEMA ext; CREATE EXTENSION citext SCHEMA ext; CREATE EXTENSION ltree SCHEMA ext;
+    CREATE DOMAIN address AS ext.citext; CREATE TYPE answer AS ENUM ('yes', 'no');
+    CREATE TABLE visitors (id bigint PRIMARY KEY, seen timestamptz NOT NULL, email ext.citext, home address, path ext.ltree, code char(8), said answer);
+    INSERT INTO visitors SELECT n, '2020-01-01', 'Jana' || n || '@x.cz', 'Jana' || n || '@x.cz', ('a.b' || n)::ext.ltree, 'C' || n, CASE WHEN n % 2 = 0 THEN 'yes' ELSE 'no' END::answer
+    FROM generate_series(1, 4) AS n;";
+
+#[rstest]
+#[case::citext("email", "JANA1@x.cz", 1)]
+#[case::domain("home", "jana1@X.cz", 1)]
+#[case::ltree("path", "a.b2", 1)]
+#[case::padded("code", "C3", 1)]
+#[case::padded_as_written("code", "C3      ", 1)]
+#[case::enumeration("said", "yes", 2)]
+#[case::no_such_member("said", "perhaps", 0)]
+fn a_hold_compares_by_the_operator_of_the_column(#[case] column: &str, #[case] value: &str, #[case] kept: u64) {
+    let shop = Shop::new(EXTENSION);
+    let rule = shop.erasure();
+    let mut selection = selection(&rule);
+    selection.holds.push(HeldValue { column: column.to_owned(), value: value.to_owned() });
+    assert_eq!(erase(&mut *shop.open(), &selection, 50).0, 4 - kept);
+}
+
+#[rstest]
+#[case::citext("ext.citext", "YES", 3)]
+#[case::text("text", "YES", 4)]
+fn consent_counts_as_given_where_the_column_thinks_so(#[case] of: &str, #[case] given: &str, #[case] erased: u64) {
+    let mut shop = Shop::new(EXTENSION);
+    let column = format!("ALTER TABLE visitors ADD agreed {of}; UPDATE visitors SET agreed = 'Yes' WHERE id = 1");
+    shop.client.batch_execute(&column).unwrap();
+    let consent = Consent { column: "agreed".to_owned(), given: Scalar::Text(given.to_owned()) };
+    let rule = shop.rule(When::WithoutConsent(consent), Action::EraseRows { children: Vec::new() });
+    assert_eq!(erase(&mut *shop.open(), &selection(&rule), 50).0, erased);
+}
+
+#[test]
+fn a_stand_in_is_compared_by_the_operator_of_the_column() {
+    let mut shop = Shop::new(EXTENSION);
+    let stand_in = Some(Scalar::Text("gone".to_owned()));
+    let rule = shop.rule(older(), Action::EraseColumn { column: "path".to_owned(), stand_in });
+    assert_eq!(shop.refusals(&rule), Vec::<String>::new());
+    assert_eq!(erase(&mut *shop.open(), &selection(&rule), 50), (4, Remainder::default()));
+    assert_eq!(shop.count("visitors WHERE path::text = 'gone'"), 4);
+}
+
+#[test]
+fn a_record_that_moves_on_during_a_walk_is_erased_or_left_but_never_new() {
+    let mut shop = Shop::new(VISITORS);
+    let rule = shop.rule(When::NotStored, Action::EraseColumn { column: "ip".to_owned(), stand_in: None });
+    let selection = selection(&rule);
+    let mut store = shop.open();
+    let mut walk = store.walk(&selection, MAX_LAG).unwrap();
+    let mut erased = 0;
+    for round in 0.. {
+        let Some(batch) = walk.prepare(50).unwrap() else { break };
+        erased += batch.rows();
+        batch.commit().unwrap();
+        // Visitors come back, after the moment of the run: each row moves to another place.
+        let sql = format!("UPDATE visitors SET seen = '2026-03-01 12:00:01Z' WHERE id % 8 = {}", round % 8);
+        shop.client.execute(&sql, &[]).unwrap();
+    }
+    let Remainder { left, arrived } = walk.remainder().unwrap();
+    assert_eq!((erased + left, arrived), (400, 0));
+    assert_eq!(u64::try_from(shop.count("visitors WHERE ip IS NOT NULL")).unwrap(), left);
+    assert!(left > 0, "nothing moved away from the walk");
+}
+
 #[test]
 fn an_error_never_shows_a_record() {
     let mut shop = Shop::new(VISITORS);
@@ -81,4 +151,68 @@ fn an_error_never_shows_a_record() {
     let error = store.walk(&selection, MAX_LAG).unwrap().prepare(10).err().unwrap();
     let shown = format!("{error} {error:?}");
     assert!(shown.contains("P0001") && !shown.contains("192.0.2"), "{shown}");
+}
+
+/// Twenty visitors of three pages each in one block, with free places among them; all but number 5 are expired.
+const FAMILY: &str = "CREATE TABLE visitors (id bigint PRIMARY KEY, seen timestamptz NOT NULL) WITH (fillfactor = 50);
+    CREATE TABLE pages (id bigserial PRIMARY KEY, visitor bigint NOT NULL);
+    INSERT INTO visitors SELECT n, '2020-01-01' FROM generate_series(1, 20) AS n;
+    UPDATE visitors SET seen = '2026-02-01' WHERE id = 5;
+    DELETE FROM visitors WHERE id BETWEEN 8 AND 12;
+    INSERT INTO pages (visitor) SELECT id FROM visitors, generate_series(1, 3);";
+
+#[rstest]
+#[case::begins_to_match("UPDATE visitors SET seen = '2020-01-01' WHERE id = 5")]
+#[case::ceases_to_match("UPDATE visitors SET seen = '2026-02-01' WHERE id = 6")]
+fn a_parent_that_changes_while_children_go_keeps_its_own_or_goes_with_them(#[case] meanwhile: &str) {
+    let mut shop = Shop::new(FAMILY);
+    shop.client.batch_execute("VACUUM visitors").unwrap();
+    let children = vec![Child { table: "pages".to_owned(), column: "visitor".to_owned() }];
+    let rule = shop.rule(older(), Action::EraseRows { children });
+    let selection = selection(&rule);
+    let (kind, name) = (shop.kind(), shop.name.clone());
+    shop.client.batch_execute("BEGIN; SELECT * FROM pages WHERE visitor = 20 FOR UPDATE").unwrap();
+    let erased = std::thread::scope(|scope| {
+        let erasing = scope.spawn(|| erase(&mut *store::open_database(&kind), &selection, 50).0);
+        let mut other = server().client(&name);
+        let waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
+             AND application_name = 'forgetd' AND wait_event_type = 'Lock'";
+        let count = || other.query_one(waiting, &[]).unwrap().get::<_, i64>(0);
+        assert!(std::iter::repeat_with(count).take(10_000).any(|waiting| waiting == 1));
+        let mut changing = server().client(&name);
+        let changing = scope.spawn(move || changing.batch_execute(meanwhile).unwrap());
+        std::thread::sleep(Duration::from_millis(300));
+        shop.client.batch_execute("COMMIT").unwrap();
+        changing.join().unwrap();
+        erasing.join().unwrap()
+    });
+    let left = u64::try_from(shop.count("visitors")).unwrap();
+    assert_eq!(erased + left, 15);
+    assert_eq!(shop.count("pages"), 3 * i64::try_from(left).unwrap());
+    assert_eq!(shop.count("pages WHERE visitor NOT IN (SELECT id FROM visitors)"), 0);
+}
+
+#[test]
+fn addresses_are_masked_also_where_the_database_is_not_of_unicode() {
+    let name = server().create_database_with("TEMPLATE template0 ENCODING 'LATIN2' LC_COLLATE 'C' LC_CTYPE 'C'");
+    let mut shop = Shop::of(server(), name, VISITORS);
+    shop.client.batch_execute("UPDATE visitors SET ip = ' 192.0.2.7, 198.51.100.9 '").unwrap();
+    let mask = Mask { v4: 24, v6: 48, unparsed: Unparsed::Erase };
+    let rule = shop.rule(older(), Action::TruncateColumn { column: "ip".to_owned(), mask, stand_in: None });
+    assert_eq!(erase(&mut *shop.open(), &selection(&rule), 50), (EXPIRED, Remainder::default()));
+    assert_eq!(shop.count("visitors WHERE ip = ' 192.0.2.0, 198.51.100.0 '"), i64::try_from(EXPIRED).unwrap());
+}
+
+#[test]
+fn keys_of_another_collation_find_their_children() {
+    let mut shop = Shop::new(
+        "CREATE TABLE visitors (id text COLLATE \"C\" PRIMARY KEY, seen timestamptz NOT NULL);
+         CREATE TABLE pages (id bigserial PRIMARY KEY, visitor text COLLATE \"POSIX\" NOT NULL);
+         INSERT INTO visitors SELECT n, '2020-01-01' FROM generate_series(1, 5) AS n;
+         INSERT INTO pages (visitor) SELECT id FROM visitors",
+    );
+    let children = vec![Child { table: "pages".to_owned(), column: "visitor".to_owned() }];
+    let rule = shop.rule(older(), Action::EraseRows { children });
+    assert_eq!(erase(&mut *shop.open(), &selection(&rule), 50), (5, Remainder::default()));
+    assert_eq!(shop.count("pages"), 0);
 }

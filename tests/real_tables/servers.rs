@@ -92,7 +92,9 @@ impl Database for MariaDatabase {
             "SELECT CONCAT(PRIVILEGE_TYPE, ' on the database') FROM information_schema.SCHEMA_PRIVILEGES {of} \
              UNION SELECT CONCAT(PRIVILEGE_TYPE, ' on ', TABLE_NAME) FROM information_schema.TABLE_PRIVILEGES {of} \
              UNION SELECT CONCAT(PRIVILEGE_TYPE, ' on ', TABLE_NAME, '.', COLUMN_NAME) \
-             FROM information_schema.COLUMN_PRIVILEGES {of}"
+             FROM information_schema.COLUMN_PRIVILEGES {of} \
+             UNION SELECT CONCAT(PRIVILEGE_TYPE, ' on the server') FROM information_schema.USER_PRIVILEGES \
+             WHERE GRANTEE = '''{user}''@''localhost'''"
         );
         self.connection.query::<String, _>(query).unwrap().into_iter().collect()
     }

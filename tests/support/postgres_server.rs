@@ -60,9 +60,14 @@ pub(crate) fn server() -> &'static Server {
 impl Server {
     /// A new, empty database: its name.
     pub(crate) fn create_database(&self) -> String {
+        self.create_database_with("")
+    }
+
+    /// The same with further words of CREATE DATABASE.
+    pub(crate) fn create_database_with(&self, words: &str) -> String {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let name = format!("shop{}", NUMBER.fetch_add(1, Ordering::Relaxed));
-        self.client("postgres").batch_execute(&format!("CREATE DATABASE {name}")).unwrap();
+        self.client("postgres").batch_execute(&format!("CREATE DATABASE {name} {words}")).unwrap();
         name
     }
 
@@ -89,7 +94,7 @@ impl Server {
 }
 
 /// Where Debian puts the server's programs, which are not in the PATH.
-fn program(name: &str) -> PathBuf {
+pub(crate) fn program(name: &str) -> PathBuf {
     let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let mut found: Vec<PathBuf> =
         versions.map(|version| version.path().join("bin").join(name)).filter(|path| path.exists()).collect();
@@ -120,20 +125,25 @@ fn as_user(program: &Path) -> Command {
 
 /// A server that no other test uses.
 pub(crate) fn start() -> Server {
-    let directory = directory();
+    start_in("/tmp", &[])
+}
+
+/// A server whose files lie below `place`, with further options.
+pub(crate) fn start_in(place: &str, options: &[&str]) -> Server {
+    let directory = directory(place);
     let data = directory.join("data");
     run(as_user(&program("initdb"))
         .args(["--username", APPLICATION, "--auth", "trust", "--encoding", "UTF8", "--locale", "C.UTF-8", "--no-sync"])
         .arg(&data));
     certificates(&directory);
     access(&data);
-    let server = launch(directory, &data);
+    let server = launch(directory, &data, options);
     server.wait();
     server
 }
 
-/// Starts a server on a directory that holds `data`.
-fn launch(directory: PathBuf, data: &Path) -> Server {
+/// Starts a server on a directory that holds `data`. What `further` says goes before what is said here.
+fn launch(directory: PathBuf, data: &Path, further: &[&str]) -> Server {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let options = [
         format!("unix_socket_directories={}", directory.display()),
@@ -153,16 +163,16 @@ fn launch(directory: PathBuf, data: &Path) -> Server {
     ];
     let mut guard = Command::new("sh");
     guard.args(["-c", GUARD, "guard"]).arg(&directory).arg(program("postgres")).arg(user()).arg("-D").arg(data);
-    for option in options {
-        guard.args(["-c", &option]);
+    for option in options.iter().map(String::as_str).chain(further.iter().copied()) {
+        guard.args(["-c", option]);
     }
     let guard = guard.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     Server { directory, port, guard }
 }
 
 /// A directory of the server's user.
-fn directory() -> PathBuf {
-    let directory = tempfile::Builder::new().prefix("forgetd-pg").tempdir_in("/tmp").unwrap().keep();
+fn directory(place: &str) -> PathBuf {
+    let directory = tempfile::Builder::new().prefix("forgetd-pg").tempdir_in(place).unwrap().keep();
     std::fs::set_permissions(&directory, std::fs::Permissions::from_mode(0o755)).unwrap();
     if !user().is_empty() {
         run(Command::new("chown").arg(user()).arg(&directory));
@@ -173,7 +183,7 @@ fn directory() -> PathBuf {
 impl Server {
     /// A replica of this server, which follows it.
     pub(crate) fn standby(&self) -> Server {
-        let directory = directory();
+        let directory = directory("/tmp");
         let data = directory.join("data");
         run(as_user(&program("pg_basebackup"))
             .args(["--write-recovery-conf", "--checkpoint=fast", "--no-sync", "--username", APPLICATION])
@@ -182,7 +192,7 @@ impl Server {
             .arg("--pgdata")
             .arg(&data));
         certificates(&directory);
-        let standby = launch(directory, &data);
+        let standby = launch(directory, &data, &[]);
         standby.wait();
         standby
     }

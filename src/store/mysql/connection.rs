@@ -11,6 +11,7 @@ use mysql::{Conn, Error, Opts, Row};
 use super::error::{self, Failure};
 use super::grants;
 use super::options::{Address, Replicas};
+use super::server_facts::{ServerFacts, VARIABLES};
 use crate::config::site::Server;
 use crate::store::StoreError;
 use crate::store::server as login;
@@ -25,34 +26,13 @@ const BATCH_STATEMENT: Duration = Duration::from_secs(60);
 /// Counting a large table takes as long as it takes, but not for ever.
 const LONGEST_STATEMENT: Duration = Duration::from_secs(3_600);
 
-/// How long the server keeps a session that rests between batches.
-const IDLE: Duration = Duration::from_secs(8 * 3_600);
+/// How long the server keeps a session that rests between batches. A client whose host is gone says no farewell, and
+/// until then its lock keeps other purgers out.
+const IDLE: Duration = Duration::from_secs(15 * 60);
 
-/// Which server it is, where it matters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Flavour {
-    /// MariaDB.
-    MariaDb,
-    /// MySQL, and what calls itself so.
-    MySql,
-}
-
-/// What the server says of itself.
-#[derive(Debug, Clone)]
-pub(super) struct ServerFacts {
-    /// Which server.
-    pub(super) flavour: Flavour,
-    /// Major and minor version.
-    pub(super) version: (u32, u32),
-    /// Whether it writes a binary log.
-    pub(super) log_bin: bool,
-    /// The format of that log.
-    pub(super) binlog_format: String,
-    /// Whether ordinary users may write.
-    pub(super) read_only: bool,
-    /// Whether it is a node of a Galera cluster.
-    pub(super) galera: bool,
-}
+/// How long the server keeps a transaction in which nothing happens, with the locks of its rows (MariaDB). In between
+/// a batch only writes its evidence.
+const IDLE_TRANSACTION: Duration = Duration::from_secs(60);
 
 /// A session on the server, in one database.
 pub(super) struct Database {
@@ -88,11 +68,11 @@ impl Database {
         let options = Opts::from(address.options.clone());
         let name = options.get_db_name().unwrap_or_default().to_owned();
         let told = |error: Error| match (attempt, Failure::of(&error)) {
-            (Attempt::Again, Failure::Lost | Failure::Busy) => {
+            (Attempt::Again, failure) if failure != Failure::Failed || error::is_crowded(&error) => {
                 StoreError::Lost { place: place.clone(), reason: error::describe(&error) }
             }
             _ if error::code(&error) == Some(error::NO_DATABASE_PRIVILEGE) => {
-                let entrance = grants::entrance(&address.options, &name).map(|grant| format!("; {grant}"));
+                let entrance = grants::entrance(&address.options).map(|grant| format!("; {grant}"));
                 unavailable(error::describe(&error) + &entrance.unwrap_or_default())
             }
             _ => unavailable(error::with_hint(&error)),
@@ -124,13 +104,6 @@ impl Database {
             connection.query_drop(sql)?;
             Ok(connection.affected_rows())
         })
-    }
-
-    /// As [`Database::execute`], with the error as the client gives it.
-    pub(super) fn try_execute(&mut self, sql: &str) -> mysql::Result<()> {
-        let done = self.connection.query_drop(sql);
-        self.is_lost |= done.as_ref().is_err_and(|error| Failure::of(error) == Failure::Lost);
-        done
     }
 
     /// All rows of a query.
@@ -198,16 +171,22 @@ impl Database {
             StatementLimit::Batch => BATCH_STATEMENT,
             StatementLimit::Counting => LONGEST_STATEMENT,
         };
-        let sql = statement_limit(self.server.flavour, limit);
+        let sql = self.server.flavour.statement_limit(limit);
         self.execute(&sql).map(drop)
     }
 
     /// Whether the user has the privilege PROCESS. What it shows is asked for, since roles may grant it as well; and
     /// really asked for, since a query that can give no row is not checked.
     pub(super) fn may_see_processes(&mut self) -> Result<bool, StoreError> {
-        match self.connection.query_drop("SELECT 1 FROM information_schema.INNODB_TRX LIMIT 1") {
-            Ok(()) => Ok(true),
-            Err(error) if error::code(&error) == Some(error::NO_PRIVILEGE) => Ok(false),
+        let asked = self.asked("SELECT 1 FROM information_schema.INNODB_TRX LIMIT 1")?;
+        Ok(matches!(asked, Asked::Rows(_)))
+    }
+
+    /// The rows of a query for which the user may lack a privilege over the whole server.
+    pub(super) fn asked(&mut self, sql: &str) -> Result<Asked, StoreError> {
+        match self.connection.query(sql) {
+            Ok(rows) => Ok(Asked::Rows(rows)),
+            Err(error) if error::code(&error) == Some(error::NO_PRIVILEGE) => Ok(Asked::Forbidden),
             Err(error) => Err(self.error(&error)),
         }
     }
@@ -216,6 +195,15 @@ impl Database {
     pub(super) fn replicas(&self) -> &Replicas {
         &self.address.replicas
     }
+}
+
+/// What became of a question that not everybody may ask.
+#[derive(Debug)]
+pub(super) enum Asked {
+    /// It was answered.
+    Rows(Vec<Row>),
+    /// The user lacks the privilege.
+    Forbidden,
 }
 
 /// For what statements are limited.
@@ -242,7 +230,7 @@ fn rows<T: FromRow>(connection: &mut Conn, sql: &str) -> mysql::Result<Vec<T>> {
 }
 
 fn configure(connection: &mut Conn) -> mysql::Result<ServerFacts> {
-    let facts = server_facts(connection)?;
+    let facts = ServerFacts::of(&rows(connection, VARIABLES)?);
     let lock_wait = LOCK_WAIT.as_secs();
     connection.query_drop("SET NAMES utf8mb4")?;
     connection.query_drop(format!(
@@ -251,10 +239,9 @@ fn configure(connection: &mut Conn) -> mysql::Result<ServerFacts> {
          autocommit = 1, foreign_key_checks = 1, unique_checks = 1",
         IDLE.as_secs()
     ))?;
-    connection.query_drop(statement_limit(facts.flavour, LONGEST_STATEMENT))?;
-    if facts.flavour == Flavour::MariaDb {
-        // Beyond this many values MariaDB turns `IN` into a join, and reads the whole table for it.
-        connection.query_drop("SET SESSION in_predicate_conversion_threshold = 0")?;
+    connection.query_drop(facts.flavour.statement_limit(LONGEST_STATEMENT))?;
+    if let Some(settings) = facts.flavour.session(IDLE_TRANSACTION) {
+        connection.query_drop(settings)?;
     }
     // A log of statements cannot repeat what READ COMMITTED does, and the server refuses the two together.
     let isolation = match facts.log_bin && facts.binlog_format.eq_ignore_ascii_case("STATEMENT") {
@@ -263,29 +250,6 @@ fn configure(connection: &mut Conn) -> mysql::Result<ServerFacts> {
     };
     connection.query_drop(format!("SET SESSION TRANSACTION ISOLATION LEVEL {isolation}"))?;
     Ok(facts)
-}
-
-fn server_facts(connection: &mut Conn) -> mysql::Result<ServerFacts> {
-    let first = connection.query_first::<(String, bool, String, bool), _>(
-        "SELECT VERSION(), @@GLOBAL.log_bin, @@GLOBAL.binlog_format, @@GLOBAL.read_only",
-    )?;
-    let (version, log_bin, binlog_format, read_only) = first.unwrap_or_default();
-    // Galera's variables are not known to a server without it.
-    let galera = connection
-        .query_first::<(String, String), _>("SHOW GLOBAL VARIABLES LIKE 'wsrep_on'")?
-        .is_some_and(|(_, value)| value.eq_ignore_ascii_case("ON"));
-    let flavour = if version.contains("MariaDB") { Flavour::MariaDb } else { Flavour::MySql };
-    let mut numbers = version.split(['.', '-']).map(|number| number.parse().unwrap_or(0));
-    let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
-    Ok(ServerFacts { flavour, version, log_bin, binlog_format, read_only, galera })
-}
-
-fn statement_limit(flavour: Flavour, limit: Duration) -> String {
-    match flavour {
-        Flavour::MariaDb => format!("SET SESSION max_statement_time = {}", limit.as_secs()),
-        // Of MySQL's statements only a SELECT can be limited.
-        Flavour::MySql => format!("SET SESSION max_execution_time = {}", limit.as_millis()),
-    }
 }
 
 fn millis(duration: Duration) -> u64 {

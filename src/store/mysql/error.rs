@@ -18,16 +18,21 @@ pub(super) const NO_PRIVILEGE: u16 = 1227;
 /// A privilege on a table is missing; on one of its columns.
 pub(super) const NO_TABLE_PRIVILEGE: [u16; 2] = [1142, 1143];
 
-/// Numbers after which there is no connection any more.
-const LOST: [u16; 9] = [1053, 1077, 1079, 1080, 1152, 1158, 1159, 1160, 1927];
+/// Numbers after which there is no connection any more; two are the client's own, and proxies send them.
+const LOST: [u16; 12] = [1053, 1077, 1079, 1080, 1152, 1158, 1159, 1160, 1927, 2006, 2013, 4031];
+
+/// Numbers with which a server turns a login away that it would take at another time.
+const CROWDED: [u16; 3] = [1040, 1203, 1226];
 
 /// Numbers after which the same work may succeed later: locks, an administrator's KILL QUERY, the limit on a
 /// statement's time (MySQL, MariaDB).
-const BUSY: [u16; 6] = [LOCK_WAIT_TIMEOUT, DEADLOCK, 1317, 3024, 1969, 4025];
+const BUSY: [u16; 5] = [LOCK_WAIT_TIMEOUT, DEADLOCK, 1317, 3024, 1969];
 
 /// Numbers with their meaning; an operator meets these.
-const MEANINGS: [(u16, &str); 29] = [
+const MEANINGS: [(u16, &str); 32] = [
     (1040, "too many connections"),
+    (1203, "the user has too many connections"),
+    (1226, "the user has used up what it was granted"),
     (NO_DATABASE_PRIVILEGE, "the user may not use this database"),
     (1045, "the login was refused"),
     (1698, "the login was refused: the server expects another user of the system"),
@@ -56,6 +61,7 @@ const MEANINGS: [(u16, &str); 29] = [
     (1792, "the transaction is read-only"),
     (1836, "the server is read-only"),
     (3819, "a CHECK constraint refused"),
+    (4025, "a CHECK constraint refused"),
 ];
 
 /// What kind of failure it is.
@@ -75,7 +81,18 @@ impl Failure {
         match error {
             Error::MySqlError(error) if BUSY.contains(&error.code) => Failure::Busy,
             Error::MySqlError(error) if LOST.contains(&error.code) => Failure::Lost,
-            Error::IoError(_) | Error::CodecError(_) | Error::TlsError(_) | Error::DriverError(_) => Failure::Lost,
+            // Nothing was sent. The client does not show the type of this error, only its text.
+            Error::CodecError(error) if error.to_string().contains("max_allowed_packet") => Failure::Failed,
+            Error::DriverError(
+                DriverError::ConnectTimeout
+                | DriverError::CouldNotConnect(_)
+                | DriverError::Timeout
+                | DriverError::PacketOutOfSync
+                | DriverError::UnexpectedPacket,
+            )
+            | Error::IoError(_)
+            | Error::CodecError(_)
+            | Error::TlsError(_) => Failure::Lost,
             _ => Failure::Failed,
         }
     }
@@ -84,6 +101,11 @@ impl Failure {
     pub(super) fn rolls_back(error: &Error) -> bool {
         matches!(error, Error::MySqlError(error) if [LOCK_WAIT_TIMEOUT, DEADLOCK].contains(&error.code))
     }
+}
+
+/// Whether a login may succeed later.
+pub(super) fn is_crowded(error: &Error) -> bool {
+    code(error).is_some_and(|code| CROWDED.contains(&code))
 }
 
 /// The server's number, where it gave one.
@@ -185,5 +207,22 @@ mod tests {
         assert_eq!(Failure::of(&of_server(1213)), Failure::Busy);
         assert_eq!(Failure::of(&of_server(1927)), Failure::Lost);
         assert_eq!(Failure::of(&of_server(1062)), Failure::Failed);
+        for lost in [2006, 2013, 4031] {
+            assert_eq!(Failure::of(&of_server(lost)), Failure::Lost);
+        }
+    }
+
+    /// 4025 is ER_CONSTRAINT_FAILED of MariaDB.
+    #[test]
+    fn what_would_fail_again_is_not_tried_again() {
+        assert_eq!(Failure::of(&of_server(4025)), Failure::Failed);
+        assert!(describe(&of_server(4025)).contains("CHECK"));
+        assert_eq!(Failure::of(&Error::DriverError(DriverError::PacketTooLarge)), Failure::Failed);
+        assert_eq!(Failure::of(&Error::DriverError(DriverError::OldMysqlPasswordDisabled)), Failure::Failed);
+    }
+
+    #[test]
+    fn a_server_with_too_many_connections_takes_the_login_later() {
+        assert!(is_crowded(&of_server(1040)) && is_crowded(&of_server(1203)) && !is_crowded(&of_server(1045)));
     }
 }

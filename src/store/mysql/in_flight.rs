@@ -1,21 +1,20 @@
 //! What a batch leaves behind before its COMMIT, and what is made of it when nobody wrote down how it ended.
 //!
-//! A batch is atomic, so one of its rows that is still there and still matches proves that a deletion was rolled back.
-//! A column proves less: the application may have filled it again since, in a few records, or emptied it. There the
-//! majority decides: after a COMMIT all but those few are as the batch made them. The moment and the cutoff travel with the keys and holds are left aside: what matched then must be recognised
-//! now, whatever an operator changed in between. The rows are read under their own locks, and those are free only
-//! when no COMMIT is under way. A partition that was to be dropped is still there or is not.
+//! A batch is atomic: after a COMMIT none of its rows is as it was, without one all of them are. Since then the
+//! application may have written a few of them anew, so that no single row proves anything: the majority decides. The
+//! moment and the cutoff travel along and holds are left aside: what matched then must be recognised now, whatever an
+//! operator changed in between. The rows are read under their own locks, and those are free only when no COMMIT is under
+//! way. Of a partition the rows are counted by what they are partitioned by.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::connection::Database;
 use super::keys::Keys;
-use super::partitions;
+use super::partitions::{self, Range};
 use super::predicate::Predicate;
 use super::rows::matching_keys;
 use super::schema::TableFacts;
-use crate::plan::Action;
 use crate::store::{Resolution, StoreError, TableSelection};
 
 /// A batch as it is written down.
@@ -26,6 +25,20 @@ struct InFlight {
     erased: Erased,
 }
 
+/// When a run selects what it erases.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Moment {
+    now: Timestamp,
+    cutoff: Option<Timestamp>,
+}
+
+impl Moment {
+    /// That of a selection.
+    pub(super) fn of(selection: &TableSelection<'_>) -> Moment {
+        Moment { now: selection.now, cutoff: selection.cutoff }
+    }
+}
+
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum Erased {
@@ -33,12 +46,12 @@ enum Erased {
     Steps(Vec<i128>),
     /// Keys of another kind.
     Keys(Keys),
-    /// A whole partition.
-    Partition(String),
+    /// A whole partition, and how many rows it had.
+    Partition(Range, u64),
 }
 
 /// Writes down a batch of rows.
-pub(super) fn of_rows(selection: &TableSelection<'_>, keys: &Keys) -> Vec<u8> {
+pub(super) fn of_rows(moment: Moment, keys: &Keys) -> Vec<u8> {
     let erased = match keys {
         Keys::Integers(keys) => {
             let before = std::iter::once(0).chain(keys.iter().copied());
@@ -46,18 +59,17 @@ pub(super) fn of_rows(selection: &TableSelection<'_>, keys: &Keys) -> Vec<u8> {
         }
         other => Erased::Keys(other.clone()),
     };
-    encode(selection, erased)
+    encode(moment, erased)
 }
 
 /// Writes down that a partition is to be dropped.
-pub(super) fn of_partition(selection: &TableSelection<'_>, partition: &str) -> Vec<u8> {
-    encode(selection, Erased::Partition(partition.to_owned()))
+pub(super) fn of_range(moment: Moment, range: &Range, rows: u64) -> Vec<u8> {
+    encode(moment, Erased::Partition(range.clone(), rows))
 }
 
-fn encode(selection: &TableSelection<'_>, erased: Erased) -> Vec<u8> {
-    let batch = InFlight { now: selection.now, cutoff: selection.cutoff, erased };
+fn encode(Moment { now, cutoff }: Moment, erased: Erased) -> Vec<u8> {
     // Plain values in memory have no way to fail; nothing at all would be refused when it is read.
-    serde_json::to_vec(&batch).unwrap_or_default()
+    serde_json::to_vec(&InFlight { now, cutoff, erased }).unwrap_or_default()
 }
 
 /// Finds out how the batch ended.
@@ -67,11 +79,13 @@ pub(super) fn resolve(
     selection: &TableSelection<'_>,
     in_flight: &[u8],
 ) -> Result<Resolution, StoreError> {
-    let Ok(batch) = serde_json::from_slice::<InFlight>(in_flight) else {
+    let Ok(InFlight { now, cutoff, erased }) = serde_json::from_slice(in_flight) else {
         return Err(database.failed("the file of the batch in flight cannot be read"));
     };
-    let keys = match batch.erased {
-        Erased::Partition(name) => return partitions::resolve(database, facts, &name),
+    let as_then = TableSelection { rule: selection.rule, now, cutoff, holds: Vec::new() };
+    let predicate = Predicate::new(database, facts, &as_then)?;
+    let keys = match erased {
+        Erased::Partition(range, rows) => return partitions::resolve(database, &predicate, &range, rows),
         Erased::Keys(keys) => keys,
         Erased::Steps(steps) => Keys::Integers(
             steps
@@ -83,29 +97,18 @@ pub(super) fn resolve(
                 .collect(),
         ),
     };
-    let as_then = TableSelection { rule: selection.rule, now: batch.now, cutoff: batch.cutoff, holds: Vec::new() };
-    let predicate = Predicate::new(database, facts, &as_then)?;
     database.execute("START TRANSACTION")?;
-    let needed = match selection.rule.action {
-        Action::EraseRows { .. } => 1,
-        Action::EraseColumn { .. } | Action::TruncateColumn { .. } => keys.len() / 2 + 1,
-    };
-    let survives = so_many_match(database, &predicate, &keys, needed);
+    let survives = most_match(database, &predicate, &keys);
     database.roll_back();
     Ok(if survives? { Resolution::RolledBack } else { Resolution::Committed })
 }
 
-/// Whether at least `needed` of the records still match.
-fn so_many_match(
-    database: &mut Database,
-    predicate: &Predicate,
-    keys: &Keys,
-    needed: usize,
-) -> Result<bool, StoreError> {
+/// Whether more than half of the records still match.
+fn most_match(database: &mut Database, predicate: &Predicate, keys: &Keys) -> Result<bool, StoreError> {
     let mut matching = 0;
     for piece in keys.exactly(&predicate.key) {
         matching += matching_keys(database, predicate, &piece)?.len();
-        if matching >= needed {
+        if matching > keys.len() / 2 {
             return Ok(true);
         }
     }

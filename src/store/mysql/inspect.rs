@@ -1,12 +1,14 @@
 //! Looking at the real table before a rule may touch it. Every refusal says what to change or to write.
 
 use super::columns::{changed_column, compared_columns};
-use super::connection::{Database, Flavour};
+use super::connection::Database;
 use super::grants;
-use super::options::Replicas;
+use super::options::{Place, Replicas};
+use super::partitions;
 use super::reach;
-use super::replicas::has_replicas;
+use super::replicas::{Silence, has_replicas, is_replica, silent};
 use super::schema::{Class, TableFacts, create_index};
+use super::server_facts::Cluster;
 use super::shape;
 use super::sql::{self, qualified, quoted};
 use super::time::TimeColumn;
@@ -14,10 +16,6 @@ use crate::config::TimeFormat;
 use crate::config::site::Child;
 use crate::plan::{Action, TableRule, Target, When};
 use crate::store::{Finding, Inspection, Severity, Shape, StoreError, TableSelection};
-
-/// The oldest versions that are known to keep what this store relies on.
-const OLDEST_MARIADB: (u32, u32) = (10, 6);
-const OLDEST_MYSQL: (u32, u32) = (8, 0);
 
 /// What was found so far.
 #[derive(Debug, Default)]
@@ -63,47 +61,84 @@ fn look(
         // What is missing has no further properties.
         return Ok(None);
     }
-    key(&rule.target, &facts, findings);
+    key(&rule.target, &facts, &children, findings);
     time(rule, &facts, findings);
     compared_columns(rule, &facts, findings);
     changed_column(rule, &facts, findings);
     privileges(database, rule, &facts, &children, findings)?;
+    if let Some(grants) = partitions::missing_grants(database, &facts, rule)? {
+        let message = format!("whole expired partitions of {} could be dropped, if the user might", facts.name);
+        findings.warn(message, format!("rows are deleted one by one, which takes longer, unless: {grants}"));
+    }
     let fired = reach::triggers(database, rule, &facts, &children, findings)?;
-    reach::foreign_keys(database, rule, &facts, findings)?;
-    shape::of(database, rule, &fired).map(Some)
+    let references = reach::foreign_keys(database, rule, &facts, &children, findings)?;
+    shape::of(database, rule, &fired, &references).map(Some)
 }
 
 fn server(database: &mut Database, findings: &mut Findings) -> Result<(), StoreError> {
     let facts = database.server.clone();
-    let (name, oldest) = match facts.flavour {
-        Flavour::MariaDb => ("MariaDB", OLDEST_MARIADB),
-        Flavour::MySql => ("MySQL", OLDEST_MYSQL),
-    };
+    let (name, oldest) = (facts.flavour.name(), facts.flavour.oldest());
     if facts.version < oldest {
-        let ((major, minor), (least, least_minor)) = (facts.version, oldest);
-        let message = format!("the server is {name} {major}.{minor}");
-        findings.refuse(message, format!("{name} {least}.{least_minor} or newer is supported"));
+        let ((major, minor, patch), (least, least_minor, least_patch)) = (facts.version, oldest);
+        let message = format!("the server is {name} {major}.{minor}.{patch}");
+        findings.refuse(message, format!("{name} {least}.{least_minor}.{least_patch} or newer is supported"));
     }
-    if facts.galera {
-        let message = "the server is a node of a Galera cluster".to_owned();
+    if let Some(cluster) = facts.cluster {
+        let message = match cluster {
+            Cluster::Galera => "the server is a node of a Galera cluster",
+            Cluster::GroupReplication => "the server is a member of a replication group",
+            Cluster::TiDb => "the server is TiDB",
+        };
         let hint = "this version does not purge there: a batch can fail on another node at its COMMIT, and GET_LOCK \
                     keeps out purgers of this node only";
-        findings.refuse(message, hint);
+        findings.refuse(message.to_owned(), hint);
     }
     if facts.read_only {
         findings.refuse("the server is read-only".to_owned(), "name the primary, not a replica, in `url`");
     }
-    if *database.replicas() == Replicas::Unsaid {
-        match has_replicas(database)? {
-            Some(false) => {}
-            Some(true) => findings.refuse(
-                "the server has replicas, and only they know how far they lag behind".to_owned(),
-                "add `&replica=HOST:PORT` to `url` for each of them, or `&replica=none` if no replica matters",
-            ),
-            None => {
-                let grant = grants::grant_on_server(database, "PROCESS")?;
-                let message = "the server writes a binary log, and whether replicas read it cannot be seen".to_owned();
-                findings.refuse(message, format!("{grant} or add `&replica=HOST:PORT`, or `&replica=none`, to `url`"));
+    if is_replica(database)? {
+        let hint = "name the primary in `url`; where this server has become it, say so to the server: RESET REPLICA ALL; \
+                    (servers that replicate each other are not supported)";
+        findings.refuse("the server replicates another one".to_owned(), hint);
+    }
+    match database.replicas().clone() {
+        Replicas::None => Ok(()),
+        Replicas::Unsaid => unnamed_replicas(database, findings),
+        Replicas::At(places) => named_replicas(database, &places, findings),
+    }
+}
+
+fn unnamed_replicas(database: &mut Database, findings: &mut Findings) -> Result<(), StoreError> {
+    match has_replicas(database)? {
+        Some(false) => {}
+        Some(true) => findings.refuse(
+            "the server has replicas, and only they know how far they lag behind".to_owned(),
+            "add `&replica=HOST:PORT` to `url` for each of them, or `&replica=none` if no replica matters",
+        ),
+        None => {
+            let grant = grants::grant_on_server(database, "PROCESS")?;
+            let message = "the server writes a binary log, and whether replicas read it cannot be seen".to_owned();
+            findings.refuse(message, format!("{grant} or add `&replica=HOST:PORT`, or `&replica=none`, to `url`"));
+        }
+    }
+    Ok(())
+}
+
+/// A walk waits for a replica that says nothing, and gives up: what will not change by itself is refused at once.
+fn named_replicas(database: &mut Database, places: &[Place], findings: &mut Findings) -> Result<(), StoreError> {
+    for (place, silence) in silent(database, places) {
+        let message = format!("replica {place} does not say how far it is behind: {silence}");
+        match silence {
+            Silence::Unreachable(_) => {
+                findings.warn(message, "let the user log in there as on the primary, on another host over TLS");
+            }
+            Silence::Stopped => findings.warn(message, "runs wait for it, a while: start it, or take it out of `url`"),
+            Silence::Forbidden => {
+                let grant = grants::grant_on_server(database, database.server.flavour.replica_privilege())?;
+                findings.refuse(message, format!("on the primary, from where it is replicated: {grant}"));
+            }
+            Silence::NoReplica => {
+                findings.refuse(message, "name the replicas of this server, or write `replica=none`");
             }
         }
     }
@@ -167,14 +202,20 @@ fn require_column(facts: &TableFacts, column: &str, findings: &mut Findings) {
 }
 
 /// The key is unique and not null, or a batch could erase a row that it did not mean.
-fn key(target: &Target, facts: &TableFacts, findings: &mut Findings) {
+fn key(target: &Target, facts: &TableFacts, children: &[TableFacts], findings: &mut Findings) {
     let Target { table, key, .. } = target;
     let Some(column) = facts.column(key) else { return };
-    if facts.key_index(key).is_none() {
-        findings.refuse(
+    match facts.key_index(key) {
+        None => findings.refuse(
             format!("column {key} of table {table} is not unique"),
             "name the primary key, or a column with a UNIQUE index of its own, as `key`",
-        );
+        ),
+        // A row of the same key in another partition would lose its children.
+        Some(index) if index.columns.len() > 1 && !children.is_empty() => findings.refuse(
+            format!("column {key} of table {table} is unique only together with what the table is partitioned by"),
+            "a partitioned table cannot have `children`: give them a time column, and rules of their own",
+        ),
+        Some(_) => {}
     }
     if column.nullable {
         findings.refuse(

@@ -5,12 +5,13 @@ use std::ops::Range;
 use mysql::Value;
 use serde::{Deserialize, Serialize};
 
+use super::rows::ChildTable;
 use super::schema::Class;
-use super::sql::{bytes, text};
+use super::sql::{bytes, converted, text};
 
 /// Up to how many numbers per key a range still pays: every row in between is looked at, and that costs about a tenth
 /// of what erasing a row does.
-const SPARSEST_RANGE: u128 = 8;
+pub(super) const SPARSEST_RANGE: u128 = 8;
 
 /// Most keys that one condition lists: a longer list makes the server read the whole table.
 const LONGEST_LIST: usize = 1_000;
@@ -74,6 +75,14 @@ impl Keys {
         }
     }
 
+    /// The number at `index`.
+    pub(super) fn integer(&self, index: usize) -> Option<i128> {
+        match self {
+            Keys::Integers(keys) => keys.get(index).copied(),
+            Keys::Texts(_) | Keys::Bytes(_) => None,
+        }
+    }
+
     /// The key at `index`, as SQL.
     pub(super) fn literal(&self, index: usize) -> Option<String> {
         match self {
@@ -110,11 +119,22 @@ impl Keys {
         self.pieces().map(|piece| self.list(column, piece)).collect()
     }
 
-    /// As [`Keys::exactly`], for a column of another table, which may hold numbers as text.
-    pub(super) fn exactly_as(&self, column: &str, class: Class) -> Vec<String> {
-        match (self, class) {
-            (Keys::Integers(keys), Class::Text { .. } | Class::Enum) => {
+    /// As [`Keys::exactly`], for a column of another table, which may hold numbers as text, and text with another idea
+    /// of what is equal or of which characters there are: the parent's counts.
+    pub(super) fn exactly_in(&self, child: &ChildTable) -> Vec<String> {
+        let ChildTable { column, class, as_parent, .. } = child;
+        match (self, class, as_parent) {
+            (Keys::Integers(keys), Class::Text { .. } | Class::Enum, _) => {
                 Keys::Texts(keys.iter().map(i128::to_string).collect()).exactly(column)
+            }
+            (Keys::Texts(keys), _, Some(as_parent)) => {
+                let (plain, others) = keys.iter().cloned().partition(|key: &String| key.is_ascii());
+                let (plain, others) = (Keys::Texts(plain), Keys::Texts(others));
+                // The child's own comparison, which has to agree as well, lets an index serve.
+                let both = plain.exactly(column).into_iter().zip(plain.exactly(as_parent));
+                let both = both.map(|(own, parents)| format!("{own} AND {parents}"));
+                let others = others.exactly(&converted(column)).into_iter().zip(others.exactly(as_parent));
+                both.chain(others.map(|(own, parents)| format!("{own} AND {parents}"))).collect()
             }
             _ => self.exactly(column),
         }

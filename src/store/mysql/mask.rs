@@ -46,8 +46,13 @@ fn text(column: &str, class: Class, mask: &Mask) -> MaskSql {
     let is_v4 = format!(
         "(IS_IPV4({column}) = 1 AND CAST(INET_NTOA(INET_ATON({column})) AS BINARY) = CAST({column} AS BINARY))"
     );
-    // Without an IPv4 address in it.
-    let is_v6 = format!("(LOCATE('.', {text}) = 0 AND IS_IPV6({text}) = 1)");
+    // Without an IPv4 address in it, or as all systems write one that is mapped.
+    let behind = format!("SUBSTR({text}, 8)");
+    let is_mapped = format!(
+        "(LOWER(LEFT({text}, 7)) = '::ffff:' AND IS_IPV4({behind}) = 1 \
+         AND CAST(INET_NTOA(INET_ATON({behind})) AS BINARY) = CAST({behind} AS BINARY))"
+    );
+    let is_v6 = format!("((LOCATE('.', {text}) = 0 OR {is_mapped}) AND IS_IPV6({text}) = 1)");
     let bits = leading_ones(32, mask.v4);
     let bytes = format!("INET6_ATON({text})");
     let network = network_v6(&bytes, mask);

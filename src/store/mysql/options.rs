@@ -2,7 +2,9 @@
 //! client itself would also take words that switch verification off.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::fmt;
+use std::net::Ipv6Addr;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use mysql::{Opts, OptsBuilder, SslOpts};
@@ -15,8 +17,18 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// After how long without traffic the network is asked whether the server is still there.
 const KEEPALIVE_MS: u32 = 30_000;
 
-/// The certificates that the system trusts, where Debian and most others keep them.
-const SYSTEM_AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
+/// How long what was sent may stay unanswered by the other host. A server at work answers for the network meanwhile.
+const USER_TIMEOUT_MS: u32 = 30_000;
+
+/// How long to wait for a replica's answer: it is asked one short question.
+const REPLICA_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The port of MySQL and MariaDB (IANA).
+const PORT: u16 = 3306;
+
+/// The certificates that the system trusts, where Debian, Fedora and openSUSE keep them.
+const SYSTEM_AUTHORITIES: [&str; 3] =
+    ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem"];
 
 /// Where a server is, and what the operator says of its replicas.
 #[derive(Debug)]
@@ -25,6 +37,7 @@ pub(super) struct Address {
     pub(super) options: OptsBuilder,
     /// What the operator says of the replicas.
     pub(super) replicas: Replicas,
+    encryption: Encryption,
 }
 
 /// What the operator says of a server's replicas.
@@ -34,8 +47,48 @@ pub(super) enum Replicas {
     Unsaid,
     /// There are none.
     None,
-    /// `HOST` or `HOST:PORT` of each.
-    At(Vec<String>),
+    /// Where each is.
+    At(Vec<Place>),
+}
+
+/// Where a replica is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Place {
+    /// The path of its socket.
+    Socket(String),
+    /// Over the network; an IPv6 address in brackets.
+    Host(String, u16),
+}
+
+impl Place {
+    /// `HOST`, `HOST:PORT`, `[V6]:PORT`, `V6` or the path of a socket.
+    fn read(text: &str) -> Option<Place> {
+        if text.starts_with('/') {
+            return Some(Place::Socket(text.to_owned()));
+        }
+        if let Ok(address) = text.parse::<Ipv6Addr>() {
+            return Some(Place::Host(format!("[{address}]"), PORT));
+        }
+        let behind_brackets = text.rfind(']').map_or(0, |at| at + 1);
+        let (host, port) = match text.get(behind_brackets..)?.find(':') {
+            Some(at) => (text.get(..behind_brackets + at)?, text.get(behind_brackets + at + 1..)?.parse().ok()?),
+            None => (text, PORT),
+        };
+        let is_host = match host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+            Some(address) => address.parse::<Ipv6Addr>().is_ok(),
+            None => !host.is_empty() && !host.contains(['[', ']', ':', '/', '@']),
+        };
+        is_host.then(|| Place::Host(host.to_owned(), port))
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Place::Socket(path) => f.write_str(path),
+            Place::Host(host, port) => write!(f, "{host}:{port}"),
+        }
+    }
 }
 
 /// Why a URL cannot be used, in words for the operator.
@@ -53,13 +106,43 @@ pub(super) enum UrlMistake {
     /// Neither `required` nor `disabled`.
     #[error("`ssl-mode` is `required` (the server's certificate is verified) or `disabled`")]
     SslMode,
+    /// A replica that cannot be reached so.
+    #[error("`replica={0}` names no server: write `HOST`, `HOST:PORT`, `[IPV6]:PORT`, the path of a socket, or `none`")]
+    Replica(String),
 }
 
-/// Whether the connection is encrypted.
+/// Whether connections over the network are encrypted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Tls {
+    /// Always, and the server's certificate is verified.
     Verified,
+    /// Never.
     Off,
+}
+
+/// What decides whether a connection is encrypted: each address for itself.
+#[derive(Debug)]
+struct Encryption {
+    /// What the operator says of it.
+    asked_for: Option<Tls>,
+    authority: Option<PathBuf>,
+}
+
+impl Encryption {
+    /// Encrypts a connection, unless it is one that nobody can listen in on or the operator does not want it.
+    fn applied_to(&self, options: OptsBuilder) -> OptsBuilder {
+        let chosen = Opts::from(options.clone());
+        let tls = match self.asked_for {
+            // The protocol breaks where TLS is asked for on a socket.
+            _ if chosen.get_socket().is_some() => Tls::Off,
+            Some(tls) => tls,
+            None if chosen.addr_is_loopback() && self.authority.is_none() => Tls::Off,
+            None => Tls::Verified,
+        };
+        let system = || SYSTEM_AUTHORITIES.iter().map(Path::new).find(|path| path.exists()).map(Path::to_owned);
+        let verified = || SslOpts::default().with_root_cert_path(self.authority.clone().or_else(system));
+        options.ssl_opts((tls == Tls::Verified).then(verified))
+    }
 }
 
 impl Address {
@@ -72,53 +155,49 @@ impl Address {
         }
         let mut socket = None;
         let mut replicas = Replicas::Unsaid;
-        let mut tls = if options.addr_is_loopback() && server.ca_file.is_none() { Tls::Off } else { Tls::Verified };
+        let mut encryption = Encryption { asked_for: None, authority: server.ca_file.clone() };
         for (name, value) in parameters {
             match name {
                 "socket" => socket = Some(decoded(value)),
-                "ssl-mode" => tls = ssl_mode(value)?,
-                "replica" => replicas.add(decoded(value)),
+                "ssl-mode" => encryption.asked_for = Some(ssl_mode(value)?),
+                "replica" => replicas.add(decoded(value))?,
                 other => return Err(UrlMistake::Parameter(other.to_owned())),
             }
         }
-        // Nobody listens in on a socket, and the protocol breaks where TLS is asked for on one.
-        let tls = if socket.is_some() { Tls::Off } else { tls };
         let options = OptsBuilder::from_opts(options)
             .pass(password)
             .socket(socket)
             .prefer_socket(false)
-            .ssl_opts(ssl_options(tls, server.ca_file.as_deref()))
             .tcp_connect_timeout(Some(CONNECT_TIMEOUT))
             .tcp_keepalive_time_ms(Some(KEEPALIVE_MS))
+            .tcp_user_timeout_ms(Some(USER_TIMEOUT_MS))
             .connect_attrs(Some(HashMap::from([("program_name", "forgetd")])));
-        Ok(Address { options, replicas })
+        Ok(Address { options: encryption.applied_to(options), replicas, encryption })
     }
 
     /// The same login on a replica.
-    pub(super) fn of_replica(&self, place: &str) -> OptsBuilder {
-        let (host, port) = match place.rsplit_once(':') {
-            Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => (host, port.parse().ok()),
-            _ => (place, None),
-        };
+    pub(super) fn of_replica(&self, place: &Place) -> OptsBuilder {
         let options = self.options.clone().db_name(None::<String>);
-        if place.starts_with('/') {
-            return options.socket(Some(place)).ssl_opts(None);
-        }
-        let options = options.socket(None::<String>).ip_or_hostname(Some(host));
-        match port {
-            Some(port) => options.tcp_port(port),
-            None => options,
-        }
+        let options = options.read_timeout(Some(REPLICA_TIMEOUT)).write_timeout(Some(REPLICA_TIMEOUT));
+        self.encryption.applied_to(match place {
+            Place::Socket(path) => options.socket(Some(path)),
+            Place::Host(host, port) => options.socket(None::<String>).ip_or_hostname(Some(host)).tcp_port(*port),
+        })
     }
 }
 
 impl Replicas {
-    fn add(&mut self, place: String) {
+    fn add(&mut self, place: String) -> Result<(), UrlMistake> {
+        if place == "none" {
+            *self = Replicas::None;
+            return Ok(());
+        }
+        let place = Place::read(&place).ok_or(UrlMistake::Replica(place))?;
         match self {
-            _ if place == "none" => *self = Replicas::None,
             Replicas::At(places) => places.push(place),
             Replicas::Unsaid | Replicas::None => *self = Replicas::At(vec![place]),
         }
+        Ok(())
     }
 }
 
@@ -128,12 +207,6 @@ fn ssl_mode(word: &str) -> Result<Tls, UrlMistake> {
         "disabled" => Ok(Tls::Off),
         _ => Err(UrlMistake::SslMode),
     }
-}
-
-fn ssl_options(tls: Tls, authority: Option<&Path>) -> Option<SslOpts> {
-    let system = Path::new(SYSTEM_AUTHORITIES);
-    let authority = authority.or_else(|| system.exists().then_some(system)).map(Path::to_owned);
-    (tls == Tls::Verified).then(|| SslOpts::default().with_root_cert_path(authority))
 }
 
 /// The URL without its parameters, and those.
@@ -208,9 +281,53 @@ mod tests {
         let replicas = |url| Address::new(&server(url), None).unwrap().replicas;
         assert_eq!(replicas("mysql://a@h/d"), Replicas::Unsaid);
         assert_eq!(replicas("mysql://a@h/d?replica=none"), Replicas::None);
+        let host = |host: &str, port| Place::Host(host.to_owned(), port);
         assert_eq!(
-            replicas("mysql://a@h/d?replica=r1&replica=r2:3307"),
-            Replicas::At(vec!["r1".to_owned(), "r2:3307".to_owned()])
+            replicas("mysql://a@h:3999/d?replica=r1&replica=r2:3307&replica=2001:db8::1&replica=[2001:db8::2]:3308"),
+            Replicas::At(vec![
+                host("r1", 3306),
+                host("r2", 3307),
+                host("[2001:db8::1]", 3306),
+                host("[2001:db8::2]", 3308)
+            ])
         );
+        assert_eq!(replicas("mysql://a@h/d?replica=/run/r"), Replicas::At(vec![Place::Socket("/run/r".to_owned())]));
+    }
+
+    #[test]
+    fn what_names_no_replica_is_refused() {
+        for place in ["r1:port", "r1:70000", "", ":3306", "[r1]:3306", "a@b", "r1:1:2"] {
+            let url = format!("mysql://a@h/d?replica={place}");
+            assert!(Address::new(&server(&url), None).is_err(), "{place}");
+        }
+    }
+
+    /// Whether the password of a primary goes to its replica over TLS alone.
+    #[test]
+    fn each_replica_is_encrypted_by_its_own_address_and_not_by_the_primarys() {
+        let encrypted = |url: &str, ca_file: Option<&str>| {
+            let server = Server { url: url.to_owned(), password: None, ca_file: ca_file.map(PathBuf::from) };
+            let address = Address::new(&server, None).unwrap();
+            let Replicas::At(places) = &address.replicas else { panic!("{url}") };
+            let [place] = places.as_slice() else { panic!("{url}") };
+            Opts::from(address.of_replica(place)).get_ssl_opts().is_some()
+        };
+        assert!(encrypted("mysql://a@localhost/d?socket=/run/s&replica=db2.example", None));
+        assert!(encrypted("mysql://a@127.0.0.1:3307/d?replica=192.0.2.7", None));
+        assert!(encrypted("mysql://a@localhost/d?replica=[2001:db8::1]:3307", None));
+        assert!(!encrypted("mysql://a@db.example/d?replica=/run/r", None));
+        assert!(!encrypted("mysql://a@db.example/d?replica=127.0.0.1:3307", None));
+        assert!(encrypted("mysql://a@localhost/d?replica=127.0.0.1:3307", Some("/ca.pem")));
+        assert!(encrypted("mysql://a@localhost/d?replica=[::1]:3307&ssl-mode=required", None));
+        assert!(!encrypted("mysql://a@localhost/d?replica=db2.example&ssl-mode=disabled", None));
+    }
+
+    #[test]
+    fn a_replica_is_reached_at_its_own_port() {
+        let address = Address::new(&server("mysql://a@db.example:3999/d?replica=db2.example"), None).unwrap();
+        let Replicas::At(places) = &address.replicas else { panic!() };
+        let options = Opts::from(address.of_replica(&places[0]));
+        assert_eq!((options.get_ip_or_hostname().as_ref(), options.get_tcp_port()), ("db2.example", 3306));
+        assert_eq!((options.get_db_name(), options.get_read_timeout()), (None, Some(&REPLICA_TIMEOUT)));
     }
 }

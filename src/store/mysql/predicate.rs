@@ -10,7 +10,7 @@ use super::connection::Database;
 use super::hold::is_held;
 use super::mask::MaskSql;
 use super::schema::{Class, ColumnFacts, IndexFacts, TableFacts};
-use super::sql::{all, exact_text, is_exactly, qualified, quoted, text};
+use super::sql::{all, canonical_uuid, converted, exact_text, is_exactly, qualified, quoted, text};
 use super::stand_in;
 use super::time::TimeColumn;
 use crate::config::TimeFormat;
@@ -219,8 +219,11 @@ pub(super) fn is_equal(column: &str, class: Class, value: &Scalar) -> Option<Str
         Scalar::Boolean(value) => i64::from(*value),
         Scalar::Integer(value) => *value,
         Scalar::Text(value) => {
-            let holds_text = matches!(class, Class::Text { .. } | Class::Binary { .. } | Class::Enum | Class::Uuid);
-            return holds_text.then(|| is_exactly(column, class, value));
+            return match class {
+                Class::Uuid => canonical_uuid(value).map(|uuid| format!("{column} = {}", text(&uuid))),
+                Class::Text { .. } | Class::Binary { .. } | Class::Enum => Some(is_exactly(column, class, value)),
+                _ => None,
+            };
         }
     };
     match class {
@@ -230,13 +233,28 @@ pub(super) fn is_equal(column: &str, class: Class, value: &Scalar) -> Option<Str
 }
 
 /// What can be judged, and what of it has no consent. No value at all is no consent; a value of another type than the
-/// one that means "given" is a doubt.
+/// one that means "given" is a doubt, and so is text that the application may take for the same.
 fn without_consent(columns: &Columns<'_>, consent: &Consent) -> Result<(String, String), StoreError> {
     let (column, facts) = columns.get(&consent.column)?;
-    Ok(match is_equal(&column, facts.class, &consent.given) {
-        Some(given) => ("TRUE".to_owned(), format!("({given}) IS NOT TRUE")),
-        None => (format!("{column} IS NULL"), format!("{column} IS NULL")),
+    let Some(given) = is_equal(&column, facts.class, &consent.given) else {
+        return Ok((format!("{column} IS NULL"), format!("{column} IS NULL")));
+    };
+    Ok(match (&consent.given, facts.class) {
+        (Scalar::Text(value), Class::Text { .. } | Class::Enum) => {
+            let alike = is_alike(&column, facts, value);
+            (format!("(({given}) IS TRUE OR ({alike}) IS NOT TRUE)"), format!("({alike}) IS NOT TRUE"))
+        }
+        _ => ("TRUE".to_owned(), format!("({given}) IS NOT TRUE")),
     })
+}
+
+/// The same text but for capitals, accents, spaces around it, and whatever the column's collation passes over.
+fn is_alike(column: &str, facts: &ColumnFacts, value: &str) -> String {
+    let loosely = format!("TRIM({}) COLLATE utf8mb4_general_ci = {}", converted(column), text(value.trim()));
+    match facts.has_characters_of(value) {
+        true => format!("{column} = {} OR {loosely}", text(value)),
+        false => loosely,
+    }
 }
 
 /// What the action does to a row, and to which.
@@ -303,7 +321,7 @@ fn kept(facts: &TableFacts, written: &str) -> String {
 fn free(columns: &Columns<'_>, selection: &TableSelection<'_>) -> Result<Option<String>, StoreError> {
     let conditions = selection.holds.iter().map(|hold| {
         let (column, facts) = columns.get(&hold.column)?;
-        Ok(Some(format!("({}) IS NOT TRUE", is_held(&column, facts.class, &hold.value))))
+        Ok(Some(format!("({}) IS NOT TRUE", is_held(&column, facts, &hold.value))))
     });
     let conditions = conditions.collect::<Result<Vec<_>, StoreError>>()?;
     Ok((!conditions.is_empty()).then(|| all(conditions)))

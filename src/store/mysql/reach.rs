@@ -1,11 +1,11 @@
 //! How far a statement of a rule would reach: triggers that fire, foreign keys that carry the change on or forbid it.
 
 use super::connection::Database;
-use super::grants;
+use super::grants::{self, Grants};
 use super::inspect::Findings;
 use super::schema::{TableFacts, is_same};
 use super::sql::text;
-use crate::config::site::{Child, SideEffect};
+use crate::config::site::SideEffect;
 use crate::plan::{Action, TableRule};
 use crate::store::StoreError;
 
@@ -30,6 +30,7 @@ pub(super) fn triggers(
     findings: &mut Findings,
 ) -> Result<Vec<Trigger>, StoreError> {
     let event = if rule.action.column().is_some() { "UPDATE" } else { "DELETE" };
+    let grants = Grants::read(database)?;
     let mut fired = Vec::new();
     for table in std::iter::once(facts).chain(children) {
         let sql = format!(
@@ -40,7 +41,7 @@ pub(super) fn triggers(
             text(&table.name)
         );
         let triggers: Vec<(String, String, String)> = database.rows(&sql)?;
-        if triggers.is_empty() && !grants::is_granted(database, table, "TRIGGER")? {
+        if triggers.is_empty() && !grants.on_table(table, "TRIGGER") {
             let grant = grants::grant(database, "TRIGGER", &table.name)?;
             findings.refuse(format!("whether {} has triggers cannot be seen", table.name), grant);
         }
@@ -67,115 +68,220 @@ fn accepts(rule: &TableRule, effect: &SideEffect) -> bool {
     })
 }
 
-/// A column that refers to another table.
-pub(super) struct Reference {
+/// A table with its database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Place {
+    database: String,
     table: String,
-    column: String,
-    parent: String,
-    parent_column: String,
-    on_delete: String,
-    on_update: String,
 }
 
-impl std::fmt::Display for Reference {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Reference { table, column, parent, parent_column, on_delete, on_update } = self;
-        write!(
-            f,
-            "{table} ({column}) REFERENCES {parent} ({parent_column}) ON DELETE {on_delete} ON UPDATE {on_update}"
+impl Place {
+    fn of(facts: &TableFacts) -> Place {
+        Place { database: facts.database.clone(), table: facts.name.clone() }
+    }
+
+    /// As the operator writes it: with its database where that is another one than the rule's.
+    fn seen_from(&self, database: &str) -> String {
+        let Place { database: own, table } = self;
+        if own == database { table.clone() } else { format!("{own}.{table}") }
+    }
+}
+
+/// A column that refers to another table.
+pub(super) struct Reference {
+    from: Place,
+    column: String,
+    to: Place,
+    to_column: String,
+    on_delete: Option<String>,
+    on_update: Option<String>,
+}
+
+impl Reference {
+    /// Whether it points at or from a table.
+    pub(super) fn concerns(&self, facts: &TableFacts) -> bool {
+        let place = Place::of(facts);
+        self.from == place || self.to == place
+    }
+
+    /// As a statement would declare it.
+    pub(super) fn declaration(&self, database: &str) -> String {
+        let Reference { from, column, to, to_column, on_delete, on_update } = self;
+        let (from, to) = (from.seen_from(database), to.seen_from(database));
+        let effect = |effect: &Option<String>| effect.clone().unwrap_or_default();
+        format!(
+            "{from} ({column}) REFERENCES {to} ({to_column}) ON DELETE {} ON UPDATE {}",
+            effect(on_delete),
+            effect(on_update)
         )
     }
 }
 
-impl Reference {
-    /// Whether it points at or from `table`.
-    pub(super) fn concerns(&self, table: &str) -> bool {
-        is_same(&self.table, table) || is_same(&self.parent, table)
-    }
-
-    fn is(&self, child: &Child) -> bool {
-        is_same(&self.table, &child.table) && is_same(&self.column, &child.column)
-    }
+/// What a rule's effects are judged by.
+struct Reach<'a> {
+    rule: &'a TableRule,
+    target: Place,
+    /// Whether every foreign key that there is can be seen.
+    sees_all: bool,
+    findings: &'a mut Findings,
 }
 
-/// Follows foreign keys from what the rule changes.
+/// Follows foreign keys from what the rule changes. Gives all that can be seen.
 pub(super) fn foreign_keys(
     database: &mut Database,
     rule: &TableRule,
     facts: &TableFacts,
+    children: &[TableFacts],
     findings: &mut Findings,
-) -> Result<(), StoreError> {
-    all_tables_visible(database, facts, findings)?;
+) -> Result<Vec<Reference>, StoreError> {
+    let sees_all = all_tables_visible(database, findings)?;
     let references = references(database)?;
+    let mut reach = Reach { rule, target: Place::of(facts), sees_all, findings };
     match &rule.action {
-        Action::EraseRows { children } => deletion(rule, children, &references, findings),
-        Action::EraseColumn { column, .. } | Action::TruncateColumn { column, .. } => {
-            update(rule, column, &references, findings);
+        Action::EraseRows { children: declared } => {
+            let columns = declared.iter().map(|child| child.column.as_str());
+            reach.deletion(&references, &children.iter().map(Place::of).zip(columns).collect::<Vec<_>>());
         }
+        Action::EraseColumn { column, .. } | Action::TruncateColumn { column, .. } => reach.update(&references, column),
     }
-    Ok(())
+    Ok(references)
 }
 
-/// A table without any grant cannot be seen, and neither can its foreign keys, which act all the same.
-fn all_tables_visible(database: &mut Database, facts: &TableFacts, findings: &mut Findings) -> Result<(), StoreError> {
-    let anywhere = TableFacts { name: String::new(), ..facts.clone() };
-    for privilege in ["SELECT", "SHOW VIEW", "REFERENCES", "INSERT", "UPDATE", "DELETE", "CREATE", "ALTER", "TRIGGER"] {
-        if grants::is_granted(database, &anywhere, privilege)? {
-            return Ok(());
-        }
+/// With any of these on a table its foreign keys show. SELECT is not among them: MariaDB hides from whoever may only
+/// read what a key does, and that a key of another table exists at all.
+const SHOWS_KEYS: [&str; 11] = [
+    "SHOW VIEW",
+    "REFERENCES",
+    "INSERT",
+    "UPDATE",
+    "DELETE",
+    "CREATE",
+    "DROP",
+    "INDEX",
+    "ALTER",
+    "CREATE VIEW",
+    "TRIGGER",
+];
+
+/// Foreign keys act whether they can be seen or not, and those of other databases as well.
+fn all_tables_visible(database: &mut Database, findings: &mut Findings) -> Result<bool, StoreError> {
+    let grants = Grants::read(database)?;
+    if SHOWS_KEYS.iter().any(|privilege| grants.on_server(privilege)) {
+        return Ok(true);
     }
-    let grant = grants::grant_on_database(database, "SHOW VIEW")?;
-    findings.warn(
-        "foreign keys of tables on which the user has no grant cannot be seen; they act all the same".to_owned(),
-        format!("this makes them seen, and no record readable: {grant}"),
+    findings.refuse(
+        "whether foreign keys of other tables reach further cannot be seen; they act all the same".to_owned(),
+        format!("this shows them, and no record: {}", grants::grant_on_server(database, "SHOW VIEW")?),
     );
-    Ok(())
+    Ok(false)
 }
 
-/// All of the database that the user may see.
-pub(super) fn references(database: &mut Database) -> Result<Vec<Reference>, StoreError> {
-    let sql = "SELECT k.TABLE_NAME, k.COLUMN_NAME, k.REFERENCED_TABLE_NAME, k.REFERENCED_COLUMN_NAME, r.DELETE_RULE, \
-               r.UPDATE_RULE FROM information_schema.KEY_COLUMN_USAGE AS k \
-               JOIN information_schema.REFERENTIAL_CONSTRAINTS AS r ON r.CONSTRAINT_SCHEMA = k.CONSTRAINT_SCHEMA \
-               AND r.CONSTRAINT_NAME = k.CONSTRAINT_NAME AND r.TABLE_NAME = k.TABLE_NAME \
-               WHERE k.REFERENCED_TABLE_SCHEMA = DATABASE() AND k.REFERENCED_TABLE_NAME IS NOT NULL \
-               ORDER BY k.TABLE_NAME, k.CONSTRAINT_NAME, k.ORDINAL_POSITION";
-    let rows: Vec<(String, String, String, String, String, String)> = database.rows(sql)?;
-    let reference = |(table, column, parent, parent_column, on_delete, on_update)| Reference {
-        table,
+fn references(database: &mut Database) -> Result<Vec<Reference>, StoreError> {
+    type Columns = (String, String, String, String, String, String, Option<String>, Option<String>);
+    let sql = "SELECT k.TABLE_SCHEMA, k.TABLE_NAME, k.COLUMN_NAME, k.REFERENCED_TABLE_SCHEMA, k.REFERENCED_TABLE_NAME, \
+               k.REFERENCED_COLUMN_NAME, r.DELETE_RULE, r.UPDATE_RULE FROM information_schema.KEY_COLUMN_USAGE AS k \
+               LEFT JOIN information_schema.REFERENTIAL_CONSTRAINTS AS r \
+               ON r.CONSTRAINT_SCHEMA = k.CONSTRAINT_SCHEMA AND r.CONSTRAINT_NAME = k.CONSTRAINT_NAME \
+               AND r.TABLE_NAME = k.TABLE_NAME WHERE k.REFERENCED_TABLE_NAME IS NOT NULL \
+               ORDER BY k.TABLE_SCHEMA, k.TABLE_NAME, k.CONSTRAINT_NAME, k.ORDINAL_POSITION";
+    let rows: Vec<Columns> = database.rows(sql)?;
+    let reference = |(database, table, column, to_database, to_table, to_column, on_delete, on_update)| Reference {
+        from: Place { database, table },
         column,
-        parent,
-        parent_column,
+        to: Place { database: to_database, table: to_table },
+        to_column,
         on_delete,
         on_update,
     };
     Ok(rows.into_iter().map(reference).collect())
 }
 
-/// From the target and its children on, through every cascade that was accepted.
-fn deletion(rule: &TableRule, children: &[Child], references: &[Reference], findings: &mut Findings) {
-    let target = &rule.target;
-    let mut erased_from: Vec<&str> = vec![&target.table];
-    let add = |tables: &mut Vec<_>, table| {
-        if !tables.iter().any(|known: &&str| is_same(known, table)) {
-            tables.push(table);
-        }
-    };
-    children.iter().for_each(|child| add(&mut erased_from, &child.table));
-    let mut next = 0;
-    while let Some(parent) = erased_from.get(next).copied() {
-        next += 1;
-        for reference in references.iter().filter(|reference| is_same(&reference.parent, parent)) {
-            let by_key = parent == target.table && is_same(&reference.parent_column, &target.key);
-            if by_key && children.iter().any(|child| reference.is(child)) {
-                continue;
+impl Reach<'_> {
+    /// From the target and its children on, through every cascade that was accepted.
+    fn deletion(&mut self, references: &[Reference], children: &[(Place, &str)]) {
+        let mut erased_from = vec![self.target.clone()];
+        let add = |tables: &mut Vec<Place>, table: &Place| {
+            if !tables.contains(table) {
+                tables.push(table.clone());
             }
-            match carried_on(rule, reference, &reference.on_delete, "deleting from", findings) {
-                CarriedOn::Rows => add(&mut erased_from, &reference.table),
-                CarriedOn::Nothing => {}
-                CarriedOn::Forbidden => forbidden(reference, by_key, findings),
+        };
+        children.iter().for_each(|(child, _)| add(&mut erased_from, child));
+        let mut next = 0;
+        while let Some(parent) = erased_from.get(next).cloned() {
+            next += 1;
+            for reference in references.iter().filter(|reference| reference.to == parent) {
+                let by_key = parent == self.target && is_same(&reference.to_column, &self.rule.target.key);
+                let is_declared =
+                    |(child, column): &(Place, &str)| *child == reference.from && is_same(column, &reference.column);
+                if by_key && children.iter().any(is_declared) {
+                    continue;
+                }
+                match self.carried_on(reference, reference.on_delete.as_deref(), "deleting from") {
+                    CarriedOn::Rows => add(&mut erased_from, &reference.from),
+                    CarriedOn::Nothing => {}
+                    CarriedOn::Forbidden => self.forbidden(reference, by_key),
+                }
             }
         }
+    }
+
+    /// A column that others refer to.
+    fn update(&mut self, references: &[Reference], column: &str) {
+        let target = self.target.clone();
+        let of_column = |reference: &&Reference| reference.to == target && is_same(&reference.to_column, column);
+        for reference in references.iter().filter(of_column) {
+            let effect = reference.on_update.as_deref();
+            if let CarriedOn::Forbidden = self.carried_on(reference, effect, "a change in") {
+                let referring = self.referring(reference);
+                self.findings.refuse(
+                    format!("{referring} refers to column {column}, so that changing it fails"),
+                    "erase whole rows instead, or let the foreign key refer to another column",
+                );
+            }
+        }
+    }
+
+    fn carried_on(&mut self, reference: &Reference, effect: Option<&str>, change: &str) -> CarriedOn {
+        let (referring, to) = (self.referring(reference), self.name(&reference.to));
+        let Some(effect) = effect else {
+            if self.sees_all {
+                let message = format!("{referring} refers to {to}, and what becomes of it cannot be seen");
+                self.findings.refuse(message, format!("give the user a privilege on {}", self.name(&reference.from)));
+            }
+            return CarriedOn::Nothing;
+        };
+        if !matches!(effect, "CASCADE" | "SET NULL" | "SET DEFAULT") {
+            return CarriedOn::Forbidden;
+        }
+        let accepted = SideEffect::Cascade(self.name(&reference.from));
+        if !accepts(self.rule, &accepted) {
+            self.findings.refuse(
+                format!("{change} {to} also changes {referring} ({effect})"),
+                format!("if it may, add `accepts = [\"{accepted}\"]` to the table"),
+            );
+            return CarriedOn::Nothing;
+        }
+        if effect == "CASCADE" { CarriedOn::Rows } else { CarriedOn::Nothing }
+    }
+
+    fn forbidden(&mut self, reference: &Reference, by_key: bool) {
+        let (referring, to) = (self.referring(reference), self.name(&reference.to));
+        let Reference { from, column, .. } = reference;
+        let may_be_child = by_key && *from != reference.to && from.database == self.target.database;
+        let hint = if may_be_child {
+            format!("declare it: `children = [ {{ table = \"{}\", column = \"{column}\" }} ]`", from.table)
+        } else {
+            format!("give the foreign key of {} ON DELETE CASCADE or SET NULL, and accept it", self.name(from))
+        };
+        self.findings.refuse(format!("{referring} refers to {to}, so that deleting from it fails"), hint);
+    }
+
+    fn name(&self, place: &Place) -> String {
+        place.seen_from(&self.target.database)
+    }
+
+    fn referring(&self, reference: &Reference) -> String {
+        format!("{}.{}", self.name(&reference.from), reference.column)
     }
 }
 
@@ -187,51 +293,4 @@ enum CarriedOn {
     Nothing,
     /// The change fails.
     Forbidden,
-}
-
-fn carried_on(
-    rule: &TableRule,
-    reference: &Reference,
-    effect: &str,
-    change: &str,
-    findings: &mut Findings,
-) -> CarriedOn {
-    if !matches!(effect, "CASCADE" | "SET NULL" | "SET DEFAULT") {
-        return CarriedOn::Forbidden;
-    }
-    let accepted = SideEffect::Cascade(reference.table.clone());
-    if !accepts(rule, &accepted) {
-        findings.refuse(
-            format!("{change} {} also changes {}.{} ({effect})", reference.parent, reference.table, reference.column),
-            format!("if it may, add `accepts = [\"{accepted}\"]` to the table"),
-        );
-        return CarriedOn::Nothing;
-    }
-    if effect == "CASCADE" { CarriedOn::Rows } else { CarriedOn::Nothing }
-}
-
-fn forbidden(reference: &Reference, by_key: bool, findings: &mut Findings) {
-    let Reference { table, column, parent, .. } = reference;
-    let hint = if by_key && !is_same(table, parent) {
-        format!("declare it: `children = [ {{ table = \"{table}\", column = \"{column}\" }} ]`")
-    } else {
-        format!("give the foreign key of {table} ON DELETE CASCADE or SET NULL, and accept it")
-    };
-    findings.refuse(format!("{table}.{column} refers to {parent}, so that deleting from it fails"), hint);
-}
-
-/// A column that others refer to.
-fn update(rule: &TableRule, column: &str, references: &[Reference], findings: &mut Findings) {
-    let of_column = |reference: &&Reference| {
-        is_same(&reference.parent, &rule.target.table) && is_same(&reference.parent_column, column)
-    };
-    for reference in references.iter().filter(of_column) {
-        if let CarriedOn::Forbidden = carried_on(rule, reference, &reference.on_update, "a change in", findings) {
-            let Reference { table, column: referring, .. } = reference;
-            findings.refuse(
-                format!("{table}.{referring} refers to column {column}, so that changing it fails"),
-                "erase whole rows instead, or let the foreign key refer to another column",
-            );
-        }
-    }
 }

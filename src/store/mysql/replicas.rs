@@ -10,8 +10,10 @@ use std::time::{Duration, Instant};
 use mysql::prelude::Queryable;
 use mysql::{Conn, Row};
 
-use super::connection::Database;
-use super::options::Replicas;
+use super::connection::{Asked, Database};
+use super::error;
+use super::flavour::Flavour;
+use super::options::{Place, Replicas};
 use crate::store::StoreError;
 
 /// How long an answer is good for: lag is measured in whole seconds anyway.
@@ -24,7 +26,7 @@ const LAG_COLUMNS: [&str; 2] = ["Seconds_Behind_Source", "Seconds_Behind_Master"
 pub(super) struct ReplicaWatch {
     max_lag: Duration,
     asked: Option<Instant>,
-    connections: Vec<(String, Conn)>,
+    connections: Vec<(Place, Conn)>,
 }
 
 /// What is known of the lag.
@@ -73,12 +75,13 @@ impl ReplicaWatch {
         }
     }
 
-    fn slowest(&mut self, database: &Database, places: &[String]) -> Lag {
+    fn slowest(&mut self, database: &Database, places: &[Place]) -> Lag {
         let mut slowest = 0;
         for place in places {
             match self.ask(database, place) {
-                Some(lag) => slowest = slowest.max(lag),
-                None => {
+                Ok(lag) => slowest = slowest.max(lag),
+                Err(silence) => {
+                    tracing::warn!(store = %database.place, replica = %place, %silence, "the lag is not known");
                     // Another time on another connection.
                     self.connections.retain(|(known, _)| known != place);
                     return Lag::Unknown;
@@ -88,16 +91,74 @@ impl ReplicaWatch {
         Lag::Known(slowest)
     }
 
-    /// Seconds; `None` where the replica does not say: stopped, not reached, no replica at all.
-    fn ask(&mut self, database: &Database, place: &str) -> Option<u64> {
-        if !self.connections.iter().any(|(known, _)| known == place) {
-            let connection = Conn::new(database.address.of_replica(place)).ok()?;
-            self.connections.push((place.to_owned(), connection));
+    fn ask(&mut self, database: &Database, place: &Place) -> Result<u64, Silence> {
+        let at = match self.connections.iter().position(|(known, _)| known == place) {
+            Some(at) => at,
+            None => {
+                let connection = Conn::new(database.address.of_replica(place)).map_err(|error| Silence::of(&error))?;
+                self.connections.push((place.clone(), connection));
+                self.connections.len() - 1
+            }
+        };
+        let Some((_, connection)) = self.connections.get_mut(at) else { return Err(Silence::NoReplica) };
+        lag_of(connection, database.server.flavour)
+    }
+}
+
+/// Why a replica does not say how far it is behind.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Silence {
+    /// It cannot be reached, or it refuses the login.
+    #[error("it does not answer: {0}")]
+    Unreachable(String),
+    /// It does not tell this user.
+    #[error("the user may not ask it")]
+    Forbidden,
+    /// It replicates nothing.
+    #[error("it is no replica")]
+    NoReplica,
+    /// Its replication does not run.
+    #[error("its replication is stopped or broken")]
+    Stopped,
+}
+
+impl Silence {
+    fn of(error: &mysql::Error) -> Silence {
+        match error::code(error) {
+            Some(error::NO_PRIVILEGE) => Silence::Forbidden,
+            _ => Silence::Unreachable(error::describe(error)),
         }
-        let (_, connection) = self.connections.iter_mut().find(|(known, _)| known == place)?;
-        let statuses: Vec<Row> = connection.query("SHOW REPLICA STATUS").ok()?;
-        let lags = statuses.iter().map(|row| LAG_COLUMNS.iter().find_map(|name| row.get::<Option<u64>, _>(*name))?);
-        lags.collect::<Option<Vec<u64>>>()?.into_iter().max()
+    }
+}
+
+/// The lag behind the primary that is furthest ahead, in seconds.
+fn lag_of(connection: &mut Conn, flavour: Flavour) -> Result<u64, Silence> {
+    let statuses: Vec<Row> = connection.query(flavour.replica_status()).map_err(|error| Silence::of(&error))?;
+    let mut slowest = None;
+    for status in &statuses {
+        let lag = LAG_COLUMNS.iter().find_map(|name| status.get_opt::<Option<u64>, _>(*name)?.ok());
+        let Some(Some(lag)) = lag else { return Err(Silence::Stopped) };
+        slowest = slowest.max(Some(lag));
+    }
+    slowest.ok_or(Silence::NoReplica)
+}
+
+/// Replicas that are named and do not say how far they are behind.
+pub(super) fn silent(database: &Database, places: &[Place]) -> Vec<(Place, Silence)> {
+    let mut watch = ReplicaWatch::new(Duration::ZERO);
+    places.iter().filter_map(|place| Some((place.clone(), watch.ask(database, place).err()?))).collect()
+}
+
+/// Whether the server itself replicates another, or did and may do so again. Where the user may not know all of it,
+/// what is known.
+pub(super) fn is_replica(database: &mut Database) -> Result<bool, StoreError> {
+    let sql = database.server.flavour.replica_status();
+    match database.asked(sql)? {
+        Asked::Rows(statuses) => Ok(!statuses.is_empty()),
+        Asked::Forbidden => {
+            let running = database.rows::<(String, String)>("SHOW GLOBAL STATUS LIKE 'Slave_running'")?;
+            Ok(running.iter().any(|(_, value)| value.eq_ignore_ascii_case("ON")))
+        }
     }
 }
 

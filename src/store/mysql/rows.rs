@@ -7,9 +7,13 @@
 use super::connection::Database;
 use super::keys::Keys;
 use super::predicate::{Doubt, Predicate};
+use super::ranges::Range;
 use super::schema::Class;
 use super::sql;
 use crate::store::StoreError;
+
+/// How many keys of an erased range are written down: one is enough unless the application erases it itself.
+const SAMPLE: usize = 32;
 
 /// A table whose rows go with those of the target.
 #[derive(Debug)]
@@ -20,6 +24,8 @@ pub(super) struct ChildTable {
     pub(super) column: String,
     /// What that column can hold.
     pub(super) class: Class,
+    /// The column as the parent would compare it, where that differs.
+    pub(super) as_parent: Option<String>,
 }
 
 /// How many rows a batch touched.
@@ -119,6 +125,24 @@ pub(super) fn touch_planned(
     Ok(is_planned.then_some(Touched { rows, children: 0 }))
 }
 
+/// Erases the rows of a range that match, at most so many, and gives the first keys of them.
+pub(super) fn erase_range(
+    database: &mut Database,
+    predicate: &Predicate,
+    range: Range,
+) -> Result<(Keys, Touched), StoreError> {
+    let Predicate { key, .. } = predicate;
+    let within = range.of(key);
+    let which = format!("WHERE {within} AND {}", rechecked(predicate));
+    // Locked, so that they are among those that go.
+    let sample = read_keys(database, predicate, &which, &format!("ORDER BY {key} LIMIT {SAMPLE} FOR UPDATE"))?.keys;
+    if sample.len() == 0 {
+        return Ok((sample, Touched::default()));
+    }
+    let rows = database.execute(&format!("{} ORDER BY {key} LIMIT {}", statement(predicate, &within), range.most))?;
+    Ok((sample, Touched { rows, children: 0 }))
+}
+
 /// Locks the rows of `keys` that still match, and erases or changes exactly those, what belongs to them first.
 pub(super) fn touch_exactly(
     database: &mut Database,
@@ -131,9 +155,9 @@ pub(super) fn touch_exactly(
         locked.append(matching_keys(database, predicate, &piece)?);
     }
     let mut touched = Touched::default();
-    for ChildTable { table, column, class } in children {
-        for piece in locked.exactly_as(column, *class) {
-            touched.children += database.execute(&format!("DELETE FROM {table} WHERE {piece}"))?;
+    for child in children {
+        for piece in locked.exactly_in(child) {
+            touched.children += database.execute(&format!("DELETE FROM {} WHERE {piece}", child.table))?;
         }
     }
     touched.rows = act(database, predicate, &locked.exactly(&predicate.key), Doubts::Some)?;
@@ -187,12 +211,14 @@ fn replace_doubtful(
     })?;
     let mut rows = 0;
     for chunk in replaced.chunks(ROWS) {
-        let whens: String = chunk.iter().map(|(key, _, new)| format!(" WHEN {key} THEN {new}")).collect();
-        let pairs: Vec<String> =
-            chunk.iter().map(|(literal, old, _)| format!("({key} = {literal} AND {} = {old})", doubt.value)).collect();
+        let is = |literal: &str, old: &str| format!("({key} = {literal} AND {} = {old})", doubt.value);
+        // In a partitioned table rows may share a key.
+        let whens: String =
+            chunk.iter().map(|(literal, old, new)| format!(" WHEN {} THEN {new}", is(literal, old))).collect();
+        let pairs: Vec<String> = chunk.iter().map(|(literal, old, _)| is(literal, old)).collect();
         let keys: Vec<&str> = chunk.iter().map(|(key, ..)| key.as_str()).collect();
         rows += database.execute(&format!(
-            "UPDATE {table} SET {} = (CASE {key}{whens} END){} WHERE {key} IN ({}) AND ({}) = 1",
+            "UPDATE {table} SET {} = (CASE{whens} END){} WHERE {key} IN ({}) AND ({}) = 1",
             assignment.column,
             assignment.kept,
             keys.join(","),

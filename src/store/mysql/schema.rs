@@ -22,6 +22,8 @@ pub(super) enum Class {
     Text {
         /// Most characters.
         longest: u64,
+        /// CHAR: spaces at the end are not kept.
+        padded: bool,
     },
     /// BINARY, VARBINARY, BLOB and their kin.
     Binary {
@@ -36,8 +38,14 @@ pub(super) enum Class {
     Datetime,
     /// TIMESTAMP: an instant, shown in the session's zone.
     Timestamp,
+    /// TIME.
+    Time,
+    /// YEAR.
+    Year,
     /// ENUM.
     Enum,
+    /// SET.
+    Set,
     /// INET6 (MariaDB).
     Inet6,
     /// INET4 (MariaDB).
@@ -63,6 +71,27 @@ pub(super) struct ColumnFacts {
     pub(super) generated: bool,
     /// Whether every UPDATE of the row sets it to the present moment.
     pub(super) on_update: bool,
+    /// How its text is written and compared, if it is text.
+    pub(super) collation: Option<Collation>,
+}
+
+/// How text is written and compared.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Collation {
+    /// The character set.
+    pub(super) character_set: String,
+    /// The collation's name.
+    pub(super) name: String,
+}
+
+impl ColumnFacts {
+    /// Whether the column's character set certainly has every character of `text`.
+    pub(super) fn has_characters_of(&self, text: &str) -> bool {
+        let has_all = |collation: &Collation| {
+            ["utf8mb4", "utf16", "utf16le", "utf32"].contains(&collation.character_set.as_str())
+        };
+        text.is_ascii() || self.collation.as_ref().is_some_and(has_all)
+    }
 }
 
 /// An index as it is.
@@ -89,8 +118,10 @@ pub(super) struct TableFacts {
     pub(super) engine: String,
     /// Its columns.
     pub(super) columns: Vec<ColumnFacts>,
-    /// Its indexes.
+    /// Its indexes that queries use.
     pub(super) indexes: Vec<IndexFacts>,
+    /// What it is partitioned by, as the server writes it; empty if it is not.
+    pub(super) partitioned_by: String,
 }
 
 impl TableFacts {
@@ -105,15 +136,20 @@ impl TableFacts {
         };
         let columns = database.rows(&format!(
             "SELECT COLUMN_NAME, LOWER(DATA_TYPE), COLUMN_TYPE, IS_NULLABLE = 'YES', LOWER(EXTRA), \
-             COALESCE(CHARACTER_MAXIMUM_LENGTH, 0) FROM information_schema.COLUMNS WHERE {of_table} \
+             COALESCE(CHARACTER_MAXIMUM_LENGTH, 0), CHARACTER_SET_NAME, COLLATION_NAME FROM information_schema.COLUMNS WHERE {of_table} \
              ORDER BY ORDINAL_POSITION"
         ))?;
         let parts = database.rows::<(String, bool, Option<String>, bool)>(&format!(
             "SELECT INDEX_NAME, NON_UNIQUE = 0, COLUMN_NAME, SUB_PART IS NOT NULL FROM information_schema.STATISTICS \
-             WHERE {of_table} ORDER BY INDEX_NAME, SEQ_IN_INDEX"
+             WHERE {of_table} AND NOT ({}) ORDER BY INDEX_NAME, SEQ_IN_INDEX",
+            database.server.flavour.unused_index()
         ))?;
         let indexes = indexes(parts);
-        Ok(Some(TableFacts { database: database.name.clone(), name, kind, engine, columns, indexes }))
+        let partitioned_by = database.row(&format!(
+            "SELECT COALESCE(MAX(CONCAT_WS(' ', PARTITION_EXPRESSION, SUBPARTITION_EXPRESSION)), '') \
+             FROM information_schema.PARTITIONS WHERE {of_table} AND PARTITION_NAME IS NOT NULL"
+        ))?;
+        Ok(Some(TableFacts { database: database.name.clone(), name, kind, engine, columns, indexes, partitioned_by }))
     }
 
     /// The table, quoted, with its database.
@@ -126,10 +162,21 @@ impl TableFacts {
         self.columns.iter().find(|column| column.name.to_lowercase() == name.to_lowercase())
     }
 
-    /// The index by which rows are found by `key` alone; `None` if it is not unique.
+    /// Whether the table is partitioned by this column, among others perhaps.
+    pub(super) fn is_partitioned_by(&self, column: &str) -> bool {
+        let is_part = |character: char| character.is_alphanumeric() || character == '_' || character == '$';
+        let mut words = self.partitioned_by.split(|character| !is_part(character));
+        self.partitioned_by.to_lowercase().contains(&quoted(column).to_lowercase())
+            || words.any(|word| is_same(word, column))
+    }
+
+    /// The index by which rows are found by `key`; `None` if it is not unique. Of a partitioned table the server wants
+    /// every unique index to contain what it is partitioned by: behind the key, this makes it no less unique.
     pub(super) fn key_index(&self, key: &str) -> Option<&IndexFacts> {
         let only = |index: &&IndexFacts| {
-            index.unique && matches!(index.columns.as_slice(), [Some(name)] if is_same(name, key))
+            let Some((first, others)) = index.columns.split_first() else { return false };
+            let by_partition = |part: &Option<String>| part.as_ref().is_some_and(|name| self.is_partitioned_by(name));
+            index.unique && names(first.as_ref(), key) && others.iter().all(by_partition)
         };
         let primary = self.indexes.iter().filter(only).find(|index| index.name == "PRIMARY");
         primary.or_else(|| self.indexes.iter().find(only))
@@ -173,14 +220,16 @@ fn indexes(parts: Vec<(String, bool, Option<String>, bool)>) -> Vec<IndexFacts> 
 
 impl FromRow for ColumnFacts {
     fn from_row_opt(row: Row) -> Result<ColumnFacts, FromRowError> {
-        let (name, data_type, declared, nullable, extra, longest) =
-            <(String, String, String, bool, String, u64)>::from_row_opt(row)?;
+        type Columns = (String, String, String, bool, String, u64, Option<String>, Option<String>);
+        let (name, data_type, declared, nullable, extra, longest, character_set, collation) =
+            Columns::from_row_opt(row)?;
         Ok(ColumnFacts {
             class: class(&data_type, longest),
             generated: extra.contains("generated") && !extra.contains("default_generated")
                 || extra.contains("virtual")
                 || extra.contains("persistent"),
             on_update: extra.contains("on update"),
+            collation: character_set.zip(collation).map(|(character_set, name)| Collation { character_set, name }),
             name,
             declared,
             nullable,
@@ -194,13 +243,17 @@ fn class(data_type: &str, longest: u64) -> Class {
         "decimal" => Class::Decimal,
         "float" | "double" => Class::Float,
         "bit" => Class::Bit,
-        "char" | "varchar" | "tinytext" | "text" | "mediumtext" | "longtext" => Class::Text { longest },
+        "char" => Class::Text { longest, padded: true },
+        "varchar" | "tinytext" | "text" | "mediumtext" | "longtext" => Class::Text { longest, padded: false },
         "binary" => Class::Binary { longest, fixed: true },
         "varbinary" | "tinyblob" | "blob" | "mediumblob" | "longblob" => Class::Binary { longest, fixed: false },
         "date" => Class::Date,
         "datetime" => Class::Datetime,
         "timestamp" => Class::Timestamp,
+        "time" => Class::Time,
+        "year" => Class::Year,
         "enum" => Class::Enum,
+        "set" => Class::Set,
         "inet6" => Class::Inet6,
         "inet4" => Class::Inet4,
         "uuid" => Class::Uuid,

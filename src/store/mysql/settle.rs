@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use super::connection::{Database, Flavour};
+use super::connection::Database;
+use super::flavour::Flavour;
+use super::options::Replicas;
 use crate::store::{Physical, StoreError};
 
 const DAY: u64 = 24 * 3_600;
@@ -18,25 +20,40 @@ fn binary_log(database: &mut Database) -> Result<Option<String>, StoreError> {
     if !database.server.log_bin {
         return Ok(None);
     }
-    let seconds = expiry(database)?;
-    let until = match seconds {
-        0 => {
-            "this ends only with PURGE BINARY LOGS, since it never expires (set binlog_expire_logs_seconds)".to_owned()
-        }
-        seconds => format!("this ends when it expires, {} after the run", days(Duration::from_secs(seconds))),
+    let until = match expiry(database)? {
+        None => "this ends only with PURGE BINARY LOGS, since nothing expires by itself".to_owned(),
+        // A file is looked at when the next one begins, and not while it is written to.
+        Some(seconds) => format!(
+            "this ends when it expires, at the earliest {} after the file that holds them was closed",
+            days(Duration::from_secs(seconds))
+        ),
     };
-    Ok(Some(format!("the binary log keeps the erased rows; {until}; replicas and backups have times of their own")))
+    let copies = match database.replicas() {
+        Replicas::At(places) => {
+            let places: Vec<String> = places.iter().map(ToString::to_string).collect();
+            format!("replicas ({}) and backups", places.join(", "))
+        }
+        Replicas::Unsaid | Replicas::None => "backups".to_owned(),
+    };
+    Ok(Some(format!("the binary log keeps the erased rows; {until}; {copies} have times of their own")))
 }
 
-fn expiry(database: &mut Database) -> Result<u64, StoreError> {
-    let rows: Vec<(String, String)> = database
-        .rows("SHOW GLOBAL VARIABLES WHERE Variable_name IN ('binlog_expire_logs_seconds', 'expire_logs_days')")?;
-    let seconds = rows.into_iter().map(|(name, value)| {
-        let number = value.parse::<f64>().unwrap_or(0.0);
-        let unit = if name == "expire_logs_days" { Duration::from_secs(DAY) } else { Duration::from_secs(1) };
-        unit.mul_f64(number.max(0.0)).as_secs()
-    });
-    Ok(seconds.max().unwrap_or(0))
+/// After how many seconds files of the binary log expire; `None` if they do not.
+fn expiry(database: &mut Database) -> Result<Option<u64>, StoreError> {
+    let rows: Vec<(String, String)> = database.rows(
+        "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('binlog_expire_logs_seconds', 'expire_logs_days', \
+         'binlog_expire_logs_auto_purge')",
+    )?;
+    Ok(expires_after(&rows))
+}
+
+fn expires_after(variables: &[(String, String)]) -> Option<u64> {
+    let value = |name: &str| variables.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
+    let number = |name: &str| value(name).and_then(|value| value.parse::<f64>().ok()).unwrap_or(0.0).max(0.0);
+    let seconds = Duration::from_secs(1).mul_f64(number("binlog_expire_logs_seconds"));
+    let days = Duration::from_secs(DAY).mul_f64(number("expire_logs_days"));
+    let is_off = value("binlog_expire_logs_auto_purge").is_some_and(|value| value.eq_ignore_ascii_case("OFF"));
+    Some(seconds.max(days).as_secs()).filter(|seconds| *seconds > 0 && !is_off)
 }
 
 fn days(duration: Duration) -> String {
@@ -55,11 +72,17 @@ fn undo(database: &mut Database) -> Result<Option<String>, StoreError> {
             "InnoDB keeps old versions until its purge has caught up (how far it is only PROCESS shows)".to_owned(),
         ));
     }
-    let sql =
-        "SELECT COALESCE(MAX(COUNT), 0) FROM information_schema.INNODB_METRICS WHERE NAME = 'trx_rseg_history_len'";
-    let length: u64 = database.row(sql)?;
-    Ok((length > 0)
-        .then(|| format!("InnoDB keeps old versions of {length} transactions until its purge has caught up")))
+    let length: u64 = database.row(
+        "SELECT COALESCE(MAX(COUNT), 0) FROM information_schema.INNODB_METRICS WHERE NAME = 'trx_rseg_history_len'",
+    )?;
+    if length == 0 {
+        return Ok(None);
+    }
+    let oldest: Option<u64> =
+        database.row("SELECT MAX(TIMESTAMPDIFF(SECOND, trx_started, NOW())) FROM information_schema.INNODB_TRX")?;
+    let waits =
+        oldest.map_or(String::new(), |seconds| format!("; the oldest transaction has been open for {seconds} s"));
+    Ok(Some(format!("InnoDB keeps old versions of {length} transactions until its purge has caught up{waits}")))
 }
 
 /// What was on a page stays there until something else is written over it.
@@ -76,4 +99,22 @@ fn pages(database: &mut Database) -> Result<Option<String>, StoreError> {
         Flavour::MySql => "OPTIMIZE TABLE writes the table anew",
     };
     Ok(Some(format!("pages of the data files keep erased bytes until they are written over ({remedy})")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn after(variables: &[(&str, &str)]) -> Option<u64> {
+        expires_after(&variables.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn a_binary_log_expires_only_where_the_server_sees_to_it() {
+        assert_eq!(after(&[("expire_logs_days", "7.000000"), ("binlog_expire_logs_seconds", "604800")]), Some(604_800));
+        assert_eq!(after(&[("expire_logs_days", "0.500000")]), Some(43_200));
+        assert_eq!(after(&[("binlog_expire_logs_seconds", "0")]), None);
+        let off = ("binlog_expire_logs_auto_purge", "OFF");
+        assert_eq!(after(&[("binlog_expire_logs_seconds", "2592000"), off]), None);
+    }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::connection::Database;
-use super::reach::{self, Reference, Trigger};
+use super::reach::{Reference, Trigger};
 use super::schema::{Class, ColumnFacts, IndexFacts, TableFacts, is_same};
 use super::sql::text;
 use crate::plan::TableRule;
@@ -11,12 +11,16 @@ use crate::store::shape::{TableShape, digest, unique_key, words};
 use crate::store::{Shape, StoreError};
 
 /// Of the tables that the rule says it erases from, with the triggers that it fires.
-pub(super) fn of(database: &mut Database, rule: &TableRule, fired: &[Trigger]) -> Result<Shape, StoreError> {
-    let references = reach::references(database)?;
+pub(super) fn of(
+    database: &mut Database,
+    rule: &TableRule,
+    fired: &[Trigger],
+    references: &[Reference],
+) -> Result<Shape, StoreError> {
     let mut tables = BTreeMap::new();
     for name in rule.tables() {
         if let Some(facts) = TableFacts::read(database, name)? {
-            let shape = table(kind(database, &facts)?, &facts, &references, fired);
+            let shape = table(kind(database, &facts)?, &facts, references, fired);
             tables.insert(facts.name, shape);
         }
     }
@@ -24,13 +28,13 @@ pub(super) fn of(database: &mut Database, rule: &TableRule, fired: &[Trigger]) -
 }
 
 fn table(kind: String, facts: &TableFacts, references: &[Reference], fired: &[Trigger]) -> TableShape {
-    let concerning = references.iter().filter(|reference| reference.concerns(&facts.name));
+    let concerning = references.iter().filter(|reference| reference.concerns(facts));
     let of_table = fired.iter().filter(|trigger| is_same(&trigger.table, &facts.name));
     TableShape {
         kind,
         columns: facts.columns.iter().map(|column| (column.name.clone(), declaration(column))).collect(),
         keys: facts.indexes.iter().filter(|index| index.unique).map(key).collect(),
-        foreign_keys: concerning.map(ToString::to_string).collect(),
+        foreign_keys: concerning.map(|reference| reference.declaration(&facts.database)).collect(),
         triggers: of_table.map(|trigger| (trigger.name.clone(), digest([trigger.definition.as_str()]))).collect(),
     }
 }

@@ -55,19 +55,62 @@ pub(super) fn exact_text(column: &str, class: Class) -> String {
     match class {
         // Every byte is a character of latin1, so that nothing is lost and nothing fails.
         Class::Binary { .. } => format!("(CONVERT({column} USING latin1) COLLATE latin1_bin)"),
-        _ => format!("(CONVERT({column} USING utf8mb4) COLLATE utf8mb4_bin)"),
+        _ => format!("({} COLLATE utf8mb4_bin)", converted(column)),
     }
 }
 
-/// Whether a column's value is this text, byte by byte: no collation, no padding.
+/// A column's text in the character set that has every character: others fail where they are compared with one that
+/// they lack.
+pub(super) fn converted(column: &str) -> String {
+    format!("CONVERT({column} USING utf8mb4)")
+}
+
+/// A UUID in small letters, with its dashes, as the server shows it; `None` for what is none.
+pub(super) fn canonical_uuid(text: &str) -> Option<String> {
+    let digits: String = text.chars().filter(|digit| *digit != '-').collect::<String>().to_lowercase();
+    let is_uuid = digits.len() == 32 && digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+    let parts = [0..8, 8..12, 12..16, 16..20, 20..32].map(|range| digits.get(range).unwrap_or_default());
+    is_uuid.then(|| parts.join("-"))
+}
+
+/// Bytes as a column of the class keeps them: BINARY fills them up with zeros.
+pub(super) fn filled_up(value: &[u8], class: Class) -> Vec<u8> {
+    let mut value = value.to_vec();
+    if let Class::Binary { longest, fixed: true } = class {
+        let longest = usize::try_from(longest).unwrap_or(usize::MAX);
+        value.resize(longest.max(value.len()), 0);
+    }
+    value
+}
+
+/// Whether a column's value is this text, byte by byte: no collation, no padding but the column's own.
 pub(super) fn is_exactly(column: &str, class: Class, value: &str) -> String {
-    let bytes = bytes(value.as_bytes());
+    let bytes = bytes(&filled_up(value.as_bytes(), class));
     match class {
         Class::Binary { .. } => format!("({column} = {bytes})"),
-        // The first comparison, by the column's collation, lets an index serve.
-        Class::Text { .. } => {
-            format!("({column} = {} AND CAST(CONVERT({column} USING utf8mb4) AS BINARY) = {bytes})", text(value))
+        // The first comparison, by the column's collation, lets an index serve. Every character set has these.
+        Class::Text { .. } if value.is_ascii() => {
+            format!("({column} = {} AND CAST({} AS BINARY) = {bytes})", text(value), converted(column))
         }
-        _ => format!("(CAST(CONVERT({column} USING utf8mb4) AS BINARY) = {bytes})"),
+        _ => format!("(CAST({} AS BINARY) = {bytes})", converted(column)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_uuid_is_recognised_however_it_is_written() {
+        let expected = Some("550e8400-e29b-41d4-a716-446655440000".to_owned());
+        assert_eq!(canonical_uuid("550E8400-E29B-41D4-A716-446655440000"), expected);
+        assert_eq!(canonical_uuid("550e8400e29b41d4a716446655440000"), expected);
+        assert_eq!(canonical_uuid("550e8400"), None);
+    }
+
+    #[test]
+    fn only_binary_fills_up() {
+        assert_eq!(filled_up(b"x", Class::Binary { longest: 3, fixed: true }), b"x\0\0");
+        assert_eq!(filled_up(b"x", Class::Binary { longest: 3, fixed: false }), b"x");
     }
 }

@@ -3,7 +3,7 @@
 use jiff::tz::TimeZone;
 
 use super::schema::Class;
-use super::sql::{bytes, is_exactly, text};
+use super::sql::{bytes, filled_up, is_exactly, text};
 use crate::config::TimeFormat;
 use crate::config::site::Scalar;
 
@@ -26,17 +26,15 @@ pub(super) fn literal(column: &str, class: Class, value: &Scalar) -> Option<Stan
     let equal = |literal: String| Some(StandIn { is_there: format!("{column} = {literal}"), literal });
     match class {
         Class::Integer | Class::Decimal | Class::Float | Class::Bit => equal(written.parse::<i64>().ok()?.to_string()),
-        Class::Text { longest } => {
-            let fits = u64::try_from(written.chars().count()).is_ok_and(|length| length <= longest);
-            fits.then(|| StandIn { literal: text(&written), is_there: is_exactly(column, class, &written) })
+        Class::Text { longest, padded } => {
+            // CHAR gives values back without the spaces at their end.
+            let kept = if padded { written.trim_end_matches(' ') } else { &written };
+            let fits = u64::try_from(kept.chars().count()).is_ok_and(|length| length <= longest);
+            fits.then(|| StandIn { literal: text(kept), is_there: is_exactly(column, class, kept) })
         }
-        Class::Binary { longest, fixed } => {
-            let mut padded = written.into_bytes();
-            let longest = usize::try_from(longest).ok()?;
-            if fixed && padded.len() < longest {
-                padded.resize(longest, 0);
-            }
-            if padded.len() <= longest { equal(bytes(&padded)) } else { None }
+        Class::Binary { longest, .. } => {
+            let filled = filled_up(written.as_bytes(), class);
+            if filled.len() <= usize::try_from(longest).ok()? { equal(bytes(&filled)) } else { None }
         }
         Class::Date | Class::Datetime | Class::Timestamp => {
             // A date alone is its first moment here: nothing is dated by a stand-in.
@@ -49,6 +47,6 @@ pub(super) fn literal(column: &str, class: Class, value: &Scalar) -> Option<Stan
             }
         }
         Class::Enum | Class::Inet6 | Class::Inet4 | Class::Uuid => equal(text(&written)),
-        Class::Other => None,
+        Class::Time | Class::Year | Class::Set | Class::Other => None,
     }
 }

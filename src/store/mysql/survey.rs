@@ -27,21 +27,25 @@ pub(super) fn in_snapshot<T>(
 }
 
 fn counts(database: &mut Database, predicate: &Predicate) -> Result<Survey, StoreError> {
-    let total = count(database, predicate, &predicate.scope)?;
+    let (total, judged) = totals(database, predicate)?;
     let (matches, oldest) = matching(database, predicate, &predicate.matches())?;
     let on_hold = match &predicate.free {
         Some(free) => matching(database, predicate, &format!("{} AND NOT ({free})", predicate.due))?.0,
         None => 0,
     };
-    let undatable = match &predicate.judged {
-        Some(judged) => total - count(database, predicate, &format!("{} AND {judged}", predicate.scope))?,
-        None => 0,
-    };
+    let undatable = total - judged;
     let survey = Survey { total, matches, on_hold, undatable, oldest, ..Survey::default() };
     match (&predicate.time, &predicate.judged) {
         (Some(_), Some(judged)) if undatable > 0 => doubts(database, predicate, judged, survey),
         _ => Ok(survey),
     }
+}
+
+/// Records of the target, and how many of them can be judged. Both in one pass over the index, where one serves.
+fn totals(database: &mut Database, predicate: &Predicate) -> Result<(u64, u64), StoreError> {
+    let judged = predicate.judged.as_deref().unwrap_or("TRUE");
+    let counts = format!("COUNT(*), COUNT(CASE WHEN {judged} THEN 1 END)");
+    database.row(&format!("SELECT {counts} FROM {} WHERE {}", predicate.table, predicate.scope))
 }
 
 fn count(database: &mut Database, predicate: &Predicate, condition: &str) -> Result<u64, StoreError> {

@@ -200,11 +200,13 @@ fn any(ranges: impl Iterator<Item = String>) -> String {
     if ranges.is_empty() { "FALSE".to_owned() } else { format!("({})", ranges.join(" OR ")) }
 }
 
-/// True of a date that the calendar knows. The server can be told to store others: `2025-00-10`, `2025-02-30`.
+/// True of a date that the calendar knows. The server can be told to store others: `2025-00-10`, `2025-02-30`. Most
+/// days need no look at the month's length.
 fn exists(column: &str) -> String {
     format!(
-        "MONTH({column}) BETWEEN 1 AND 12 AND DAYOFMONTH({column}) BETWEEN 1 AND (CASE MONTH({column}) WHEN 2 THEN 28 + \
+        "MONTH({column}) BETWEEN 1 AND 12 AND (DAYOFMONTH({column}) BETWEEN 1 AND 28 OR DAYOFMONTH({column}) BETWEEN 29 \
+         AND (CASE MONTH({column}) WHEN 2 THEN 28 + \
          (YEAR({column}) % 4 = 0 AND (YEAR({column}) % 100 <> 0 OR YEAR({column}) % 400 = 0)) \
-         WHEN 4 THEN 30 WHEN 6 THEN 30 WHEN 9 THEN 30 WHEN 11 THEN 30 ELSE 31 END)"
+         WHEN 4 THEN 30 WHEN 6 THEN 30 WHEN 9 THEN 30 WHEN 11 THEN 30 ELSE 31 END))"
     )
 }

@@ -1,8 +1,9 @@
 //! A walk over the records of a selection.
 //!
-//! The keys of what matches are read from whatever index serves best and sorted in the order in which the rows lie:
-//! so rows side by side on disk go in the same batch, each page is written once, and no statement searches again
-//! among rows that are already gone. Keys that lie close together are touched by one statement over their range; keys
+//! Rows are touched in the order in which they lie: so rows side by side on disk go in the same batch, each page is
+//! written once, and no statement searches again among rows that are already gone. Where a good part of a large table
+//! goes, range of keys follows range of keys ([`super::ranges`]). Else the keys of what matches are read from whatever
+//! index serves best and sorted; those that lie close together are touched by one statement over their range, those
 //! that do not, by lists. Each statement says the whole predicate again, so that a row which changed in between is
 //! kept.
 
@@ -10,14 +11,15 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::connection::{Database, StatementLimit};
-use super::in_flight;
+use super::in_flight::{self, Moment};
 use super::keys::Keys;
 use super::lock::TableLock;
-use super::partitions;
+use super::partitions::{self, Candidate};
 use super::predicate::Predicate;
+use super::ranges::{Range, Ranges};
 use super::replicas::ReplicaWatch;
-use super::rows::{ChildTable, Doubts, Touched, read_keys, touch_exactly, touch_planned};
-use super::schema::{Class, TableFacts};
+use super::rows::{ChildTable, Doubts, Touched, erase_range, read_keys, touch_exactly, touch_planned};
+use super::schema::{Class, Collation, TableFacts};
 use super::sql::{qualified, table};
 use super::survey;
 use crate::config::site::Child;
@@ -32,32 +34,56 @@ const CHUNK_OF_OTHERS: usize = 20_000;
 /// A walk over one selection.
 pub(super) struct MysqlWalk<'s> {
     pub(super) database: &'s mut Database,
-    pub(super) selection: TableSelection<'s>,
     pub(super) facts: TableFacts,
     pub(super) predicate: Predicate,
+    pub(super) moment: Moment,
+    /// Its name, as the database has it.
+    key_column: String,
     children: Vec<ChildTable>,
     lock: TableLock,
     replicas: ReplicaWatch,
     /// SQL that is true for rows that arrived after the walk began.
     arrived: String,
     /// Partitions all of whose rows may match; the oldest first.
-    pub(super) partitions: VecDeque<String>,
+    pub(super) partitions: VecDeque<Candidate>,
     keys: Keys,
     /// Of the rows of `keys`.
     doubts: Doubts,
     /// How many of `keys` are done.
     done: usize,
     progress: Progress,
+    proof: Proof,
 }
 
 /// Where the keys come from next.
 enum Progress {
     /// Nothing was read yet.
     NotBegun,
+    /// None are read: range by range.
+    Ranges(Ranges),
     /// There are more than one chunk; they are read in the order of the key, above this one.
     Above(Option<String>),
     /// There are no more.
     Complete,
+}
+
+/// The count of what is left, which may end the walk before its last range is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Proof {
+    NotAsked,
+    /// Something was left then.
+    Premature,
+    /// Nothing is.
+    Nothing,
+}
+
+/// What one batch is about.
+#[derive(Debug, Clone, Copy)]
+enum Part {
+    /// So many of the keys that were read.
+    Keys(usize),
+    /// A range, whatever is in it.
+    Range(Range),
 }
 
 impl<'s> MysqlWalk<'s> {
@@ -65,16 +91,16 @@ impl<'s> MysqlWalk<'s> {
     pub(super) fn begin(
         database: &'s mut Database,
         facts: TableFacts,
-        selection: TableSelection<'s>,
+        selection: &TableSelection<'_>,
         max_lag: Duration,
     ) -> Result<MysqlWalk<'s>, StoreError> {
         let target = &selection.rule.target;
         if facts.key_index(&target.key).is_none() {
             return Err(database.failed(&format!("table {} has no unique key {}", target.table, target.key)));
         }
-        let predicate = Predicate::new(database, &facts, &selection)?;
-        let children = children(database, &selection)?;
-        let partitions = partitions::candidates(database, &facts, &selection)?;
+        let predicate = Predicate::new(database, &facts, selection)?;
+        let children = children(database, &facts, selection)?;
+        let partitions = partitions::candidates(database, &facts, selection)?;
         let arrived = arrived(database, &predicate)?;
         database.limit_statements(StatementLimit::Batch)?;
         Ok(MysqlWalk {
@@ -83,11 +109,13 @@ impl<'s> MysqlWalk<'s> {
             keys: Keys::none(predicate.key_class),
             doubts: Doubts::None,
             progress: Progress::NotBegun,
+            proof: Proof::NotAsked,
             done: 0,
             database,
-            selection,
             facts,
             predicate,
+            moment: Moment::of(selection),
+            key_column: target.key.clone(),
             children,
             arrived,
             partitions,
@@ -137,8 +165,66 @@ impl<'s> MysqlWalk<'s> {
         Ok(())
     }
 
-    /// Touches the records of the next `count` keys in the transaction that is open, and says which.
-    fn touch(&mut self, count: usize) -> Result<(Keys, Touched), StoreError> {
+    /// What the next batch is about; `None` at the end.
+    fn next_part(&mut self, limit: u32) -> Result<Option<Part>, StoreError> {
+        if matches!(self.progress, Progress::NotBegun)
+            && let Some(ranges) = self.ranges()?
+        {
+            self.progress = Progress::Ranges(ranges);
+        }
+        self.cross_gap()?;
+        if let Progress::Ranges(ranges) = &self.progress {
+            return Ok(ranges.next(limit).map(Part::Range));
+        }
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        Ok(self.fill()?.then(|| Part::Keys(limit.min(self.keys.len() - self.done))))
+    }
+
+    /// Where to begin with ranges, if they serve. Where rows of other tables go first, or a column is changed, every
+    /// key is written down instead.
+    fn ranges(&mut self) -> Result<Option<Ranges>, StoreError> {
+        if self.predicate.assignment.is_some() || !self.children.is_empty() {
+            return Ok(None);
+        }
+        Ranges::guess(self.database, &self.facts, &self.predicate, &self.key_column)
+    }
+
+    /// After an empty range: on to the next record that matches, or to the end. Where rows lie in the order of their
+    /// time, the first empty range is behind all of them, and the count that has to be made anyway saves reading the
+    /// rest.
+    fn cross_gap(&mut self) -> Result<(), StoreError> {
+        let Progress::Ranges(ranges) = &self.progress else { return Ok(()) };
+        let Some((from, to)) = ranges.gap() else { return Ok(()) };
+        self.database.limit_statements(StatementLimit::Counting)?;
+        if self.proof == Proof::NotAsked {
+            self.proof = match self.count_left()? {
+                Remainder { left: 0, arrived: 0 } => Proof::Nothing,
+                _ => Proof::Premature,
+            };
+        }
+        let found = if self.proof == Proof::Nothing { None } else { self.first_between(from, to)? };
+        self.database.limit_statements(StatementLimit::Batch)?;
+        if let Progress::Ranges(ranges) = &mut self.progress {
+            ranges.leap(found);
+        }
+        Ok(())
+    }
+
+    /// The first key from `from` to `to` whose record matches.
+    fn first_between(&mut self, from: i128, to: i128) -> Result<Option<i128>, StoreError> {
+        let Predicate { key, by_key, .. } = &self.predicate;
+        let matches = self.predicate.matches();
+        let which = format!("{by_key} WHERE {key} BETWEEN {from} AND {to} AND ({matches}) = 1");
+        let read = read_keys(self.database, &self.predicate, &which, &format!("ORDER BY {key} LIMIT 1"))?;
+        Ok(read.keys.integer(0))
+    }
+
+    /// Touches the records of a part in the transaction that is open, and says which.
+    fn touch(&mut self, part: Part) -> Result<(Keys, Touched), StoreError> {
+        let count = match part {
+            Part::Range(range) => return erase_range(self.database, &self.predicate, range),
+            Part::Keys(count) => count,
+        };
         let keys = self.keys.slice(self.done..self.done + count);
         if self.children.is_empty() {
             if let Some(touched) = touch_planned(self.database, &self.predicate, &keys, self.doubts)? {
@@ -149,40 +235,18 @@ impl<'s> MysqlWalk<'s> {
         }
         touch_exactly(self.database, &self.predicate, &self.children, &keys)
     }
-}
 
-impl Walk for MysqlWalk<'_> {
-    fn prepare(&mut self, limit: u32) -> Result<Option<Box<dyn Prepared + '_>>, StoreError> {
-        self.lock.hold(self.database)?;
-        self.replicas.wait_for(self.database)?;
-        if let Some(partition) = partitions::next(self)? {
-            return Ok(Some(Box::new(partitions::Drop::new(self, partition))));
+    /// Goes on behind a part of which so many rows were touched.
+    fn pass(&mut self, part: Part, rows: u64) {
+        match (part, &mut self.progress) {
+            (Part::Keys(count), _) => self.done += count,
+            (Part::Range(range), Progress::Ranges(ranges)) => ranges.pass(range, rows),
+            (Part::Range(_), _) => {}
         }
-        let limit = usize::try_from(limit).unwrap_or(usize::MAX).max(1);
-        while self.fill()? {
-            let count = limit.min(self.keys.len() - self.done);
-            self.database.execute("START TRANSACTION")?;
-            let (keys, touched) = match self.touch(count) {
-                Ok(touched) => touched,
-                Err(error) => {
-                    // A lock that was not to be had undoes the statement, not the transaction.
-                    self.database.roll_back();
-                    return Err(error);
-                }
-            };
-            if touched.rows > 0 {
-                let in_flight = in_flight::of_rows(&self.selection, &keys);
-                return Ok(Some(Box::new(Batch { walk: self, count, touched, in_flight, ended: false })));
-            }
-            // Others were faster with all of them.
-            self.database.roll_back();
-            self.done += count;
-        }
-        Ok(None)
     }
 
-    fn remainder(&mut self) -> Result<Remainder, StoreError> {
-        self.database.limit_statements(StatementLimit::Counting)?;
+    /// What matches now, and how much of it arrived since the walk began.
+    fn count_left(&mut self) -> Result<Remainder, StoreError> {
         let matches = self.predicate.matches();
         let arrived: Vec<&str> =
             std::iter::once(&self.arrived).chain(&self.predicate.recorded_later).map(String::as_str).collect();
@@ -196,6 +260,44 @@ impl Walk for MysqlWalk<'_> {
     }
 }
 
+impl Walk for MysqlWalk<'_> {
+    fn prepare(&mut self, limit: u32) -> Result<Option<Box<dyn Prepared + '_>>, StoreError> {
+        self.lock.hold(self.database)?;
+        self.replicas.wait_for(self.database)?;
+        if let Some(partition) = partitions::next(self)? {
+            return Ok(Some(Box::new(partitions::Drop::new(self, partition))));
+        }
+        while let Some(part) = self.next_part(limit.max(1))? {
+            self.database.execute("START TRANSACTION")?;
+            let (keys, touched) = match self.touch(part) {
+                Ok(touched) => touched,
+                Err(error) => {
+                    // A lock that was not to be had undoes the statement, not the transaction.
+                    self.database.roll_back();
+                    return Err(error);
+                }
+            };
+            if touched.rows > 0 {
+                let in_flight = in_flight::of_rows(self.moment, &keys);
+                return Ok(Some(Box::new(Batch { walk: self, part, touched, in_flight, ended: false })));
+            }
+            // Nothing is there, or others were faster with all of it.
+            self.database.roll_back();
+            self.pass(part, 0);
+        }
+        Ok(None)
+    }
+
+    fn remainder(&mut self) -> Result<Remainder, StoreError> {
+        // Counted after the last batch, which is why the walk ended.
+        if self.proof == Proof::Nothing {
+            return Ok(Remainder::default());
+        }
+        self.database.limit_statements(StatementLimit::Counting)?;
+        self.count_left()
+    }
+}
+
 impl Drop for MysqlWalk<'_> {
     fn drop(&mut self) {
         self.lock.release(self.database);
@@ -204,8 +306,7 @@ impl Drop for MysqlWalk<'_> {
 
 struct Batch<'w, 's> {
     walk: &'w mut MysqlWalk<'s>,
-    /// How many keys it was to touch.
-    count: usize,
+    part: Part,
     touched: Touched,
     in_flight: Vec<u8>,
     ended: bool,
@@ -230,8 +331,9 @@ impl Prepared for Batch<'_, '_> {
             self.ended = true;
         }
         committed?;
-        self.walk.done += self.count;
-        Ok(Committed { rows: self.touched.rows, children: self.touched.children })
+        let (part, rows) = (self.part, self.touched.rows);
+        self.walk.pass(part, rows);
+        Ok(Committed { rows, children: self.touched.children })
     }
 }
 
@@ -251,17 +353,30 @@ fn chunk(class: Class) -> usize {
     }
 }
 
-fn children(database: &mut Database, selection: &TableSelection<'_>) -> Result<Vec<ChildTable>, StoreError> {
+fn children(
+    database: &mut Database,
+    parent: &TableFacts,
+    selection: &TableSelection<'_>,
+) -> Result<Vec<ChildTable>, StoreError> {
     let Action::EraseRows { children } = &selection.rule.action else { return Ok(Vec::new()) };
+    let collation = parent.column(&selection.rule.target.key).and_then(|key| key.collation.as_ref());
     let mut tables = Vec::new();
     for Child { table: name, column } in children {
         let facts = TableFacts::read(database, name)?;
-        let Some(class) = facts.as_ref().and_then(|facts| facts.column(column)).map(|column| column.class) else {
+        let Some(found) = facts.as_ref().and_then(|facts| facts.column(column)) else {
             return Err(database.failed(&format!("there is no column {column} in a table {name}")));
         };
-        tables.push(ChildTable { table: table(&database.name, name), column: qualified(name, column), class });
+        let column = qualified(name, column);
+        let differing = collation.filter(|collation| found.collation.as_ref().is_some_and(|own| own != *collation));
+        let as_parent = differing.map(|parent| collated(&column, parent));
+        tables.push(ChildTable { table: table(&database.name, name), column, class: found.class, as_parent });
     }
     Ok(tables)
+}
+
+/// A column with another collation than its own.
+fn collated(column: &str, Collation { character_set, name }: &Collation) -> String {
+    format!("CONVERT({column} USING {character_set}) COLLATE {name}")
 }
 
 /// A row with a larger key than the largest at the beginning arrived since.

@@ -2,7 +2,6 @@
 
 use super::connection::Session;
 use super::inspect::Findings;
-use super::partition;
 use super::predicate::text_of;
 use super::schema::{ColumnFacts, ColumnKind, TableFacts};
 use crate::config::site::{Scalar, Unparsed};
@@ -21,8 +20,8 @@ pub(super) fn changed_column(
     if column.generated {
         findings.refuse(format!("{place} is computed from others"), "name the columns that it is computed from");
     }
-    let (_, partitioned_by) = partition::partitioned_by(session, facts)?;
-    if [&rule.target.key, &rule.target.time.column].contains(&&column.name) || partitioned_by.contains(&column.number) {
+    let places_rows = facts.partitioning.as_ref().is_some_and(|by| by.all_columns.contains(&column.number));
+    if [&rule.target.key, &rule.target.time.column].contains(&&column.name) || places_rows {
         findings.refuse(
             format!("{place} is the key, the time or the partition by which its rows are found and judged"),
             "erase whole rows, or name another column as `key` or `time`",

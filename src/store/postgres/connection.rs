@@ -1,7 +1,12 @@
 //! A session on the server: how it is opened, how it is set up, and what its errors mean for the caller.
 //!
 //! Nothing the server says is passed on as it is: a message may quote a record. What remains is the SQLSTATE, its
-//! meaning, and names of the schema. Statements are sent unnamed, so that a pooler between transactions does no harm.
+//! meaning, and names of the schema.
+//!
+//! What the session's settings are decides what SQL means, so they travel with the request for the connection: they
+//! outrank those of the database and the user, and nobody else ever gets a session that was set up for forgetd. A
+//! pooler that hands one server connection to many clients cannot pass them on; it refuses them, or drops them, which
+//! is noticed.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -15,6 +20,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use super::super::StoreError;
 use super::super::server::{self, ServerError};
 use super::error::{clients_trouble, describe, ends_the_connection, is_of_the_value};
+use super::mask::Charset;
 use crate::config::site::Server;
 
 /// The oldest release with ranges over physical positions, and whose makers still mend it.
@@ -40,10 +46,30 @@ pub(super) const LONGEST_STATEMENT: Duration = Duration::from_secs(30);
 /// longer must not keep its locks.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
-/// What the evidence says is gone must not come back with a server that crashes. An application that does not wait for
-/// the disk may do without; where it waits for more than that, so do we.
-const DURABLE_COMMITS: &str = "SELECT set_config('synchronous_commit', 'local', false) \
+/// How the server reads and writes values, whatever the user's own settings are; `row_security` makes hidden rows an
+/// error instead of a smaller count. Compiling a predicate to machine code (`jit`) takes longer than evaluating it for
+/// a whole batch.
+const SETTINGS: [(&str, &str); 10] = [
+    ("search_path", ""),
+    ("TimeZone", "UTC"),
+    ("DateStyle", "ISO,YMD"),
+    ("IntervalStyle", "postgres"),
+    ("bytea_output", "hex"),
+    ("extra_float_digits", "1"),
+    ("standard_conforming_strings", "on"),
+    ("row_security", "off"),
+    ("jit", "off"),
+    ("default_transaction_isolation", "read\\ committed"),
+];
+
+/// What the evidence says is gone must not come back with a server that crashes. A shop that waits for the disk alone,
+/// or for more, has its reasons, and keeps them.
+const DURABLE: &str = "SELECT set_config('synchronous_commit', 'on', false) \
      WHERE current_setting('synchronous_commit') = 'off'";
+
+/// What a pooler's refusal means.
+const POOLED: &str = "a connection pooler stands in between, which cannot keep the settings of a session: name the \
+     server itself in `url`";
 
 /// A parameter with its type.
 pub(super) type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
@@ -53,6 +79,10 @@ pub(super) struct Session {
     client: Client,
     /// The server, as errors name it.
     pub(super) place: String,
+    /// `server_version_num`.
+    pub(super) version: i32,
+    /// The characters that the database can hold.
+    pub(super) charset: Charset,
 }
 
 impl std::fmt::Debug for Session {
@@ -75,34 +105,31 @@ impl Session {
             }
         };
         let client = client.map_err(|error| connect_error(&place, &error))?;
-        let mut session = Session { client, place };
+        let mut session = Session { client, place, version: 0, charset: Charset::Other };
         session.set_up()?;
         Ok(session)
     }
 
+    /// Compiling a predicate to machine code takes longer than evaluating it for a whole batch.
     fn set_up(&mut self) -> Result<(), StoreError> {
-        let millis = |duration: Duration| duration.as_millis();
-        self.batch(&format!(
-            "SELECT set_config('search_path', '', false); SET TimeZone = 'UTC'; SET DateStyle = 'ISO, YMD'; \
-             SET IntervalStyle = 'postgres'; SET bytea_output = 'hex'; SET extra_float_digits = 1; \
-             SET standard_conforming_strings = on; SET row_security = off; \
-             SET lock_timeout = {}; SET statement_timeout = {}; SET idle_in_transaction_session_timeout = {}; \
-             SET default_transaction_isolation = 'read committed'; SET default_transaction_read_only = off; \
-             {DURABLE_COMMITS}",
-            millis(LOCK_WAIT),
-            millis(LONGEST_READ),
-            millis(LONGEST_PAUSE),
-        ))?;
-        let row = self.one("SELECT current_setting('server_version_num')::int4, pg_is_in_recovery()", &[])?;
-        let (version, in_recovery): (i32, bool) = (self.get(&row, 0)?, self.get(&row, 1)?);
+        let sql = "SELECT current_setting('search_path') = '' AND current_setting('row_security') = 'off', \
+             current_setting('server_version_num')::int4, pg_is_in_recovery(), \
+             current_setting('server_encoding') = 'UTF8'";
+        let row = self.one(sql, &[])?;
+        let (as_asked, in_recovery): (bool, bool) = (self.get(&row, 0)?, self.get(&row, 2)?);
+        self.version = self.get(&row, 1)?;
+        self.charset = if self.get(&row, 3)? { Charset::Unicode } else { Charset::Other };
         let unusable = |reason: &str| StoreError::Unavailable { place: self.place.clone(), reason: reason.to_owned() };
-        if version < OLDEST_VERSION {
+        if !as_asked {
+            return Err(unusable(POOLED));
+        }
+        if self.version < OLDEST_VERSION {
             return Err(unusable("PostgreSQL 14 or later is needed"));
         }
         if in_recovery {
             return Err(unusable("this server is a replica: name the primary in `url`"));
         }
-        Ok(())
+        self.query(DURABLE, &[]).map(drop)
     }
 
     /// Whether the connection is known to be gone.
@@ -179,7 +206,8 @@ impl Session {
             };
         };
         match code.code() {
-            "40001" | "40P01" | "55P03" | "57014" => {
+            "57014" => StoreError::Slow { place },
+            "40001" | "40P01" | "55P03" => {
                 let waited_ms = u64::try_from(LOCK_WAIT.as_millis()).unwrap_or(u64::MAX);
                 StoreError::Busy { place, waited_ms }
             }
@@ -196,8 +224,11 @@ fn config(server: &Server) -> Result<Config, String> {
          and `ca-file` instead of sslrootcert"
             .to_owned()
     })?;
-    let mode = asked.unwrap_or_else(|| ssl_mode(config.get_hosts()));
+    let mode = asked.unwrap_or_else(|| ssl_mode(&config));
+    let options = [config.get_options().map(str::to_owned), Some(settings())];
+    let options: Vec<String> = options.into_iter().flatten().collect();
     config
+        .options(&options.join(" "))
         .application_name("forgetd")
         .connect_timeout(CONNECT_WAIT)
         .tcp_user_timeout(SILENCE)
@@ -225,26 +256,48 @@ fn without_verification_words(url: &str) -> Result<(String, Option<SslMode>), St
     Ok((format!("{base}?{}", rest.join("&")), mode))
 }
 
-/// Within the machine nobody listens; beyond it TLS is required.
-fn ssl_mode(hosts: &[Host]) -> SslMode {
+/// The settings as the server reads them from a request; those of the URL go before and lose.
+fn settings() -> String {
+    let millis = |duration: Duration| duration.as_millis().to_string();
+    let limits = [
+        ("default_transaction_read_only", "off".to_owned()),
+        ("lock_timeout", millis(LOCK_WAIT)),
+        ("statement_timeout", millis(LONGEST_READ)),
+        ("idle_in_transaction_session_timeout", millis(LONGEST_PAUSE)),
+    ];
+    let fixed = SETTINGS.into_iter().map(|(name, value)| (name, value.to_owned()));
+    let settings: Vec<String> = fixed.chain(limits).map(|(name, value)| format!("-c {name}={value}")).collect();
+    settings.join(" ")
+}
+
+/// Within the machine nobody listens; beyond it TLS is required. Where an address is given beside a host, it is the
+/// address that is connected to.
+fn ssl_mode(config: &Config) -> SslMode {
     let is_local = |host: &Host| match host {
         Host::Unix(_) => true,
         Host::Tcp(name) => name == "localhost" || name.parse().is_ok_and(|address: IpAddr| address.is_loopback()),
     };
-    if hosts.iter().all(is_local) { SslMode::Disable } else { SslMode::Require }
+    let addresses = config.get_hostaddrs();
+    let local = match addresses.is_empty() {
+        true => config.get_hosts().iter().all(is_local),
+        false => addresses.iter().all(IpAddr::is_loopback),
+    };
+    if local { SslMode::Disable } else { SslMode::Require }
 }
 
 /// The server may only be restarting; anything that it says itself needs the operator.
 fn connect_error(place: &str, error: &postgres::Error) -> StoreError {
     let (place, reason) = (place.to_owned(), describe(error));
     let hint = match error.code().map(SqlState::code) {
-        Some(code) if ends_the_connection(code) => return StoreError::Lost { place, reason },
+        Some(code) if ends_the_connection(code) && code != "08P01" => return StoreError::Lost { place, reason },
         Some("28P01") => "is the password the right one?",
         Some("28000") => {
             "does pg_hba.conf let this user in? over a Unix socket with `peer` the process must run as the user of the \
              same name, or one mapped to it in pg_ident.conf"
         }
         Some("3D000") => "is the database's name the last part of the URL?",
+        // What PgBouncer says of `options`.
+        Some("08P01") => POOLED,
         Some(_) => "see the server's log",
         None => match clients_trouble(error) {
             Some((reason, hint)) => return StoreError::Unavailable { place, reason: format!("{reason}; {hint}") },
@@ -268,6 +321,9 @@ mod tests {
         assert_eq!(mode("postgresql://forgetd@/shop?host=/run/postgresql"), SslMode::Disable);
         assert_eq!(mode("postgresql://forgetd@127.0.0.1/shop"), SslMode::Disable);
         assert_eq!(mode("postgresql://forgetd@db.shop.example/shop"), SslMode::Require);
+        assert_eq!(mode("postgresql://forgetd@/shop?hostaddr=203.0.113.5"), SslMode::Require);
+        assert_eq!(mode("postgresql://forgetd@localhost/shop?hostaddr=203.0.113.5"), SslMode::Require);
+        assert_eq!(mode("postgresql://forgetd@db.shop.example/shop?hostaddr=127.0.0.1"), SslMode::Disable);
         assert_eq!(mode("postgresql://forgetd@db.shop.example/shop?sslmode=disable"), SslMode::Disable);
         for word in ["verify-full", "verify-ca", "require", "prefer"] {
             assert_eq!(mode(&format!("postgresql://forgetd@127.0.0.1/shop?sslmode={word}")), SslMode::Require);

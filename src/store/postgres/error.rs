@@ -11,9 +11,9 @@ pub(super) fn is_of_the_value(code: &str) -> bool {
 }
 
 /// Class 08, and the server going away: shut down, crashed, starting, or ending a session that was idle in its
-/// transaction.
+/// transaction, or long in one (25P04, since version 17).
 pub(super) fn ends_the_connection(code: &str) -> bool {
-    code.starts_with("08") || matches!(code, "57P01" | "57P02" | "57P03" | "57P05" | "25P03")
+    code.starts_with("08") || matches!(code, "57P01" | "57P02" | "57P03" | "57P05" | "25P03" | "25P04")
 }
 
 /// What went wrong, without any record's contents.
@@ -86,6 +86,7 @@ fn meaning(code: &str) -> &'static str {
         "57P02" => "the server crashed",
         "57P03" => "the server is starting or stopping",
         "25P03" => "the transaction was idle for too long",
+        "25P04" => "the transaction took too long",
         "P0001" => "a trigger raised an error",
         _ => match code.get(..2) {
             Some("08") => "connection trouble",

@@ -3,8 +3,8 @@
 use super::column;
 use super::connection::Session;
 use super::lag;
-use super::partition;
-use super::predicate::fits;
+use super::partition::{self, Range};
+use super::predicate::{Predicate, fits};
 use super::privilege::{self, Need};
 use super::reach;
 use super::schema::{ColumnKind, TableFacts, TableKind, Uniqueness, quoted};
@@ -62,14 +62,14 @@ fn look(
         // What is missing has no further properties.
         return Ok(None);
     }
-    key(session, rule, &facts, findings)?;
+    key(rule, &facts, findings);
     time(&rule.target.time, &facts, findings);
     time_index(rule, &facts, findings);
     compared_values(rule, &facts, findings);
     column::changed_column(session, rule, &facts, findings)?;
-    privileges(session, rule, &facts, &children, findings)?;
-    let fired = reach::triggers(session, rule, &facts, &children, findings)?;
-    reach::foreign_keys(session, rule, &facts, &children, findings)?;
+    privileges(session, selection, &facts, &children, findings)?;
+    let reached = reach::foreign_keys(session, rule, &facts, &children, findings)?;
+    let fired = reach::triggers(session, rule, &reached, findings)?;
     lag::inspect(session, findings)?;
     if after == After::Vacuum && !facts.owned {
         findings.warn(
@@ -138,11 +138,10 @@ fn require_column(facts: &TableFacts, column: &str, findings: &mut Findings) {
 }
 
 /// The key is unique and not null, or a batch could erase a row that it did not mean.
-fn key(session: &mut Session, rule: &TableRule, facts: &TableFacts, findings: &mut Findings) -> Result<(), StoreError> {
+fn key(rule: &TableRule, facts: &TableFacts, findings: &mut Findings) {
     let key = &rule.target.key;
-    let (_, partitioned_by) = partition::partitioned_by(session, facts)?;
     let has_children = matches!(&rule.action, Action::EraseRows { children } if !children.is_empty());
-    match facts.uniqueness(key, &partitioned_by) {
+    match facts.uniqueness(key) {
         Uniqueness::Whole => {}
         Uniqueness::WithinPartition if has_children => findings.refuse(
             format!(
@@ -163,7 +162,6 @@ fn key(session: &mut Session, rule: &TableRule, facts: &TableFacts, findings: &m
             "declare the column NOT NULL, or name another unique column as `key`",
         );
     }
-    Ok(())
 }
 
 /// The column's type holds what the format says, and a zone is given exactly where one is missing.
@@ -273,20 +271,27 @@ fn compared_values(rule: &TableRule, facts: &TableFacts, findings: &mut Findings
 
 fn privileges(
     session: &mut Session,
-    rule: &TableRule,
+    selection: &TableSelection<'_>,
     facts: &TableFacts,
     children: &[TableFacts],
     findings: &mut Findings,
 ) -> Result<(), StoreError> {
+    let rule = selection.rule;
+    let mut spared = Vec::new();
+    if facts.kind == TableKind::Partitioned {
+        let predicate = Predicate::new(session, selection, facts)?;
+        let leaves = partition::leaves(session, selection, facts, &predicate)?;
+        spared.extend(leaves.iter().filter(|leaf| leaf.range == Range::Kept).map(|leaf| leaf.oid));
+    }
     match rule.action.column() {
-        Some(column) => privilege::require(session, facts, Need::Update(column), findings),
+        Some(column) => privilege::require(session, facts, Need::Update(column), &spared, findings),
         None => {
-            privilege::require(session, facts, Need::Delete, findings)?;
+            privilege::require(session, facts, Need::Delete, &spared, findings)?;
             if !children.is_empty() {
                 // The rows are locked while their children are erased.
-                privilege::require(session, facts, Need::Update(&rule.target.key), findings)?;
+                privilege::require(session, facts, Need::Update(&rule.target.key), &spared, findings)?;
             }
-            children.iter().try_for_each(|child| privilege::require(session, child, Need::Delete, findings))
+            children.iter().try_for_each(|child| privilege::require(session, child, Need::Delete, &[], findings))
         }
     }
 }

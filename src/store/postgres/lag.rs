@@ -16,7 +16,8 @@ use crate::store::StoreError;
 const STEP: Duration = Duration::from_millis(500);
 
 const REPLICAS: &str = "SELECT (pg_current_wal_lsn() - '0/0'::pg_lsn)::int8, (replay_lsn - '0/0'::pg_lsn)::int8, \
-     extract(epoch FROM greatest(write_lag, flush_lag, replay_lag))::float8 \
+     extract(epoch FROM greatest(write_lag, flush_lag, replay_lag))::float8, \
+     state IS NOT NULL AND write_lsn IS NOT NULL \
      FROM pg_stat_replication WHERE state IS DISTINCT FROM 'backup'";
 
 /// The replicas of one server during a walk.
@@ -39,6 +40,9 @@ impl Lag {
         for row in session.query(REPLICAS, &[])? {
             let written: i64 = session.get(&row, 0)?;
             let Some(replayed) = session.get::<Option<i64>>(&row, 1)? else {
+                if session.get(&row, 3)? {
+                    continue;
+                }
                 // Not to be seen by this user, or not yet known to the server.
                 return Err(StoreError::Lagging { place: session.place.clone(), lag_s: None });
             };

@@ -15,9 +15,28 @@ const MAPPED_PREFIX: u8 = 96;
 /// Of 6to4 addresses, the bits before the IPv4 address (RFC 3056, section 2).
 const SIX_TO_FOUR_PREFIX: u8 = 16;
 
-/// Unicode's White_Space, as `str::trim` takes it away.
+/// Unicode's White_Space, as `str::trim` takes it away, in a database of Unicode; in others what all of them have.
 const WHITE_SPACE: &str = "E'\\u0009\\u000A\\u000B\\u000C\\u000D\\u0020\\u0085\\u00A0\\u1680\\u2000\\u2001\\u2002\
      \\u2003\\u2004\\u2005\\u2006\\u2007\\u2008\\u2009\\u200A\\u2028\\u2029\\u202F\\u205F\\u3000'";
+const ASCII_WHITE_SPACE: &str = "E'\\t\\n\\x0B\\f\\r '";
+
+/// The characters that a database can hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Charset {
+    /// All of Unicode.
+    Unicode,
+    /// Others.
+    Other,
+}
+
+impl Charset {
+    fn white_space(self) -> &'static str {
+        match self {
+            Charset::Unicode => WHITE_SPACE,
+            Charset::Other => ASCII_WHITE_SPACE,
+        }
+    }
+}
 
 /// What masking does to a column.
 #[derive(Debug)]
@@ -30,13 +49,13 @@ pub(super) struct MaskSql {
 
 /// The expressions for `column`; `stand_in` is written where there is no address. `None` where a column of this kind
 /// holds no addresses.
-pub(super) fn mask(column: &str, kind: ColumnKind, mask: &Mask, stand_in: &str) -> Option<MaskSql> {
+pub(super) fn mask(column: &str, kind: ColumnKind, charset: Charset, mask: &Mask, stand_in: &str) -> Option<MaskSql> {
     Some(match kind {
         ColumnKind::Inet => inet_column(column, mask, ""),
         ColumnKind::Cidr => inet_column(column, mask, "::cidr"),
         ColumnKind::Integer => integer(column, mask, stand_in),
         ColumnKind::Bytea => bytea(column, mask, stand_in),
-        ColumnKind::Text => text(column, mask, stand_in),
+        ColumnKind::Text => text(column, charset, mask, stand_in),
         _ => return None,
     })
 }
@@ -121,12 +140,12 @@ fn leading_bytes(column: &str, prefix: u8, width: u8) -> String {
 
 /// Text is cut at its commas, each element masked or judged, and put together again. A bare IPv4 address, the usual
 /// case, goes a shorter way.
-fn text(column: &str, mask: &Mask, stand_in: &str) -> MaskSql {
+fn text(column: &str, charset: Charset, mask: &Mask, stand_in: &str) -> MaskSql {
     let text = format!("{column}::text");
-    let bare = format!("{text} ~ '^{}$'", v4_pattern());
+    let bare = bare_v4(&text);
     let inet = format!("{text}::inet");
-    let network = network(&inet, mask);
-    let list = list(&text, mask);
+    let network = format!("({inet} & inet '{}')", IpAddr::V4(Ipv4Addr::from_bits(ones_v4(mask.v4))));
+    let list = list(&text, charset, mask);
     let verdict = match mask.unparsed {
         Unparsed::Erase => "changed OR NOT known",
         Unparsed::Keep => "changed",
@@ -145,8 +164,19 @@ fn text(column: &str, mask: &Mask, stand_in: &str) -> MaskSql {
     }
 }
 
+/// The same as [`v4_pattern`] from end to end. Four numbers, each looked up, cost the server a quarter of what matching
+/// a pattern does.
+fn bare_v4(text: &str) -> String {
+    let text = format!("({text} COLLATE \"C\")");
+    let octets: Vec<String> = (u8::MIN..=u8::MAX).map(|octet| octet.to_string()).collect();
+    let octet = |part: u8| format!("split_part({text}, '.', {part}) = ANY ('{{{}}}'::text[])", octets.join(","));
+    let parts: Vec<String> = (1..=4).map(octet).collect();
+    format!("{text} NOT LIKE '%.%.%.%.%' AND {}", parts.join(" AND "))
+}
+
 /// One row: the masked list, whether it differs, and whether each of its elements was known.
-fn list(text: &str, mask: &Mask) -> String {
+fn list(text: &str, charset: Charset, mask: &Mask) -> String {
+    let white_space = charset.white_space();
     let (v4, v6, port) = (v4_pattern(), v6_pattern(), port_pattern());
     let network = network("address", mask);
     // The address within each element, and whether the element is nothing else.
@@ -158,12 +188,12 @@ fn list(text: &str, mask: &Mask) -> String {
          bool_or(address IS NOT NULL AND NOT (is_bare AND {network} = address)) AS changed, \
          bool_and(is_none OR address IS NOT NULL) AS known FROM \
          (SELECT place, element, is_none, is_bare, \
-         left(element, length(element) - length(ltrim(element, {WHITE_SPACE}))) AS before, \
-         right(element, length(element) - length(rtrim(element, {WHITE_SPACE}))) AS after, \
+         left(element, length(element) - length(ltrim(element, {white_space}))) AS before, \
+         right(element, length(element) - length(rtrim(element, {white_space}))) AS after, \
          CASE WHEN is_bare THEN bare::inet ELSE coalesce(p[1], p[2], p[3])::inet END AS address FROM \
          (SELECT place, element, bare, bare ~ '^(?:-?|[Uu][Nn][Kk][Nn][Oo][Ww][Nn])$' AS is_none, \
          bare ~ '{bare}' AS is_bare, regexp_match(bare, '{dressed}') AS p FROM \
-         (SELECT place, element, btrim(element, {WHITE_SPACE}) AS bare \
+         (SELECT place, element, btrim(element, {white_space}) AS bare \
          FROM unnest(CASE WHEN {text} = '' THEN '{{\"\"}}'::text[] ELSE string_to_array({text}, ',') END) \
          WITH ORDINALITY AS e(element, place)) AS trimmed) AS matched) AS read"
     )

@@ -37,8 +37,6 @@ pub(super) struct Predicate {
     pub(super) oldest: Option<(String, Oldest)>,
     /// Conditions on the time.
     pub(super) time: TimeSql,
-    /// Which rows were recorded after the run's moment; `None` where the time does not tell. May be NULL.
-    pub(super) recorded_later: Option<String>,
     /// Other numeric formats, each with SQL that is true where a number is plausible in it.
     pub(super) other_units: Vec<(TimeFormat, String)>,
     /// SQL that is true where a value makes sense but for its missing zone.
@@ -67,7 +65,7 @@ impl Predicate {
             When::NotStored => ("true".to_owned(), "true".to_owned()),
             When::WithoutConsent(consent) => {
                 let facts = column(session, facts, &consent.column)?;
-                match equals(facts, &consent.given, &mut values) {
+                match given(session, facts, &consent.given, &mut values)? {
                     Some(given) => ("true".to_owned(), format!("({given}) IS NOT TRUE")),
                     None => ("false".to_owned(), "false".to_owned()),
                 }
@@ -82,7 +80,6 @@ impl Predicate {
             due: all([scope.clone(), when, changes]),
             free: free(session, selection, facts, &mut values)?,
             oldest: time.oldest().filter(|_| ages),
-            recorded_later: time.later_than(selection.now),
             other_units: if ages { time.other_units(time_column, target.time.format) } else { Vec::new() },
             lacks_zone: time.lacks_zone().filter(|_| ages),
             scope,
@@ -142,6 +139,37 @@ fn equals(column: &ColumnFacts, value: &Scalar, values: &mut Values) -> Option<S
     })
 }
 
+/// Whether consent was given: equal, or equal by what the column's type thinks so (`citext`). What doubt there is
+/// keeps the row.
+fn given(
+    session: &mut Session,
+    column: &ColumnFacts,
+    value: &Scalar,
+    values: &mut Values,
+) -> Result<Option<String>, StoreError> {
+    let Some(exactly) = equals(column, value, values) else { return Ok(None) };
+    let Scalar::Text(text) = value else { return Ok(Some(exactly)) };
+    let parameter = values.add(text.as_str());
+    Ok(Some(match equals_in(session, column, &column.type_name, text, &parameter)? {
+        Some(by_type) => format!("{exactly} OR {by_type}"),
+        None => exactly,
+    }))
+}
+
+/// Equal by the operator of the column's type, to `value` read as `type_name`, which stands for itself as `parameter`;
+/// `None` where it cannot be read so. May be NULL.
+fn equals_in(
+    session: &mut Session,
+    column: &ColumnFacts,
+    type_name: &str,
+    value: &str,
+    parameter: &str,
+) -> Result<Option<String>, StoreError> {
+    let Some(equality) = &column.equality else { return Ok(None) };
+    let can = session.can_cast(value, type_name)?;
+    Ok(can.then(|| format!("{} {equality} {parameter}::{type_name}", qualified(&column.name))))
+}
+
 /// What the action writes, and which rows that changes, so that a second run finds nothing.
 fn effect(
     session: &Session,
@@ -162,13 +190,13 @@ fn effect(
     if let Some(stand_in) = stand_in {
         // Written by assignment, which refuses what is too long instead of cutting it.
         written = format!("({}::{type_name})", values.add(text_of(stand_in)));
-        changes = match column.comparable && column.kind != ColumnKind::Text {
-            true => format!("{changes} AND {name} <> {written}"),
-            false => format!("{changes} AND {name}::text COLLATE \"C\" <> {written}::text"),
+        changes = match column.equality.as_ref().filter(|_| column.kind != ColumnKind::Text) {
+            Some(equality) => format!("{changes} AND NOT ({name} {equality} {written})"),
+            None => format!("{changes} AND {name}::text COLLATE \"C\" <> {written}::text"),
         };
     }
     if let Action::TruncateColumn { mask, .. } = action {
-        match mask::mask(&name, column.kind, mask, &written) {
+        match mask::mask(&name, column.kind, session.charset, mask, &written) {
             Some(mask) => {
                 changes = format!("{changes} AND {}", mask.changes);
                 written = mask.written;
@@ -211,12 +239,12 @@ fn not_held(
 ) -> Result<String, StoreError> {
     let name = qualified(&column.name);
     let value = values.add(hold.value.as_str());
-    let mut condition = format!("{name}::text COLLATE \"C\" IS DISTINCT FROM {value}");
+    let condition = format!("{name}::text COLLATE \"C\" IS DISTINCT FROM {value}");
     let of_type = if column.kind == ColumnKind::Integer { "numeric" } else { &column.type_name };
-    if column.comparable && session.can_cast(&hold.value, of_type)? {
-        condition = format!("{condition} AND {name} IS DISTINCT FROM {value}::{of_type}");
-    }
-    Ok(condition)
+    Ok(match equals_in(session, column, of_type, &hold.value, &value)? {
+        Some(held) => format!("{condition} AND ({held}) IS NOT TRUE"),
+        None => condition,
+    })
 }
 
 /// The conditions joined by AND; true where there are none.

@@ -1,5 +1,8 @@
-//! How far a statement of a rule would reach: triggers and rules that fire, foreign keys that carry the change on or
-//! forbid it.
+//! How far a statement of a rule would reach: foreign keys that carry the change on or forbid it, triggers and rules
+//! that fire on the way.
+//!
+//! A change in a partition is one in the table that it belongs to, and the other way round: whatever stands on a table
+//! of the tree, and what refers to one above, is looked at.
 
 use std::collections::BTreeSet;
 
@@ -12,17 +15,50 @@ use crate::config::site::{Child, SideEffect};
 use crate::plan::{Action, TableRule};
 use crate::store::StoreError;
 
+/// What happens to the rows of a table.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Change {
+    /// They are erased.
+    Erased,
+    /// These columns are written.
+    Written(Vec<String>),
+}
+
+impl Change {
+    /// The columns, for the catalog's queries: none stands for a deletion.
+    fn columns(&self) -> &[String] {
+        match self {
+            Change::Erased => &[],
+            Change::Written(columns) => columns,
+        }
+    }
+}
+
+/// A table that the rule changes.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Reached {
+    oid: u32,
+    label: String,
+    change: Change,
+}
+
 /// Triggers of the application that fire in an ordinary session, on the table and its partitions: bit 8 of `tgtype`
-/// is DELETE, bit 16 UPDATE, and an UPDATE may be of certain columns. Foreign keys have triggers of their own, which
-/// are internal. A trigger is what it says, but for the partition that it is on, and what its function says.
+/// is DELETE, bit 16 UPDATE. An UPDATE may be of certain columns, and fires for a computed one when what it is computed
+/// from is written. Foreign keys have triggers of their own, which are internal; before version 15 so are those that a
+/// partition has from its parent. A trigger is what it says, but for the partition that it is on, and what its function
+/// says.
 const TRIGGERS: &str = "SELECT DISTINCT t.tgname::text, \
      replace(pg_get_triggerdef(t.oid), quote_ident(n.nspname) || '.' || quote_ident(c.relname), ''), p.prosrc \
      FROM pg_trigger AS t JOIN pg_proc AS p ON p.oid = t.tgfoid \
      JOIN pg_class AS c ON c.oid = t.tgrelid JOIN pg_namespace AS n ON n.oid = c.relnamespace \
      WHERE (t.tgrelid = $1 OR t.tgrelid IN (SELECT relid FROM pg_partition_tree($1))) \
-     AND NOT t.tgisinternal AND t.tgenabled IN ('O', 'A') \
-     AND CASE WHEN $2 = 0 THEN t.tgtype & 8 <> 0 \
-     ELSE t.tgtype & 16 <> 0 AND (array_length(t.tgattr::int2[], 1) IS NULL OR $2 = ANY (t.tgattr::int2[])) END \
+     AND (NOT t.tgisinternal OR t.tgparentid <> 0) \
+     AND NOT EXISTS (SELECT 1 FROM pg_constraint AS k WHERE k.oid = t.tgconstraint AND k.contype = 'f') \
+     AND t.tgenabled IN ('O', 'A') \
+     AND CASE WHEN $2 = '{}' THEN t.tgtype & 8 <> 0 \
+     ELSE t.tgtype & 16 <> 0 AND (array_length(t.tgattr::int2[], 1) IS NULL OR EXISTS (SELECT 1 FROM pg_attribute AS a \
+     WHERE a.attrelid = t.tgrelid AND a.attnum = ANY (t.tgattr::int2[]) \
+     AND (a.attname = ANY ($2) OR a.attgenerated <> ''))) END \
      ORDER BY 1, 2, 3";
 
 /// A trigger that a rule fires.
@@ -36,36 +72,35 @@ pub(super) struct Trigger {
 }
 
 /// Rules rewrite a statement before it runs.
-const REWRITES: &str = "SELECT rulename::text FROM pg_rewrite \
-     WHERE ev_class = $1 AND ev_enabled <> 'D' AND ev_type = CASE WHEN $2 = 0 THEN '4' ELSE '2' END ORDER BY 1";
+const REWRITES: &str = "SELECT DISTINCT rulename::text FROM pg_rewrite \
+     WHERE (ev_class = $1 OR ev_class IN (SELECT relid FROM pg_partition_tree($1))) \
+     AND ev_enabled <> 'D' AND ev_type = CASE WHEN $2 = '{}' THEN '4' ELSE '2' END ORDER BY 1";
 
 /// Refuses every trigger that would fire and is not accepted, and every rewrite rule. Says which would fire.
 pub(super) fn triggers(
     session: &mut Session,
     rule: &TableRule,
-    facts: &TableFacts,
-    children: &[TableFacts],
+    reached: &BTreeSet<Reached>,
     findings: &mut Findings,
 ) -> Result<Vec<Trigger>, StoreError> {
-    // 0 stands for a deletion.
-    let changed = rule.action.column().and_then(|name| facts.column(name)).map_or(0, |column| column.number);
     let mut fired: Vec<Trigger> = Vec::new();
-    for table in std::iter::once(facts).chain(children) {
-        let parameters = [(&table.oid as &(dyn postgres::types::ToSql + Sync), Type::OID), (&changed, Type::INT2)];
+    for Reached { oid, label, change } in reached {
+        let columns = change.columns();
+        let parameters = [(oid as &(dyn postgres::types::ToSql + Sync), Type::OID), (&columns, Type::TEXT_ARRAY)];
         let mut last = None;
         for row in session.query(TRIGGERS, &parameters)? {
             let name: String = session.get(&row, 0)?;
             let (declared, function): (String, String) = (session.get(&row, 1)?, session.get(&row, 2)?);
             // Partitions may have triggers of one name that differ.
             if last.replace(name.clone()).as_ref() != Some(&name) {
-                accept_or_refuse(rule, &name, table, findings);
+                accept_or_refuse(rule, &name, label, findings);
             }
-            fired.push(Trigger { table: table.oid, name, definition: format!("{declared}\n{function}") });
+            fired.push(Trigger { table: *oid, name, definition: format!("{declared}\n{function}") });
         }
         for row in session.query(REWRITES, &parameters)? {
             let name: String = session.get(&row, 0)?;
             findings.refuse(
-                format!("rule {name} of {} rewrites the statements of forgetd", table.label),
+                format!("rule {name} of {label} rewrites the statements of forgetd"),
                 "drop it, or let a trigger do its work",
             );
         }
@@ -73,39 +108,45 @@ pub(super) fn triggers(
     Ok(fired)
 }
 
-fn accept_or_refuse(rule: &TableRule, trigger: &str, table: &TableFacts, findings: &mut Findings) {
+fn accept_or_refuse(rule: &TableRule, trigger: &str, table: &str, findings: &mut Findings) {
     let accepted = SideEffect::Trigger(trigger.to_owned());
     if !rule.target.accepts.contains(&accepted) {
         findings.refuse(
-            format!("trigger {trigger} of {} would fire", table.label),
+            format!("trigger {trigger} of {table} would fire"),
             format!("look at what it does and, if it may, add `accepts = [\"{accepted}\"]` to the table"),
         );
     }
 }
 
-/// Foreign keys of one column; of several columns the first that matters is named.
+/// A foreign key.
 struct Reference {
     table: String,
     oid: u32,
-    column: String,
-    parent_column: String,
+    columns: Vec<String>,
+    parent_columns: Vec<String>,
     on_delete: &'static str,
     on_update: &'static str,
 }
 
-const REFERENCES: &str = "SELECT n.nspname::text, c.relname::text, c.oid, a.attname::text, p.attname::text, \
+/// Foreign keys that refer to the table, to one of its partitions, or to a table that it is a partition of. Those that
+/// partitions have from their parents are left out.
+const REFERENCES: &str = "SELECT n.nspname::text, c.relname::text, c.oid, \
+     ARRAY(SELECT a.attname::text FROM unnest(k.conkey) WITH ORDINALITY AS u (number, place) \
+     JOIN pg_attribute AS a ON a.attrelid = k.conrelid AND a.attnum = u.number ORDER BY u.place), \
+     ARRAY(SELECT a.attname::text FROM unnest(k.confkey) WITH ORDINALITY AS u (number, place) \
+     JOIN pg_attribute AS a ON a.attrelid = k.confrelid AND a.attnum = u.number ORDER BY u.place), \
      k.confdeltype::text, k.confupdtype::text \
      FROM pg_constraint AS k JOIN pg_class AS c ON c.oid = k.conrelid JOIN pg_namespace AS n ON n.oid = c.relnamespace \
-     JOIN pg_attribute AS a ON a.attrelid = k.conrelid AND a.attnum = k.conkey[1] \
-     JOIN pg_attribute AS p ON p.attrelid = k.confrelid AND p.attnum = k.confkey[1] \
-     WHERE k.contype = 'f' AND k.confrelid = $1 AND k.conparentid = 0 ORDER BY 1, 2, 4";
+     WHERE k.contype = 'f' AND k.conparentid = 0 AND (k.confrelid = $1 \
+     OR k.confrelid IN (SELECT relid FROM pg_partition_tree($1)) \
+     OR k.confrelid IN (SELECT relid FROM pg_partition_ancestors($1))) ORDER BY 1, 2, 4";
 
 fn references(session: &mut Session, parent: u32) -> Result<Vec<Reference>, StoreError> {
     let effect = |code: &str| match code {
         "c" => "CASCADE",
         "n" => "SET NULL",
         "d" => "SET DEFAULT",
-        _ => "NO ACTION",
+        _ => NO_ACTION,
     };
     let rows = session.query(REFERENCES, &[(&parent, Type::OID)])?;
     let reference = |row| {
@@ -113,8 +154,8 @@ fn references(session: &mut Session, parent: u32) -> Result<Vec<Reference>, Stor
         Ok(Reference {
             table: label(&schema, &name),
             oid: session.get(row, 2)?,
-            column: session.get(row, 3)?,
-            parent_column: session.get(row, 4)?,
+            columns: session.get(row, 3)?,
+            parent_columns: session.get(row, 4)?,
             on_delete: effect(session.get::<String>(row, 5)?.as_str()),
             on_update: effect(session.get::<String>(row, 6)?.as_str()),
         })
@@ -122,106 +163,119 @@ fn references(session: &mut Session, parent: u32) -> Result<Vec<Reference>, Stor
     rows.iter().map(reference).collect()
 }
 
-/// Follows foreign keys from what the rule changes.
+/// A foreign key that forbids a change instead of carrying it on.
+const NO_ACTION: &str = "NO ACTION";
+
+impl Reference {
+    /// Table and columns, as people read them.
+    fn label(&self) -> String {
+        match self.columns.as_slice() {
+            [column] => format!("{}.{column}", self.table),
+            columns => format!("{} ({})", self.table, columns.join(", ")),
+        }
+    }
+
+    /// What a change of the parent does to the rows that refer to it; `None` where it is none of theirs.
+    fn effect_of(&self, change: &Change) -> Option<&'static str> {
+        match change {
+            Change::Erased => Some(self.on_delete),
+            Change::Written(columns) => {
+                self.parent_columns.iter().any(|column| columns.contains(column)).then_some(self.on_update)
+            }
+        }
+    }
+
+    /// Whether `column` refers to `key`.
+    fn joins(&self, column: &str, key: &str) -> bool {
+        self.columns.iter().zip(&self.parent_columns).any(|(child, parent)| child == column && parent == key)
+    }
+}
+
+/// Follows foreign keys from what the rule says it changes, through every change that was accepted: all the tables
+/// that are changed.
 pub(super) fn foreign_keys(
     session: &mut Session,
     rule: &TableRule,
     facts: &TableFacts,
     children: &[TableFacts],
     findings: &mut Findings,
-) -> Result<(), StoreError> {
-    match &rule.action {
-        Action::EraseRows { children: declared } => deletion(session, rule, declared, facts, children, findings),
-        Action::EraseColumn { column, .. } | Action::TruncateColumn { column, .. } => {
-            for reference in references(session, facts.oid)?.iter().filter(|found| found.parent_column == *column) {
-                if carried_on(rule, reference, reference.on_update, &facts.label, findings) == CarriedOn::Forbidden {
-                    findings.refuse(
-                        format!(
-                            "{}.{} refers to column {column}, so that changing it fails",
-                            reference.table, reference.column
-                        ),
-                        "erase whole rows instead, or let the foreign key refer to another column",
-                    );
-                }
-            }
-            Ok(())
-        }
-    }
-}
-
-/// From the target and its children on, through every cascade that was accepted.
-fn deletion(
-    session: &mut Session,
-    rule: &TableRule,
-    declared: &[Child],
-    facts: &TableFacts,
-    children: &[TableFacts],
-    findings: &mut Findings,
-) -> Result<(), StoreError> {
-    let mut erased_from: Vec<(u32, String)> =
-        std::iter::once(facts).chain(children).map(|table| (table.oid, table.label.clone())).collect();
-    let mut seen: BTreeSet<u32> = erased_from.iter().map(|(oid, _)| *oid).collect();
+) -> Result<BTreeSet<Reached>, StoreError> {
+    let change = rule.action.column().map_or(Change::Erased, |column| Change::Written(vec![column.to_owned()]));
+    let declared: &[Child] = match &rule.action {
+        Action::EraseRows { children } => children,
+        Action::EraseColumn { .. } | Action::TruncateColumn { .. } => &[],
+    };
     let is_declared = |reference: &Reference| {
-        let of_table =
-            |(child, table): (&Child, &TableFacts)| table.oid == reference.oid && child.column == reference.column;
+        let of_table = |(child, table): (&Child, &TableFacts)| {
+            table.oid == reference.oid && reference.joins(&child.column, &rule.target.key)
+        };
         declared.iter().zip(children).any(of_table)
     };
-    let mut next = 0;
-    while let Some((oid, parent)) = erased_from.get(next).cloned() {
-        next += 1;
-        for reference in references(session, oid)? {
-            let by_key = oid == facts.oid && reference.parent_column == rule.target.key;
-            if by_key && is_declared(&reference) {
-                continue;
-            }
-            match carried_on(rule, &reference, reference.on_delete, &parent, findings) {
-                CarriedOn::Rows if seen.insert(reference.oid) => erased_from.push((reference.oid, reference.table)),
-                CarriedOn::Rows | CarriedOn::Nothing => {}
-                CarriedOn::Forbidden => forbidden(&reference, by_key, &parent, findings),
+    let mut waiting: Vec<Reached> = std::iter::once(facts)
+        .chain(children)
+        .map(|table| Reached { oid: table.oid, label: table.label.clone(), change: change.clone() })
+        .collect();
+    let mut reached = BTreeSet::new();
+    while let Some(parent) = waiting.pop() {
+        if !reached.insert(parent.clone()) {
+            continue;
+        }
+        for reference in references(session, parent.oid)? {
+            let by_key = parent.oid == facts.oid && reference.parent_columns.contains(&rule.target.key);
+            if parent.change != Change::Erased || !(by_key && is_declared(&reference)) {
+                waiting.extend(carried_on(rule, &reference, &parent, by_key, findings));
             }
         }
     }
-    Ok(())
+    Ok(reached)
 }
 
-/// What a foreign key does when its parent changes.
-#[derive(Debug, PartialEq, Eq)]
-enum CarriedOn {
-    /// Rows go as well, and the operator accepted that.
-    Rows,
-    /// Nothing that is not accepted or already refused.
-    Nothing,
-    /// The change fails.
-    Forbidden,
-}
-
+/// What a foreign key does when its parent changes, if the operator accepted that.
 fn carried_on(
     rule: &TableRule,
     reference: &Reference,
-    effect: &str,
-    parent: &str,
+    parent: &Reached,
+    by_key: bool,
     findings: &mut Findings,
-) -> CarriedOn {
-    if effect == "NO ACTION" {
-        return CarriedOn::Forbidden;
+) -> Option<Reached> {
+    let effect = reference.effect_of(&parent.change)?;
+    if effect == NO_ACTION {
+        forbidden(reference, by_key, parent, findings);
+        return None;
     }
     let accepted = SideEffect::Cascade(reference.table.clone());
     if !rule.target.accepts.contains(&accepted) {
         findings.refuse(
-            format!("a change in {parent} also changes {}.{} ({effect})", reference.table, reference.column),
+            format!("a change in {} also changes {} ({effect})", parent.label, reference.label()),
             format!("if it may, add `accepts = [\"{accepted}\"]` to the table"),
         );
-        return CarriedOn::Nothing;
+        return None;
     }
-    if effect == "CASCADE" { CarriedOn::Rows } else { CarriedOn::Nothing }
+    let erased = effect == "CASCADE" && parent.change == Change::Erased;
+    if erased {
+        findings.warn(
+            format!("rows of {} go with those of {}, and no evidence counts them", reference.table, parent.label),
+            "declare the table under `children` where its column holds the key of the rule's table",
+        );
+    }
+    let change = if erased { Change::Erased } else { Change::Written(reference.columns.clone()) };
+    Some(Reached { oid: reference.oid, label: reference.table.clone(), change })
 }
 
-fn forbidden(reference: &Reference, by_key: bool, parent: &str, findings: &mut Findings) {
-    let Reference { table, column, .. } = reference;
-    let hint = if by_key && table != parent {
-        format!("declare it: `children = [ {{ table = \"{table}\", column = \"{column}\" }} ]`")
-    } else {
-        format!("give the foreign key of {table} ON DELETE CASCADE or SET NULL, and accept it")
-    };
-    findings.refuse(format!("{table}.{column} refers to {parent}, so that deleting from it fails"), hint);
+fn forbidden(reference: &Reference, by_key: bool, parent: &Reached, findings: &mut Findings) {
+    let Reference { table, columns, .. } = reference;
+    match (&parent.change, columns.as_slice()) {
+        (Change::Written(changed), _) => findings.refuse(
+            format!("{} refers to column {}, so that changing it fails", reference.label(), changed.join(", ")),
+            "erase whole rows instead, or let the foreign key refer to another column",
+        ),
+        (Change::Erased, [column]) if by_key && *table != parent.label => findings.refuse(
+            format!("{table}.{column} refers to {}, so that deleting from it fails", parent.label),
+            format!("declare it: `children = [ {{ table = \"{table}\", column = \"{column}\" }} ]`"),
+        ),
+        (Change::Erased, _) => findings.refuse(
+            format!("{} refers to {}, so that deleting from it fails", reference.label(), parent.label),
+            format!("give the foreign key of {table} ON DELETE CASCADE or SET NULL, and accept it"),
+        ),
+    }
 }

@@ -43,16 +43,33 @@ pub(super) enum Progress {
 /// How many blocks hold how many rows that match, as far as is known.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Stride {
-    pub(super) blocks: u32,
-    pub(super) rows: u64,
+    blocks: u32,
+    rows: u64,
+    /// Rows in a block, matching or not: that many may match in the next.
+    fullest: u64,
 }
 
 impl Stride {
-    /// Blocks that are likely to hold `limit` rows.
+    /// Blocks that are likely to hold `limit` rows, and where rows lie no closer than elsewhere cannot hold many more.
     pub(super) fn blocks_for(self, limit: usize) -> u32 {
-        let fitting =
-            u128::from(self.blocks) * u128::try_from(limit).unwrap_or(u128::MAX) / u128::from(self.rows.max(1));
-        u32::try_from(fitting).unwrap_or(u32::MAX).min(self.blocks.saturating_mul(LARGEST_CHANGE)).clamp(1, WINDOW)
+        let limit = u128::try_from(limit).unwrap_or(u128::MAX);
+        let of = |blocks: u128, rows: u64| {
+            u32::try_from(limit.saturating_mul(blocks) / u128::from(rows.max(1))).unwrap_or(u32::MAX)
+        };
+        of(self.blocks.into(), self.rows)
+            .min(self.blocks.saturating_mul(LARGEST_CHANGE))
+            .min(of(LARGEST_CHANGE.into(), self.fullest))
+            .clamp(1, WINDOW)
+    }
+
+    /// So many rows were found in so many blocks.
+    pub(super) fn learn(&mut self, blocks: u32, rows: u64) {
+        (self.blocks, self.rows) = (blocks, rows);
+    }
+
+    /// So many blocks were too many: next time half of them, at most.
+    pub(super) fn shrink(&mut self, blocks: u32) {
+        self.blocks = (blocks / (2 * LARGEST_CHANGE)).max(1);
     }
 }
 
@@ -78,6 +95,14 @@ pub(super) fn first_positions(
     Ok((Vec::new(), Progress::From { block: 0, end: blocks(session, leaf)? }))
 }
 
+/// Rows in a block by the server's own guess; where there is none, as many as fit (`MaxHeapTuplesPerPage`).
+fn rows_per_block(session: &mut Session, leaf: &str) -> Result<u64, StoreError> {
+    let sql = "SELECT CASE WHEN reltuples > 0 AND relpages > 0 THEN ceil(reltuples / relpages)::int8 ELSE 291 END \
+         FROM pg_class WHERE oid = $1::regclass";
+    let row = session.one(sql, &[(&leaf, Type::TEXT)])?;
+    session.count(&row, 0)
+}
+
 pub(super) fn blocks(session: &mut Session, leaf: &str) -> Result<u32, StoreError> {
     let sql = "SELECT pg_relation_size($1::regclass) / current_setting('block_size')::int8";
     let row = session.one(sql, &[(&leaf, Type::TEXT)])?;
@@ -97,7 +122,11 @@ pub(super) fn dense(session: &mut Session, leaf: &str, predicate: &Predicate) ->
     let plan: serde_json::Value = session.get(&row, 0)?;
     let guess = plan.pointer("/0/Plan/Plan Rows").and_then(serde_json::Value::as_u64).unwrap_or(0);
     let dense = usize::try_from(guess).is_ok_and(|guess| guess / usize::try_from(end).unwrap_or(usize::MAX) >= DENSE);
-    Ok(dense.then_some(Progress::Blocks { next: 0, end, stride: Stride { blocks: end, rows: guess }, seek: false }))
+    if !dense {
+        return Ok(None);
+    }
+    let stride = Stride { blocks: end, rows: guess, fullest: rows_per_block(session, leaf)? };
+    Ok(Some(Progress::Blocks { next: 0, end, stride, seek: false }))
 }
 
 pub(super) fn positions(

@@ -6,6 +6,7 @@
 use postgres::types::Type;
 
 use super::connection::Session;
+use super::partition::Partitioning;
 use crate::store::StoreError;
 
 /// Schema of a table that is named without one.
@@ -22,12 +23,14 @@ pub(super) struct TableFacts {
     pub(super) label: String,
     /// What it is.
     pub(super) kind: TableKind,
-    /// Whether policies hide rows from this user.
+    /// Whether policies hide rows from this user, in it or in a partition.
     pub(super) row_security: bool,
     /// Whether this user owns it, or is a member of who does.
     pub(super) owned: bool,
     /// Whether other tables inherit from it, not as partitions.
     pub(super) inherited: bool,
+    /// How it is partitioned, if it is.
+    pub(super) partitioning: Option<Partitioning>,
     /// Columns.
     pub(super) columns: Vec<ColumnFacts>,
     /// Indexes.
@@ -60,9 +63,10 @@ pub(super) struct ColumnFacts {
     pub(super) kind: ColumnKind,
     /// Characters that fit, where there is a limit.
     pub(super) length: Option<usize>,
-    /// Whether its type has an order, and so an equality.
-    pub(super) comparable: bool,
-    /// Whether NULL is refused.
+    /// The operator by which values of its type are equal, with its schema: types of extensions bring their own.
+    /// `None` where the type has no order, and so no equality that is sure to be one.
+    pub(super) equality: Option<String>,
+    /// Whether NULL is refused, by the table or by a domain.
     pub(super) not_null: bool,
     /// Whether its value is computed.
     pub(super) generated: bool,
@@ -109,7 +113,8 @@ pub(super) enum Uniqueness {
     None,
 }
 
-const TABLE: &str = "SELECT c.oid, n.nspname::text, c.relname::text, c.relkind::text, row_security_active(c.oid), \
+const TABLE: &str = "SELECT c.oid, n.nspname::text, c.relname::text, c.relkind::text, \
+     row_security_active(c.oid) OR EXISTS (SELECT 1 FROM pg_partition_tree(c.oid) WHERE row_security_active(relid)), \
      pg_has_role(c.relowner, 'USAGE'), \
      c.relkind <> 'p' AND EXISTS (SELECT 1 FROM pg_inherits AS i WHERE i.inhparent = c.oid) \
      FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace \
@@ -117,15 +122,20 @@ const TABLE: &str = "SELECT c.oid, n.nspname::text, c.relname::text, c.relkind::
      AND ((n.nspname = $2 AND c.relname = $1) OR (n.nspname || '.' || c.relname = $1))";
 
 const COLUMNS: &str = "WITH RECURSIVE base AS ( \
-     SELECT a.attnum, a.atttypid AS typ, a.atttypmod AS typmod FROM pg_attribute AS a \
+     SELECT a.attnum, a.atttypid AS typ, a.atttypmod AS typmod, a.attnotnull AS strict FROM pg_attribute AS a \
      WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped \
-     UNION ALL SELECT b.attnum, t.typbasetype, CASE WHEN b.typmod = -1 THEN t.typtypmod ELSE b.typmod END \
+     UNION ALL SELECT b.attnum, t.typbasetype, CASE WHEN b.typmod = -1 THEN t.typtypmod ELSE b.typmod END, \
+     b.strict OR t.typnotnull \
      FROM base AS b JOIN pg_type AS t ON t.oid = b.typ WHERE t.typtype = 'd') \
      SELECT a.attname::text, a.attnum, quote_ident(n.nspname) || '.' || quote_ident(d.typname), \
      format_type(a.atttypid, a.atttypmod), t.typname::text, t.typcategory::text, b.typmod, \
-     t.typcategory IN ('A', 'E', 'R') OR EXISTS (SELECT 1 FROM pg_opclass AS o JOIN pg_am AS m ON m.oid = o.opcmethod \
-     WHERE m.amname = 'btree' AND o.opcdefault AND o.opcintype = t.oid) OR t.typname IN ('varchar', 'cidr'), \
-     a.attnotnull, a.attgenerated <> '' \
+     CASE WHEN t.typcategory IN ('A', 'E', 'R') OR t.typname IN ('varchar', 'cidr') THEN 'OPERATOR(pg_catalog.=)' \
+     ELSE (SELECT 'OPERATOR(' || quote_ident(s.nspname) || '.' || o.oprname || ')' FROM pg_opclass AS c \
+     JOIN pg_am AS m ON m.oid = c.opcmethod AND m.amname = 'btree' JOIN pg_amop AS e ON e.amopfamily = c.opcfamily \
+     AND e.amopstrategy = 3 AND e.amoplefttype = c.opcintype AND e.amoprighttype = c.opcintype \
+     JOIN pg_operator AS o ON o.oid = e.amopopr JOIN pg_namespace AS s ON s.oid = o.oprnamespace \
+     WHERE c.opcdefault AND c.opcintype = t.oid) END, \
+     b.strict, a.attgenerated <> '' \
      FROM base AS b JOIN pg_type AS t ON t.oid = b.typ AND t.typtype <> 'd' \
      JOIN pg_attribute AS a ON a.attrelid = $1 AND a.attnum = b.attnum \
      JOIN pg_type AS d ON d.oid = a.atttypid JOIN pg_namespace AS n ON n.oid = d.typnamespace ORDER BY a.attnum";
@@ -151,6 +161,7 @@ impl TableFacts {
             row_security: session.get(row, 4)?,
             owned: session.get(row, 5)?,
             inherited: session.get(row, 6)?,
+            partitioning: Partitioning::read(session, oid)?,
             columns: columns(session, oid)?,
             indexes: indexes(session, oid)?,
         }))
@@ -161,13 +172,14 @@ impl TableFacts {
         self.columns.iter().find(|column| column.name == name)
     }
 
-    /// How unique `key` is; `partitioned_by` are the columns that the table is partitioned by.
-    pub(super) fn uniqueness(&self, key: &str, partitioned_by: &[i16]) -> Uniqueness {
+    /// How unique `key` is.
+    pub(super) fn uniqueness(&self, key: &str) -> Uniqueness {
         let Some(column) = self.column(key) else { return Uniqueness::None };
         let mut unique = self.indexes.iter().filter(|index| index.unique && !index.partial);
         if unique.clone().any(|index| index.columns == [column.number]) {
             return Uniqueness::Whole;
         }
+        let partitioned_by = self.partitioning.as_ref().map_or(&[][..], |by| &by.all_columns);
         let of_partitions = |index: &IndexFacts| {
             index.columns.contains(&column.number)
                 && index.columns.iter().all(|number| *number == column.number || partitioned_by.contains(number))
@@ -214,7 +226,7 @@ fn columns(session: &mut Session, table: u32) -> Result<Vec<ColumnFacts>, StoreE
             type_label: session.get(row, 3)?,
             kind: column_kind(&base, &category),
             length: has_length.then(|| usize::try_from(modifier - HEADER).ok()).flatten(),
-            comparable: session.get(row, 7)?,
+            equality: session.get(row, 7)?,
             not_null: session.get(row, 8)?,
             generated: session.get(row, 9)?,
         })

@@ -4,8 +4,7 @@
 //! in free space until overwritten, and the write-ahead log, replicas and backups have copies of their own: so this
 //! store never claims that nothing is left.
 
-use std::collections::BTreeSet;
-use std::thread::sleep;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use postgres::types::Type;
@@ -14,38 +13,49 @@ use super::connection::Session;
 use crate::config::site::After;
 use crate::store::{Physical, StoreError};
 
-/// A session tells what it did at most once a second, unless it is asked to (since PostgreSQL 15).
-const CAN_TELL_AT_ONCE: &str = "SELECT to_regprocedure('pg_catalog.pg_stat_force_next_flush()') IS NOT NULL";
-
-/// How long an older server needs to hear of it and to pass it on.
-const HEARSAY: Duration = Duration::from_millis(1_200);
-
 const DEAD: &str = "SELECT c.relname::text, coalesce(pg_stat_get_dead_tuples(c.oid), 0) FROM pg_class AS c \
      WHERE c.relkind IN ('r', 'm') AND (c.oid = $1::regclass \
      OR c.oid IN (SELECT relid FROM pg_partition_tree($1::regclass) WHERE isleaf))";
 
-/// The age of the oldest snapshot, as far as this user may see those of others.
-const OLDEST_SNAPSHOT: &str = "SELECT extract(epoch FROM max(clock_timestamp() - xact_start))::int8 \
-     FROM pg_stat_activity WHERE backend_xmin IS NOT NULL AND pid <> pg_backend_pid()";
+/// What keeps dead rows from VACUUM: snapshots of sessions, with the age of the oldest where this user may see it;
+/// prepared transactions; slots and standbys that say so.
+const OLDEST_SNAPSHOT: &str = "SELECT pg_has_role('pg_read_all_stats', 'USAGE'), \
+     (SELECT extract(epoch FROM max(clock_timestamp() - xact_start))::int8 FROM pg_stat_activity \
+     WHERE backend_xmin IS NOT NULL AND pid <> pg_backend_pid()), \
+     (SELECT count(*) FROM pg_prepared_xacts), \
+     (SELECT count(*) FROM pg_replication_slots WHERE xmin IS NOT NULL) \
+     + (SELECT count(*) FROM pg_stat_replication WHERE backend_xmin IS NOT NULL)";
+
+/// Statistics are reported at most once a second; since version 15 sooner if asked.
+const REPORT: &str = "SELECT pg_stat_force_next_flush()";
+const REPORTS_SINCE: i32 = 150_000;
+
+/// A table that takes longer is left to autovacuum: a run ends before the next one begins.
+const LONGEST_VACUUM: Duration = Duration::from_secs(15 * 60);
 
 const COPIES: &str = "SELECT current_setting('archive_mode') <> 'off', \
      (SELECT count(*) FROM pg_stat_replication), (SELECT count(*) FROM pg_replication_slots WHERE NOT active)";
 
-/// Does what `after` says to the tables of the run, and says what is left.
-pub(super) fn settle(session: &mut Session, tables: &BTreeSet<String>, after: After) -> Result<Physical, StoreError> {
-    // Before a vacuum, which counts anew: told afterwards, rows that are gone would be added to its count.
-    tell_statistics(session)?;
-    if after == After::Vacuum {
-        for table in tables {
-            vacuum(session, table)?;
-        }
+/// Does what `after` says to the tables of the run, of which so many rows were erased or changed, and says what is
+/// left.
+pub(super) fn settle(
+    session: &mut Session,
+    tables: &BTreeMap<String, u64>,
+    after: After,
+) -> Result<Physical, StoreError> {
+    if session.version >= REPORTS_SINCE {
+        session.one(REPORT, &[])?;
     }
-    session.batch("SELECT pg_stat_clear_snapshot()")?;
     let mut dead = 0;
-    for table in tables {
+    for (table, erased) in tables {
+        let vacuumed = after == After::Vacuum && vacuum(session, table)?;
+        session.batch("SELECT pg_stat_clear_snapshot()")?;
+        let mut known = 0;
         for row in session.query(DEAD, &[(table, Type::TEXT)])? {
-            dead += session.count(&row, 1)?;
+            known += session.count(&row, 1)?;
         }
+        // Without a VACUUM there is no less than what the run itself left behind.
+        dead += if vacuumed { known } else { known.max(*erased) };
     }
     let mut left = Vec::new();
     if dead > 0 {
@@ -56,35 +66,36 @@ pub(super) fn settle(session: &mut Session, tables: &BTreeSet<String>, after: Af
     Ok(Physical::Pending(left.join("; ")))
 }
 
-/// Has the statistics know of what this session itself has just done.
-fn tell_statistics(session: &mut Session) -> Result<(), StoreError> {
-    let row = session.one(CAN_TELL_AT_ONCE, &[])?;
-    if session.get(&row, 0)? {
-        return session.batch("SELECT pg_stat_force_next_flush()");
-    }
-    sleep(HEARSAY);
-    session.batch("SELECT 1")?;
-    sleep(HEARSAY);
-    Ok(())
-}
-
-/// Makes nobody wait: a table that is locked is left alone, and the file is not cut, which would need a lock.
-fn vacuum(session: &mut Session, table: &str) -> Result<(), StoreError> {
-    session.batch("SET statement_timeout = 0")?;
+/// Makes nobody wait: a table that is locked is left alone, and the file is not cut, which would need a lock. False
+/// where it came to nothing.
+fn vacuum(session: &mut Session, table: &str) -> Result<bool, StoreError> {
+    session.batch(&format!("SET statement_timeout = {}", LONGEST_VACUUM.as_millis()))?;
     let vacuumed = session.batch(&format!("VACUUM (SKIP_LOCKED, TRUNCATE FALSE) {table}"));
     match vacuumed {
-        Ok(()) | Err(StoreError::Busy { .. }) => Ok(()),
+        Ok(()) => Ok(true),
+        Err(StoreError::Busy { .. } | StoreError::Slow { .. }) => Ok(false),
         Err(error) => Err(error),
     }
 }
 
+/// Who keeps them, as far as it is known.
 fn oldest_snapshot(session: &mut Session) -> Result<String, StoreError> {
     let row = session.one(OLDEST_SNAPSHOT, &[])?;
-    let seconds: Option<i64> = session.get(&row, 0)?;
-    Ok(match seconds {
-        Some(seconds) if seconds > 0 => format!(" (a transaction open for {seconds} s may keep them)"),
-        _ => String::new(),
-    })
+    let (sees_all, seconds): (bool, Option<i64>) = (session.get(&row, 0)?, session.get(&row, 1)?);
+    let (prepared, replication) = (session.count(&row, 2)?, session.count(&row, 3)?);
+    let mut keepers = Vec::new();
+    match seconds {
+        Some(seconds) if seconds > 0 => keepers.push(format!("a transaction open for {seconds} s")),
+        None if !sees_all => keepers.push("transactions that this user may not see".to_owned()),
+        _ => {}
+    }
+    if prepared > 0 {
+        keepers.push(format!("{prepared} prepared transactions"));
+    }
+    if replication > 0 {
+        keepers.push(format!("{replication} replicas or slots that hold a snapshot"));
+    }
+    Ok(if keepers.is_empty() { String::new() } else { format!(" ({} may keep them)", keepers.join(", ")) })
 }
 
 fn copies(session: &mut Session) -> Result<String, StoreError> {

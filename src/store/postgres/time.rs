@@ -26,7 +26,6 @@ const MICROSECOND: SignedDuration = SignedDuration::from_micros(1);
 pub(super) struct TimeSql {
     column: String,
     reading: Reading,
-    meaning: TimeMeaning,
     earliest: Timestamp,
     /// The first instant that is too late to be plausible.
     end: Timestamp,
@@ -100,7 +99,6 @@ impl TimeSql {
         TimeSql {
             column: qualified(&time.column),
             reading: reading(time, column),
-            meaning: time.meaning,
             earliest: EARLIEST_PLAUSIBLE,
             end: whole_microseconds(latest).saturating_add(MICROSECOND).unwrap_or(latest),
         }
@@ -159,35 +157,15 @@ impl TimeSql {
         })
     }
 
-    /// Recorded after `now`. An expiry says nothing about that. May be NULL.
-    pub(super) fn later_than(&self, now: Timestamp) -> Option<String> {
-        let column = &self.column;
-        let after = whole_microseconds(now).checked_add(MICROSECOND).ok()?;
-        if self.meaning == TimeMeaning::Expires {
-            return None;
-        }
-        let later = match &self.reading {
-            Reading::Number(format) => format!("{column} > {}", format.to_number_floor(now)?),
-            Reading::Instant => format!("{column} >= {}", literal(after)),
-            Reading::Local(zone) => format!("NOT ({})", Civil::before(after, zone)?.sql(column)),
-            Reading::Day(zone) => format!("{column} >= '{}'::date", first_day(after, zone)?),
-            Reading::Text { instant, .. } => format!("{instant} >= {}", literal(after)),
-            Reading::Unreadable { .. } => return None,
-        };
-        Some(format!("({} AND {later})", self.datable()))
-    }
-
-    /// SQL that tells of `bound`, an upper bound of the column as the catalog writes it: does everything below it lie
-    /// before `cutoff`? `bound` is SQL of type text.
-    pub(super) fn all_expired_below(&self, bound: &str, cutoff: Timestamp) -> Option<String> {
+    /// The type of the column, and the value from which on no row is expired, below which every one is: for bounds of
+    /// partitions, as the catalog writes them.
+    pub(super) fn first_kept(&self, cutoff: Timestamp) -> Option<(&'static str, String)> {
         let cutoff = whole_microseconds(cutoff);
         Some(match &self.reading {
-            Reading::Number(format) => format!("{bound}::int8 <= {}", format.to_number_floor(cutoff)?),
-            Reading::Instant => format!("{bound}::timestamptz <= {}", literal(cutoff)),
-            Reading::Local(zone) => {
-                format!("{bound}::timestamp <= {}", local_literal(Civil::before(cutoff, zone)?.end))
-            }
-            Reading::Day(zone) => format!("{bound}::date <= '{}'::date", first_day(cutoff, zone)?),
+            Reading::Number(format) => ("int8", format.to_number_floor(cutoff)?.to_string()),
+            Reading::Instant => ("timestamptz", literal(cutoff)),
+            Reading::Local(zone) => ("timestamp", local_literal(Civil::before(cutoff, zone)?.end)),
+            Reading::Day(zone) => ("date", format!("'{}'::date", first_day(cutoff, zone)?)),
             Reading::Text { .. } | Reading::Unreadable { .. } => return None,
         })
     }

@@ -13,21 +13,24 @@
 //! position that was given to another row means nothing by itself. The table's blocks are counted when the walk
 //! begins, so that rows which an UPDATE moves to the end do not make it endless.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use postgres::types::Type;
-use sha2::{Digest, Sha256};
 
 use super::connection::{LONGEST_STATEMENT, Session};
 use super::in_flight::{self, SAMPLE, Touched};
 use super::lag::Lag;
-use super::partition::{self, Leaf};
-use super::predicate::Predicate;
-use super::scan::{self, Progress, Stride, WINDOW};
+use super::partition::{self, Leaf, Range};
+use super::predicate::{KEYS, Predicate};
+use super::scan::{self, Progress, WINDOW};
 use super::schema::{TableFacts, quoted};
 use super::values::Position;
 use crate::plan::Action;
 use crate::store::{Committed, Prepared, Remainder, StoreError, TableSelection, Walk};
+
+/// Each attempt at a drop that fails made the table's users wait: after so many, somebody is there to stay.
+const DROP_ATTEMPTS: u32 = 3;
 
 /// A walk over one selection.
 pub(super) struct PostgresWalk<'s> {
@@ -35,11 +38,13 @@ pub(super) struct PostgresWalk<'s> {
     selection: TableSelection<'s>,
     facts: TableFacts,
     predicate: Predicate,
-    /// Erases what belongs to the rows of a batch in other tables; `{rows}` stands for the query of their keys.
+    /// What belongs to the rows of a batch in other tables.
     children: Vec<ChildSql>,
     leaves: Vec<Leaf>,
     /// The first of them that is not done.
     leaf: usize,
+    /// How often a drop may still run into somebody.
+    drop_attempts: u32,
     progress: Progress,
     positions: Vec<Position>,
     /// How many of `positions` are done.
@@ -47,14 +52,27 @@ pub(super) struct PostgresWalk<'s> {
     lag: Lag,
     /// SQL that is true for rows that arrived after the walk began; `None` where keys do not tell.
     arrived: Option<String>,
+    proof: Proof,
     /// The number of the advisory lock that two hosts would share.
     lock: i64,
+    /// Rows that the walk's batches left dead, by table.
+    dead: &'s mut BTreeMap<String, u64>,
 }
 
 /// A child table and its column, quoted.
 struct ChildSql {
     table: String,
     column: String,
+}
+
+/// The count of what is left, which may end the walk before its last block is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Proof {
+    NotAsked,
+    /// Something was left then.
+    Premature,
+    /// Nothing is.
+    Nothing,
 }
 
 /// The part of a leaf that one batch is about.
@@ -76,28 +94,26 @@ struct Erased {
     children: u64,
 }
 
-/// The lock two hosts share, whatever the connection: by the table's name, since the lock is per database.
-fn lock_number(table: &str) -> i64 {
-    let digest: [u8; 32] = Sha256::digest(format!("forgetd/{table}")).into();
-    let (first, _) = digest.split_at(8);
-    first.try_into().map_or(0, i64::from_be_bytes)
-}
-
 impl<'s> PostgresWalk<'s> {
     /// Prepares a walk. Nothing is changed.
     pub(super) fn begin(
         session: &'s mut Session,
         selection: TableSelection<'s>,
         max_lag: Duration,
+        dead: &'s mut BTreeMap<String, u64>,
     ) -> Result<PostgresWalk<'s>, StoreError> {
         let table = &selection.rule.target.table;
         let facts = table_facts(session, table)?;
         let predicate = Predicate::new(session, &selection, &facts)?;
-        let leaves = partition::leaves(session, &selection, &facts, &predicate)?;
+        let mut leaves = partition::leaves(session, &selection, &facts, &predicate)?;
+        leaves.retain(|leaf| leaf.range != Range::Kept);
         let children = children(session, &selection)?;
         let arrived = high_water(session, &facts, &predicate)?;
+        for table in std::iter::once(&facts.quoted).chain(children.iter().map(|child| &child.table)) {
+            dead.entry(table.clone()).or_default();
+        }
         Ok(PostgresWalk {
-            lock: lock_number(&facts.quoted),
+            lock: in_flight::lock_number(&facts),
             session,
             selection,
             facts,
@@ -105,18 +121,15 @@ impl<'s> PostgresWalk<'s> {
             children,
             leaves,
             leaf: 0,
+            drop_attempts: DROP_ATTEMPTS,
             progress: Progress::NotBegun,
             positions: Vec::new(),
             done: 0,
             lag: Lag::new(max_lag),
             arrived,
+            dead,
+            proof: Proof::NotAsked,
         })
-    }
-
-    /// Tables that the walk changes, quoted.
-    pub(super) fn tables(&self) -> Vec<String> {
-        let children = self.children.iter().map(|child| child.table.clone());
-        std::iter::once(self.facts.quoted.clone()).chain(children).collect()
     }
 
     /// Makes sure that there are positions to do; false at the end of the leaf.
@@ -164,6 +177,9 @@ impl<'s> PostgresWalk<'s> {
 
     /// After an empty range: on to the block of the next record that matches, or to the end.
     fn seek(&mut self) -> Result<(), StoreError> {
+        if !matches!(self.progress, Progress::Blocks { seek: true, .. }) || self.is_over()? {
+            return Ok(());
+        }
         let (Some(leaf), Progress::Blocks { next, end, seek, .. }) = (self.leaves.get(self.leaf), &mut self.progress)
         else {
             return Ok(());
@@ -185,6 +201,33 @@ impl<'s> PostgresWalk<'s> {
         Ok(())
     }
 
+    /// Ends the walk if nothing is left of what matches. Where rows lie in the order of their time, the first empty
+    /// range is behind all of it, and the count that has to be made anyway saves reading the rest. Asked once.
+    fn is_over(&mut self) -> Result<bool, StoreError> {
+        if self.proof == Proof::NotAsked {
+            self.proof = match self.count_left()? {
+                (0, _) => Proof::Nothing,
+                _ => Proof::Premature,
+            };
+            if self.proof == Proof::Nothing {
+                (self.leaf, self.progress) = (self.leaves.len(), Progress::Complete);
+            }
+        }
+        Ok(self.proof == Proof::Nothing)
+    }
+
+    /// What matches now, and how much of it arrived since the walk began.
+    fn count_left(&mut self) -> Result<(u64, u64), StoreError> {
+        let arrived = self.arrived.as_deref().unwrap_or("false");
+        let sql = format!(
+            "SELECT count(*), count(*) FILTER (WHERE {arrived}) FROM {} AS t WHERE {}",
+            self.facts.quoted,
+            self.predicate.matches()
+        );
+        let row = self.session.one(&sql, &self.predicate.values.with(&[]))?;
+        Ok((self.session.count(&row, 0)?, self.session.count(&row, 1)?))
+    }
+
     /// Goes on behind a part of which so many rows were erased.
     fn pass(&mut self, part: Part, rows: u64) {
         match (part, &mut self.progress) {
@@ -194,10 +237,17 @@ impl<'s> PostgresWalk<'s> {
                 *next = until;
                 *seek = rows == 0;
                 if rows > 0 {
-                    *stride = Stride { blocks: until - from, rows };
+                    stride.learn(until - from, rows);
                 }
             }
             (Part::Blocks(..), _) => {}
+        }
+    }
+
+    /// After a part that was too much, or that others stand in: the next one is smaller.
+    fn shrink(&mut self, part: Part) {
+        if let (Part::Blocks(from, until), Progress::Blocks { stride, .. }) = (part, &mut self.progress) {
+            stride.shrink(until - from);
         }
     }
 
@@ -211,18 +261,15 @@ impl<'s> PostgresWalk<'s> {
     /// Opens the transaction of a batch and keeps everybody else who erases from the table out of it: its number.
     fn open(&mut self) -> Result<String, StoreError> {
         self.session.batch(&format!("BEGIN; SET LOCAL statement_timeout = {}", LONGEST_STATEMENT.as_millis()))?;
-        let sql = "SELECT pg_try_advisory_xact_lock($1), pg_current_xact_id()::text";
+        let sql = "SELECT pg_advisory_xact_lock($1), pg_current_xact_id()::text";
         let row = self.session.one(sql, &[(&self.lock, Type::INT8)])?;
-        match self.session.get(&row, 0)? {
-            true => self.session.get(&row, 1),
-            false => Err(StoreError::Busy { place: self.session.place.clone(), waited_ms: 0 }),
-        }
+        self.session.get(&row, 1)
     }
 
     /// Erases the records of a part in a transaction that stays open.
     fn erase(&mut self, part: Part) -> Result<Erased, StoreError> {
         let transaction = self.open()?;
-        let Some(Leaf { quoted: leaf, .. }) = self.leaves.get(self.leaf) else {
+        let Some(Leaf { quoted: leaf, attached, .. }) = self.leaves.get(self.leaf) else {
             return Ok(Erased { transaction, touched: Touched::Records(Vec::new()), rows: 0, children: 0 });
         };
         let positions = match part {
@@ -238,31 +285,12 @@ impl<'s> PostgresWalk<'s> {
         };
         // In a range the list is not asked for, and not sent.
         let list = if range.is_some() { &[][..] } else { positions };
-        let parameters = predicate.values.with(&[(&list, Type::TID_ARRAY)]);
         let within = range.unwrap_or_else(|| format!("t.ctid = ANY (${})", predicate.values.next()));
-        let rows = format!("{within} AND {}", predicate.matches());
-        let keys = format!("SELECT {} FROM {leaf} AS t WHERE {rows}", predicate.key);
-        // Where children go first, their parents must not change in between, nor be given further ones.
-        let (limit, lock) =
-            if self.children.is_empty() { (format!("LIMIT {SAMPLE}"), "") } else { (String::new(), "FOR UPDATE") };
-        let sample = session.one(
-            &format!("SELECT (array_agg(key::text))[1:{SAMPLE}] FROM ({} {limit} {lock}) AS s (key)", keys),
-            &parameters,
-        )?;
-        let sample: Option<Vec<String>> = session.get(&sample, 0)?;
-        let Some(sample) = sample else {
-            return Ok(Erased { transaction, touched: Touched::Records(Vec::new()), rows: 0, children: 0 });
+        let rows = format!("{within} AND {attached} AND {}", predicate.matches());
+        let (sample, rows, children) = match self.children.as_slice() {
+            [] => erase_alone(session, predicate, leaf, list, &rows)?,
+            children => erase_with(session, predicate, leaf, list, &rows, children)?,
         };
-        let mut children = 0;
-        for ChildSql { table, column } in &self.children {
-            children +=
-                session.execute(&format!("DELETE FROM {table} AS c WHERE c.{column} IN ({keys})"), &parameters)?;
-        }
-        let act = match &predicate.assignment {
-            None => format!("DELETE FROM {leaf} AS t WHERE {rows}"),
-            Some(assignment) => format!("UPDATE {leaf} AS t SET {assignment} WHERE {rows}"),
-        };
-        let rows = session.execute(&act, &parameters)?;
         Ok(Erased { transaction, touched: Touched::Records(sample), rows, children })
     }
 
@@ -270,24 +298,35 @@ impl<'s> PostgresWalk<'s> {
     fn drop_leaf(&mut self) -> Result<Option<Erased>, StoreError> {
         let transaction = self.open()?;
         let Some(leaf) = self.leaves.get(self.leaf) else { return Ok(None) };
-        let rows = partition::drop(self.session, leaf, &self.predicate)?;
+        let rows = partition::drop(self.session, &self.facts, leaf, &self.predicate)?;
         Ok(rows.map(|rows| Erased { transaction, touched: Touched::Partition(leaf.oid), rows, children: 0 }))
     }
 
-    /// `None` where the leaf must be walked row by row after all: not all of it matches, or something depends on it.
+    /// `None` where the leaf must be walked row by row after all: not all of it matches, something depends on it, or
+    /// others are in the way.
     fn try_drop(&mut self) -> Result<Option<Erased>, StoreError> {
-        let dropped = self.drop_leaf();
+        let Some(leaf) = self.leaves.get(self.leaf).filter(|leaf| leaf.droppable && self.drop_attempts > 0) else {
+            return Ok(None);
+        };
+        // Nobody is shut out for what cannot be.
+        let dropped = match partition::all_matching(self.session, leaf, &self.predicate) {
+            Ok(Some(_)) => self.drop_leaf(),
+            Ok(None) => Ok(None),
+            Err(error) => Err(error),
+        };
         if matches!(dropped, Ok(Some(_))) {
             return dropped;
         }
         self.session.roll_back();
+        if let Some(leaf) = self.leaves.get_mut(self.leaf) {
+            leaf.droppable = false;
+        }
         match dropped {
-            Ok(_) | Err(StoreError::Failed { .. }) => {
-                if let Some(leaf) = self.leaves.get_mut(self.leaf) {
-                    leaf.droppable = false;
-                }
+            Err(StoreError::Busy { .. } | StoreError::Slow { .. }) => {
+                self.drop_attempts -= 1;
                 Ok(None)
             }
+            Ok(_) | Err(StoreError::Failed { .. }) => Ok(None),
             Err(error) => Err(error),
         }
     }
@@ -302,10 +341,8 @@ impl Walk for PostgresWalk<'_> {
     fn prepare(&mut self, limit: u32) -> Result<Option<Box<dyn Prepared + '_>>, StoreError> {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX).max(1);
         self.lag.check(self.session)?;
-        while let Some(leaf) = self.leaves.get(self.leaf) {
-            if leaf.droppable
-                && let Some(erased) = self.try_drop()?
-            {
+        while self.leaf < self.leaves.len() {
+            if let Some(erased) = self.try_drop()? {
                 return Ok(Some(self.batch(erased, Part::Leaf)));
             }
             let Some(part) = self.next_part(limit)? else {
@@ -321,6 +358,7 @@ impl Walk for PostgresWalk<'_> {
                 }
                 Err(error) => {
                     self.session.roll_back();
+                    self.shrink(part);
                     return Err(error);
                 }
             }
@@ -329,18 +367,69 @@ impl Walk for PostgresWalk<'_> {
     }
 
     fn remainder(&mut self) -> Result<Remainder, StoreError> {
-        let arrived: Vec<&str> =
-            self.arrived.as_deref().into_iter().chain(self.predicate.recorded_later.as_deref()).collect();
-        let arrived = if arrived.is_empty() { "false".to_owned() } else { arrived.join(" OR ") };
-        let sql = format!(
-            "SELECT count(*), count(*) FILTER (WHERE {arrived}) FROM {} AS t WHERE {}",
-            self.facts.quoted,
-            self.predicate.matches()
-        );
-        let row = self.session.one(&sql, &self.predicate.values.with(&[]))?;
-        let (all, arrived) = (self.session.count(&row, 0)?, self.session.count(&row, 1)?);
+        // Counted after the last batch, which is why the walk ended.
+        if self.proof == Proof::Nothing {
+            return Ok(Remainder::default());
+        }
+        let (all, arrived) = self.count_left()?;
         Ok(Remainder { left: all - arrived, arrived, ..Remainder::default() })
     }
+}
+
+/// What the action does to the rows that `rows` tells.
+fn act(predicate: &Predicate, leaf: &str, rows: &str) -> String {
+    match &predicate.assignment {
+        None => format!("DELETE FROM {leaf} AS t WHERE {rows}"),
+        Some(assignment) => format!("UPDATE {leaf} AS t SET {assignment} WHERE {rows}"),
+    }
+}
+
+/// Erases or changes rows that have no children: keys of some, and how many of them and of their children.
+fn erase_alone(
+    session: &mut Session,
+    predicate: &Predicate,
+    leaf: &str,
+    list: &[Position],
+    rows: &str,
+) -> Result<(Vec<String>, u64, u64), StoreError> {
+    let sql = format!(
+        "WITH touched (key) AS ({} RETURNING {}) SELECT count(*), \
+         ARRAY(SELECT key::text FROM touched LIMIT {SAMPLE}) FROM touched",
+        act(predicate, leaf, rows),
+        predicate.key
+    );
+    let row = session.one(&sql, &predicate.values.with(&[(&list, Type::TID_ARRAY)]))?;
+    Ok((session.get(&row, 1)?, session.count(&row, 0)?, 0))
+}
+
+/// Erases rows after their children. They are locked first, and no others are touched afterwards: a row that begins
+/// to match in between would go without its children, and one that ceases to would lose them.
+fn erase_with(
+    session: &mut Session,
+    predicate: &Predicate,
+    leaf: &str,
+    list: &[Position],
+    rows: &str,
+    children: &[ChildSql],
+) -> Result<(Vec<String>, u64, u64), StoreError> {
+    let sql = format!(
+        "SELECT array_agg(ctid), array_agg(key::text) \
+         FROM (SELECT t.ctid, {} FROM {leaf} AS t WHERE {rows} FOR UPDATE) AS s (ctid, key)",
+        predicate.key
+    );
+    let row = session.one(&sql, &predicate.values.with(&[(&list, Type::TID_ARRAY)]))?;
+    let locked: (Option<Vec<Position>>, Option<Vec<String>>) = (session.get(&row, 0)?, session.get(&row, 1)?);
+    let (Some(positions), Some(mut keys)) = locked else { return Ok((Vec::new(), 0, 0)) };
+    let mut gone = 0;
+    for ChildSql { table, column } in children {
+        let sql = format!("DELETE FROM {table} AS c WHERE c.{column} = ANY ($1::{}[])", predicate.key_type);
+        gone += session.execute(&sql, &[(&keys, KEYS)])?;
+    }
+    let exactly = format!("t.ctid = ANY (${}) AND {}", predicate.values.next(), predicate.matches());
+    let parameters = predicate.values.with(&[(&positions, Type::TID_ARRAY)]);
+    let erased = session.execute(&act(predicate, leaf, &exactly), &parameters)?;
+    keys.truncate(SAMPLE);
+    Ok((keys, erased, gone))
 }
 
 struct Batch<'w, 's> {
@@ -373,6 +462,11 @@ impl Prepared for Batch<'_, '_> {
         self.walk.session.commit()?;
         let (part, rows) = (self.part, self.erased.rows);
         self.walk.pass(part, rows);
+        if let (Touched::Records(_), Some(dead)) =
+            (&self.erased.touched, self.walk.dead.get_mut(&self.walk.facts.quoted))
+        {
+            *dead += rows;
+        }
         Ok(Committed { rows, children: self.erased.children })
     }
 }

@@ -22,6 +22,25 @@ fn processor_time() -> f64 {
     ticks / TICKS_PER_SECOND
 }
 
+/// Processor time that the process `pid`, the children it has waited for and those that still run have used, in
+/// seconds.
+#[allow(dead_code, reason = "not every store is a server")]
+pub(crate) fn processor_time_of_family(pid: u32) -> f64 {
+    let mut ticks = 0.0;
+    for entry in std::fs::read_dir("/proc").unwrap().flatten() {
+        // Others than processes, and processes that have just ended, have none.
+        let Ok(stat) = std::fs::read_to_string(entry.path().join("stat")) else { continue };
+        let Some((before, fields)) = stat.rsplit_once(')') else { continue };
+        let fields: Vec<&str> = fields.split_whitespace().collect();
+        let [own, parent] = [before.split_whitespace().next(), fields.get(1).copied()]
+            .map(|id| id.and_then(|id| id.parse::<u32>().ok()));
+        if own == Some(pid) || parent == Some(pid) {
+            ticks += fields.iter().skip(11).take(4).filter_map(|field| field.parse::<f64>().ok()).sum::<f64>();
+        }
+    }
+    ticks / TICKS_PER_SECOND
+}
+
 /// The middle one; of an even number, the larger of the two in the middle.
 pub(crate) fn median<T: Copy + PartialOrd>(values: &[T]) -> T {
     let mut sorted = values.to_vec();
@@ -87,4 +106,26 @@ pub(crate) fn head(title: &str, cells: &[&str]) {
     println!("\n{title}\n");
     row(cells);
     row(&vec!["---"; cells.len()]);
+}
+
+#[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
+pub(crate) fn mebibytes(kib: u64) -> f64 {
+    kib as f64 / 1024.0
+}
+
+/// What a figure is held against.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Wanted {
+    AtMost(f64),
+    AtLeast(f64),
+}
+
+/// Prints whether a limit is met.
+pub(crate) fn verdict(what: &str, found: f64, wanted: Wanted) {
+    let (met, relation, limit) = match wanted {
+        Wanted::AtMost(limit) => (found <= limit, "≤", limit),
+        Wanted::AtLeast(limit) => (found >= limit, "≥", limit),
+    };
+    let printed = if found < 1_000.0 { format!("{found:.2}") } else { grouped(found) };
+    println!("\n{}: {what} {printed}, wanted {relation} {limit}", if met { "met" } else { "**MISSED**" });
 }

@@ -15,14 +15,14 @@ use crate::figures::{Took, measured};
 /// The program.
 const FORGETD: &str = env!("CARGO_BIN_EXE_forgetd");
 
-/// The rule that is measured.
-const RULE: &str = "shop.example/chat/visitors";
+/// The rule that erases visitors.
+pub(crate) const VISITORS: &str = "shop.example/chat/visitors";
 
 /// How often the memory of a run is looked at; the kernel keeps the peak, so only the very end can be missed.
 const GLANCE: Duration = Duration::from_millis(5);
 
 /// How fast forgetd may go.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Pace {
     /// No rests: what it can do.
     Full,
@@ -30,9 +30,22 @@ pub(crate) enum Pace {
     Default,
 }
 
-/// A configuration directory, a state directory and a database, in one place.
+/// A configuration directory and a state directory, in one place, and the rule that is measured.
 pub(crate) struct Installation {
     dir: PathBuf,
+    rule: String,
+}
+
+/// What a site file says, and the rule in it that is measured.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Declaration<'a> {
+    pub(crate) rule: &'a str,
+    /// The periods.
+    pub(crate) retention: &'a str,
+    /// The keys of the store.
+    pub(crate) store: &'a str,
+    /// Those of its table `visitors`, which holds visits and has the key `id`.
+    pub(crate) table: &'a str,
 }
 
 /// What a purge took.
@@ -44,10 +57,10 @@ pub(crate) struct Purge {
 }
 
 impl Installation {
-    /// Writes everything but the database; the state is new.
-    pub(crate) fn new(dir: &Path, pace: Pace) -> Installation {
-        let dir = dir.join("installation");
-        let installation = Installation { dir };
+    /// Writes everything in `dir`; the state is new.
+    pub(crate) fn new(dir: &Path, pace: Pace, declaration: &Declaration<'_>) -> Installation {
+        let Declaration { rule, retention, store, table } = declaration;
+        let installation = Installation { dir: dir.join("installation"), rule: (*rule).to_owned() };
         let _absent = fs::remove_dir_all(installation.dir.join("state"));
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("config");
         let duty = match pace {
@@ -60,36 +73,29 @@ impl Installation {
             &format!("state-dir = {state:?}\n[controller]\nname = \"Shop s.r.o.\"\n[pace]\n{duty}\n"),
         );
         installation.put("categories.toml", &fs::read_to_string(root.join("categories.toml")).unwrap());
-        let database = installation.database();
         installation.put(
             "sites/shop.example.toml",
             &format!(
                 "domain = \"shop.example\"\ntime-zone = \"Europe/Prague\"\nschedule = \"30 3 * * *\"\n\
-                 [retention]\nvisit = \"6 months\"\n\
-                 [store.chat]\nkind = \"sqlite\"\npath = {database:?}\n\
-                 [[store.chat.table]]\nname = \"visitors\"\nkey = \"id\"\nholds = \"visit\"\n\
-                 time = {{ column = \"last_seen\", format = \"unix-seconds\" }}\n"
+                 [retention]\n{retention}\n\
+                 [store.chat]\n{store}\n\
+                 [[store.chat.table]]\nname = \"visitors\"\nkey = \"id\"\nholds = \"visit\"\n{table}\n"
             ),
         );
         installation
     }
 
-    /// Where the visitors' database stands.
-    pub(crate) fn database(&self) -> PathBuf {
-        self.dir.join("chat.db")
-    }
-
     /// Reads the plan and releases the rule, as an operator would.
     pub(crate) fn approve(&self) {
         // 3: the rule waits for its approval.
-        let plan = json(&finished(self.command(&["plan", "--json", RULE]), &[0, 3]));
+        let plan = json(&finished(self.command(&["plan", "--json", &self.rule]), &[0, 3]));
         let token = plan["rules"][0]["plan"].as_str().unwrap();
-        finished(self.command(&["approve", RULE, "--plan", token]), &[0]);
+        finished(self.command(&["approve", &self.rule, "--plan", token]), &[0]);
     }
 
     /// `forgetd purge`, from its start to its end.
     pub(crate) fn purge(&self) -> Purge {
-        let mut purge = self.command(&["purge", "--yes", "--json", RULE]);
+        let mut purge = self.command(&["purge", "--yes", "--json", &self.rule]);
         let ((output, peak_kib), took) = measured(|| watched(purge.spawn().unwrap()));
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let run = &json(&output)["runs"][0];
@@ -116,6 +122,7 @@ impl Installation {
 }
 
 /// `forgetd audit verify` over the log in `log`.
+#[allow(dead_code, reason = "measured once is enough")]
 pub(crate) fn verify(log: &Path) -> Took {
     let mut command = Command::new(FORGETD);
     command.args(["audit", "verify", "--json", "--log"]).arg(log);
