@@ -172,6 +172,36 @@ fn what_stays_for_now_shows_in_the_plan_the_status_and_the_evidence() {
 }
 
 #[test]
+fn what_a_setting_forbids_goes_from_every_file_whatever_its_age() {
+    let shop = shop(UNGUARDED, "settle = \"none\"\n[settings]\nnot-stored = [\"visit\"]\n");
+    put(&shop, 0..10, old());
+    put(&shop, 10..30, recent());
+    let planned = shop.planned(&format!("{RULE}@setting"));
+    assert_eq!((&planned["cutoff"], &planned["matches"]), (&Value::Null, &30.into()));
+    assert_eq!(purge(&shop, 0)["erased"], 30);
+}
+
+/// An approval is for what was approved, and for whatever keeps more.
+#[rstest]
+#[case("settle = \"1 hour\"", "settle = \"2 hours\"", "ready")]
+#[case("settle = \"1 hour\"", "settle = \"none\"", "waiting")]
+#[case("visit = \"6 months\"", "visit = \"7 months\"", "ready")]
+#[case("visit = \"6 months\"", "visit = \"5 months\"", "waiting")]
+#[case("pattern = \"sess_*\"", "pattern = \"*\"", "waiting")]
+#[case("pattern = \"sess_*\"", "pattern = \"sess_a*\"", "waiting")]
+#[case("pattern = \"sess_*\"", "pattern = \"sess_*\"\nage = { name = \"%Y-%m-%d\" }", "waiting")]
+fn a_rule_that_may_remove_more_than_was_approved_waits(#[case] was: &str, #[case] is: &str, #[case] state: &str) {
+    let shop = shop(GUARDED, "settle = \"1 hour\"\n");
+    put(&shop, 0..10, recent());
+    assert_eq!(shop.approve(RULE).code, 0);
+    assert_eq!(shop.planned(RULE)["state"], "ready");
+    let site = fs::read_to_string(shop.config().join("sites/shop.example.toml")).unwrap();
+    assert!(site.contains(was));
+    shop.write("sites/shop.example.toml", &site.replace(was, is));
+    assert_eq!(shop.planned(RULE)["state"], state);
+}
+
+#[test]
 fn what_was_put_there_today_settles_first_by_default() {
     let shop = shop(UNGUARDED, "");
     put(&shop, 0..10, old());
