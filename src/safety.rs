@@ -15,7 +15,7 @@ use serde::Serialize;
 use crate::config::{ApprovalMode, Safety, TimeFormat};
 use crate::plan::{Rule, When};
 use crate::register::{ClockSample, Register, RegisterError};
-use crate::store::{self, Finding, HeldValue, Selection, Severity, Store, StoreError, Survey};
+use crate::store::{self, Finding, HeldValue, Kept, Selection, Severity, Store, StoreError, Survey};
 use approval::{PlanToken, Standing};
 use clock::ClockDoubt;
 use hold::HoldEffect;
@@ -325,8 +325,13 @@ fn judge(rule: &Rule, survey: Survey, circumstances: &Circumstances<'_>, assessm
         Ok(standing) => judge_approval(rule, &survey, &token, standing, circumstances, assessment),
         Err(error) => assessment.reasons.push(error.into()),
     }
+    assessment.warnings.extend(survey.kept.iter().map(kept_for_now));
     assessment.survey = Some(survey);
     assessment.token = Some(token);
+}
+
+fn kept_for_now(kept: &Kept) -> Finding {
+    Finding { severity: Severity::Warning, message: kept.to_string(), hint: None }
 }
 
 fn judge_approval(

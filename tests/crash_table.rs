@@ -471,7 +471,10 @@ impl Evidence {
             Event::BatchPrepared { run, batch, rows, children, .. } => {
                 assert_eq!(self.open.insert((run, batch), (rows, children)), None, "prepared twice");
             }
-            Event::BatchCommitted { run, batch } => self.close(run, batch, true),
+            Event::BatchCommitted { run, batch, rows } => {
+                assert_eq!(rows, self.open[&(run.clone(), batch)].0);
+                self.close(run, batch, true);
+            }
             Event::BatchRolledBack { run, batch, .. } => self.close(run, batch, false),
             Event::BatchResolved { run, batch, outcome, rows, children } => {
                 let committed = outcome == BatchOutcome::Committed;

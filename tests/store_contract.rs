@@ -362,7 +362,7 @@ fn visitors_who_arrive_during_a_walk_are_kept_or_counted_apart_and_none_is_lost(
             done.store(true, Ordering::Relaxed);
             (writing.join().unwrap(), rows)
         });
-        let Remainder { left, arrived } = walk.remainder().unwrap();
+        let Remainder { left, arrived, .. } = walk.remainder().unwrap();
         let expired_now = application.visitors().iter().filter(|id| **id >= 1_000 && **id % 10 == 0).count();
         assert_eq!(left + arrived, u64::try_from(expired_now).unwrap());
         assert!(left == 0 || !fixture.tells_arrivals());

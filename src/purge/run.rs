@@ -5,17 +5,17 @@ use std::time::Instant;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::in_flight::{Header, InFlight};
+use super::in_flight::{Before, Header, InFlight};
 use super::pace::{self, Pacer};
 use super::recover;
 use super::state::{State, StateError};
 use super::{Order, PurgeError, Step};
-use crate::audit::{Event, RunFinished, RunOutcome, Sync};
+use crate::audit::{self, Event, RunFinished, RunOutcome, Sync};
 use crate::plan::Rule;
 use crate::register::{FinishedRun, RunStart};
 use crate::safety::hold::{self, HoldEffect};
 use crate::safety::{self, Assessment, Stop};
-use crate::store::{HeldValue, Physical, Prepared, Remainder, Selection, Store, StoreError, Walk};
+use crate::store::{Committed, HeldValue, Kept, Physical, Prepared, Remainder, Selection, Store, StoreError, Walk};
 
 /// Records may come to match while a walk is under way (a consent is withdrawn): the walk is repeated for them, but
 /// not for ever.
@@ -129,6 +129,7 @@ impl<'a> Run<'a> {
             cutoff: assessment.cutoff,
             first_entry: state.log.size(),
             batch: 0,
+            before: None,
         };
         let in_flight = InFlight::of(&state.paths, name);
         in_flight.write(&header, &[])?;
@@ -293,18 +294,21 @@ impl<'a> Run<'a> {
         let event = Event::BatchPrepared { run: run.clone(), batch, rows, children, transaction };
         self.state.log.append(self.watch.now(), &event, Sync::Now)?;
         self.order.watcher.reached(Step::Prepared);
-        match prepared.commit() {
-            Ok(()) => {}
+        let committed = match prepared.commit() {
+            Ok(committed) => committed,
             Err(error @ StoreError::CommitUnknown { .. }) => return Ok(Some(Erasure::CommitUnknown(error))),
             Err(error) => {
                 let event = Event::BatchRolledBack { run, batch, reason: error.to_string() };
                 self.state.log.append(self.watch.now(), &event, Sync::Now)?;
+                self.header.before = None;
                 return Ok(self.pause_for(error).map(Erasure::Ended));
             }
-        }
+        };
         self.order.watcher.reached(Step::Committed);
         // The next batch's entry makes this one durable; until then the batch in flight stands for it.
-        self.state.log.append(self.watch.now(), &Event::BatchCommitted { run, batch }, Sync::Later)?;
+        let Committed { rows, children } = committed;
+        self.state.log.append(self.watch.now(), &Event::BatchCommitted { run, batch, rows }, Sync::Later)?;
+        self.header.before = Some(Before { rows });
         self.erased += rows;
         self.children += children;
         self.order.watcher.reached(Step::Recorded { erased: self.erased });
@@ -336,6 +340,7 @@ impl<'a> Run<'a> {
             millis: u64::try_from(self.watch.started.elapsed().as_millis()).unwrap_or(u64::MAX),
             pending,
             reason: end.reason,
+            kept: end.remainder.kept.iter().map(entry_of).collect(),
         };
         let now = self.watch.now();
         self.state.log.append(now, &Event::RunFinished(finished.clone()), Sync::Now)?;
@@ -348,6 +353,11 @@ impl<'a> Run<'a> {
         self.in_flight.remove()?;
         Ok(FinishedRun { finished_at: Some(now), ..row })
     }
+}
+
+fn entry_of(kept: &Kept) -> audit::Kept {
+    let Kept { records, because, oldest } = *kept;
+    audit::Kept { records, because: because.to_owned(), oldest }
 }
 
 /// Names a run in evidence: unique, and saying nothing.

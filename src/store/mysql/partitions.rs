@@ -13,7 +13,7 @@ use super::schema::TableFacts;
 use super::sql::{qualified, quoted, text};
 use super::walk::MysqlWalk;
 use crate::plan::{Action, When};
-use crate::store::{Prepared, Resolution, StoreError, TableSelection};
+use crate::store::{Committed, Prepared, Resolution, StoreError, TableSelection};
 
 /// Partitions that may consist of matching rows alone, the oldest first.
 pub(super) fn candidates(
@@ -136,7 +136,7 @@ impl Prepared for Drop<'_, '_> {
         &self.in_flight
     }
 
-    fn commit(self: Box<Self>) -> Result<(), StoreError> {
+    fn commit(self: Box<Self>) -> Result<Committed, StoreError> {
         let (table, partition) = (self.walk.facts.quoted(), quoted(&self.partition.name));
         let place = self.walk.database.place.clone();
         let sql = format!("ALTER TABLE {table} DROP PARTITION {partition}");
@@ -145,10 +145,9 @@ impl Prepared for Drop<'_, '_> {
             Failure::Lost => StoreError::CommitUnknown { place, reason: describe(&error) },
             Failure::Busy | Failure::Failed => store_error(&place, 0, &error),
         });
-        if dropped.is_ok() {
-            self.walk.partitions.pop_front();
-        }
-        dropped
+        dropped?;
+        self.walk.partitions.pop_front();
+        Ok(Committed { rows: self.partition.rows, children: 0 })
     }
 }
 

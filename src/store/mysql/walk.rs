@@ -22,7 +22,7 @@ use super::sql::{qualified, quoted, table};
 use super::survey;
 use crate::config::site::Child;
 use crate::plan::Action;
-use crate::store::{Prepared, Remainder, StoreError, TableSelection, Walk};
+use crate::store::{Committed, Prepared, Remainder, StoreError, TableSelection, Walk};
 
 /// Most numbers in memory: 16 MB.
 const CHUNK_OF_INTEGERS: usize = 1_000_000;
@@ -193,7 +193,7 @@ impl Walk for MysqlWalk<'_> {
         survey::in_snapshot(self.database, |database| {
             let (all, _) = survey::matching(database, predicate, &matches)?;
             let (arrived, _) = if all == 0 { (0, None) } else { survey::matching(database, predicate, &later)? };
-            Ok(Remainder { left: all - arrived, arrived })
+            Ok(Remainder { left: all - arrived, arrived, ..Remainder::default() })
         })
     }
 }
@@ -226,14 +226,14 @@ impl Prepared for Batch<'_, '_> {
         &self.in_flight
     }
 
-    fn commit(mut self: Box<Self>) -> Result<(), StoreError> {
+    fn commit(mut self: Box<Self>) -> Result<Committed, StoreError> {
         let committed = self.walk.database.commit();
         if !matches!(committed, Err(StoreError::Busy { .. })) {
             self.ended = true;
         }
         committed?;
         self.walk.done += self.count;
-        Ok(())
+        Ok(Committed { rows: self.touched.rows, children: self.touched.children })
     }
 }
 

@@ -27,7 +27,7 @@ use super::scan::{self, Progress, Stride, WINDOW};
 use super::schema::{TableFacts, quoted};
 use super::values::Position;
 use crate::plan::Action;
-use crate::store::{Prepared, Remainder, StoreError, TableSelection, Walk};
+use crate::store::{Committed, Prepared, Remainder, StoreError, TableSelection, Walk};
 
 /// A walk over one selection.
 pub(super) struct PostgresWalk<'s> {
@@ -339,7 +339,7 @@ impl Walk for PostgresWalk<'_> {
         );
         let row = self.session.one(&sql, &self.predicate.values.with(&[]))?;
         let (all, arrived) = (self.session.count(&row, 0)?, self.session.count(&row, 1)?);
-        Ok(Remainder { left: all - arrived, arrived })
+        Ok(Remainder { left: all - arrived, arrived, ..Remainder::default() })
     }
 }
 
@@ -368,12 +368,12 @@ impl Prepared for Batch<'_, '_> {
         Some(&self.erased.transaction)
     }
 
-    fn commit(mut self: Box<Self>) -> Result<(), StoreError> {
+    fn commit(mut self: Box<Self>) -> Result<Committed, StoreError> {
         self.open = false;
         self.walk.session.commit()?;
         let (part, rows) = (self.part, self.erased.rows);
         self.walk.pass(part, rows);
-        Ok(())
+        Ok(Committed { rows, children: self.erased.children })
     }
 }
 
