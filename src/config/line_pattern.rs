@@ -5,7 +5,7 @@
 
 use jiff::fmt::strtime;
 use jiff::tz::TimeZone;
-use jiff::{Timestamp, Zoned};
+use jiff::{Timestamp, ZonedDateTime};
 
 /// A pattern that was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -147,7 +147,7 @@ fn fixed(text: &str) -> Result<(Part, &str), PatternError> {
 fn offset(format: &str) -> Result<Offset, PatternError> {
     let wrong = || PatternError::Format(format.to_owned());
     // Any moment will do: of no field is it the least or the greatest.
-    let moment = Timestamp::constant(1_790_000_000, 0).to_zoned(TimeZone::fixed(jiff::tz::offset(2)));
+    let moment = Timestamp::constant(1_790_000_000, 0).to_zoned_datetime(TimeZone::fixed(jiff::tz::offset(2)));
     let written = written(format, &moment).ok_or_else(wrong)?;
     let parsed = strtime::parse(format, &written).map_err(|_| wrong())?;
     if parsed.to_timestamp().is_ok_and(|instant| instant == moment.timestamp()) {
@@ -159,6 +159,6 @@ fn offset(format: &str) -> Result<Offset, PatternError> {
     }
 }
 
-fn written(format: &str, moment: &Zoned) -> Option<String> {
+fn written(format: &str, moment: &ZonedDateTime) -> Option<String> {
     strtime::format(format, moment).ok()
 }

@@ -54,12 +54,14 @@ impl Codec {
         }
     }
 
-    /// What the file holds.
+    /// What the file holds. Where it is damaged, reading ends with [`io::ErrorKind::InvalidData`].
     pub(super) fn reader<'f>(self, file: &'f File) -> io::Result<Box<dyn Read + 'f>> {
         Ok(match self {
             Codec::Plain => Box::new(file),
-            Codec::Gzip(_) => Box::new(MultiGzDecoder::new(io::BufReader::with_capacity(BUFFER, file))),
-            Codec::Zstd => Box::new(zstd::Decoder::new(file)?),
+            Codec::Gzip(_) => {
+                Box::new(Compressed(MultiGzDecoder::new(io::BufReader::with_capacity(BUFFER, file))))
+            }
+            Codec::Zstd => Box::new(Compressed(zstd::Decoder::new(file)?)),
             Codec::Unknown => return Err(io::ErrorKind::Unsupported.into()),
         })
     }
@@ -68,8 +70,7 @@ impl Codec {
     pub(super) fn writer(self, file: &File) -> io::Result<Writer<'_>> {
         Ok(match self {
             Codec::Plain => Writer::AsItIs(file),
-            // Its members come from the threads.
-            Codec::Gzip(_) => Writer::AsItIs(file),
+            Codec::Gzip(_) => Writer::Members { file, any: false },
             Codec::Zstd => {
                 let mut encoder = zstd::Encoder::new(file, ZSTD_LEVEL)?;
                 encoder.include_checksum(true)?;
@@ -92,9 +93,26 @@ impl Codec {
     }
 }
 
+/// Tells damage from trouble with the disk, which has a number of the system's.
+struct Compressed<R>(R);
+
+impl<R: Read> Read for Compressed<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.read(buffer).map_err(|error| match error.raw_os_error() {
+            Some(_) => error,
+            None => io::Error::new(io::ErrorKind::InvalidData, error),
+        })
+    }
+}
+
 /// Writes what a file will hold.
 pub(super) enum Writer<'f> {
     AsItIs(&'f File),
+    /// Of gzip, as the threads have made them.
+    Members {
+        file: &'f File,
+        any: bool,
+    },
     Zstd(Box<zstd::Encoder<'static, &'f File>>),
 }
 
@@ -102,13 +120,19 @@ impl Writer<'_> {
     pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         match self {
             Writer::AsItIs(file) => file.write_all(bytes),
+            Writer::Members { file, any } => {
+                *any |= !bytes.is_empty();
+                file.write_all(bytes)
+            }
             Writer::Zstd(encoder) => encoder.write_all(bytes),
         }
     }
 
     pub(super) fn finish(self) -> io::Result<()> {
         match self {
-            Writer::AsItIs(_) => Ok(()),
+            Writer::AsItIs(_) | Writer::Members { any: true, .. } => Ok(()),
+            // Nothing at all is no file of gzip.
+            Writer::Members { file, any: false } => GzEncoder::new(file, Compression::fast()).finish().map(|_| ()),
             Writer::Zstd(encoder) => encoder.finish().map(|_| ()),
         }
     }

@@ -86,9 +86,20 @@ impl Judgement {
         })
     }
 
+    /// Whether the lines that match go, and not only what is in them.
+    pub(super) fn drops(&self) -> bool {
+        self.action == LineAction::Drop
+    }
+
     /// The instant before which a line is expired.
     pub(super) fn cutoff(&self) -> Option<Moment> {
         self.cutoff
+    }
+
+    /// Whether a line says by its time that it is not due, which needs a time that matters and a line in the format.
+    pub(super) fn is_not_due(&self, line: &[u8]) -> bool {
+        let time = self.engine().and_then(|mut engine| engine.dated(line, Want::Time));
+        matches!((self.cutoff, time), (Some(cutoff), Some(time)) if time >= cutoff)
     }
 
     /// What works by this on one thread. `None` where the log's pattern is none.
@@ -178,12 +189,15 @@ impl Engine<'_> {
         let mut edits = Edits { block: head, out, copied: 0, edited: false, mode };
         let before = tally.matches;
         self.line(0..head.len(), head.len(), &mut edits, tally);
+        let is_due = {
+            let time = self.reader.read(head, Want::Time, &mut self.fields);
+            self.is_due(time)
+        };
         let verdict = match (tally.matches > before, &self.masking) {
             (true, None) => Verdict::Goes,
-            (true, Some(_)) => Verdict::Masked,
             // Its addresses may come later, where its age does not matter or is reached.
-            (false, Some(_)) if self.is_due(self.reader_time(head)) => Verdict::Masked,
-            (false, _) => Verdict::Stays,
+            (matched, Some(_)) if matched || is_due => Verdict::Masked,
+            _ => Verdict::Stays,
         };
         (edits.finish(), verdict)
     }
@@ -206,10 +220,6 @@ impl Engine<'_> {
             (Verdict::Masked | Verdict::Stays, _) => {}
         }
         edits.finish()
-    }
-
-    fn reader_time(&mut self, line: &[u8]) -> Option<Moment> {
-        self.reader.read(line, Want::Time, &mut self.fields)
     }
 
     fn is_due(&self, time: Option<Moment>) -> bool {

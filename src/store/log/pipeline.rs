@@ -76,9 +76,15 @@ impl Task<'_> {
     }
 }
 
-/// Judges what `source` holds, to its end. `keep_going` is asked before every block.
-pub(super) fn run(source: impl Read, mut task: Task<'_>) -> io::Result<Tally> {
-    let mut blocks = Blocks::new(source, task.codec.block_size());
+/// Judges what `source` holds, to its end.
+pub(super) fn run(source: impl Read, task: Task<'_>) -> io::Result<Tally> {
+    let size = task.codec.block_size();
+    run_in_blocks(source, task, size)
+}
+
+/// The same in blocks of `size` bytes.
+pub(super) fn run_in_blocks(source: impl Read, mut task: Task<'_>, size: usize) -> io::Result<Tally> {
+    let mut blocks = Blocks::new(source, size);
     let Some(mut engine) = task.judgement.engine() else { return Err(io::ErrorKind::InvalidInput.into()) };
     let mut tally = Tally::default();
     let Some(first) = blocks.next(Block::default())? else {

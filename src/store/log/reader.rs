@@ -17,7 +17,7 @@ use crate::config::site::{Log, LogFormat, UnparsedLine};
 
 /// Takes the lines of one log apart. It remembers what it learned from the last line: one for each thread.
 #[derive(Debug)]
-pub struct LineReader {
+pub(super) struct LineReader {
     format: Format,
     clock: Clock,
     parameters: Parameters,
@@ -56,7 +56,7 @@ struct Clf {
 
 impl LineReader {
     /// A reader of the lines of `log`. `None` where its pattern is none: that was checked when it was declared.
-    pub fn new(log: &Log) -> Option<LineReader> {
+    pub(super) fn new(log: &Log) -> Option<LineReader> {
         let clf = |before, quotes| Format::Clf(Clf { before, quotes });
         let format = match &log.format {
             LogFormat::Common => clf(0, 2),

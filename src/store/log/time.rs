@@ -117,6 +117,10 @@ impl Clock {
         if let Some(moment) = epoch(text) {
             return Some(moment);
         }
+        // A date alone says no instant.
+        if memchr::memchr(b':', text).is_none() {
+            return None;
+        }
         self.remembering(text, |text, zone| {
             let parser = DateTimeParser::new();
             if let Ok(instant) = parser.parse_timestamp(text) {
