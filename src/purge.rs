@@ -151,6 +151,9 @@ pub fn run(rule: &Rule, state: &mut State, order: &Order<'_>) -> Result<Outcome,
     }
     state.register.keep_clock_sample(order.clock)?;
     note_released(rule, state, watch.now())?;
+    if let Some(shape) = &assessment.shape {
+        safety::schema::accept(&mut state.register, rule, shape, watch.now())?;
+    }
     let mut run = Run::begin(rule, state, order, &assessment, &name, watch)?;
     match run.erase(&mut *store, &assessment)? {
         Erasure::Ended(end) => Ok(Outcome::Ran(Box::new(run.finish(&mut *store, end)?))),

@@ -1,6 +1,6 @@
 //! The register: what is declared, with every earlier version, and what operators decided and forgetd did.
 //!
-//! Plain relational tables in one SQLite file that any tool can query (`register/schema.sql` is their description).
+//! Plain relational tables in one SQLite file that any tool can query (`register/schema/` is their description).
 //! Declared facts are versioned by `valid_from` and `valid_until`; loading the same files twice changes nothing. The
 //! files themselves are facts too: while the directory is invalid, the configuration in force is read back from here.
 
@@ -8,6 +8,7 @@ mod facts;
 mod in_force;
 mod ledger;
 mod record;
+mod shapes;
 mod show;
 
 use std::path::{Path, PathBuf};
@@ -24,8 +25,11 @@ pub use show::{FactRow, Moment};
 /// "fgtd": tells the register from any other SQLite file.
 const APPLICATION_ID: i64 = 0x6667_7464;
 
-/// Version of `schema.sql`. A register of a newer version is refused: an older program would not see what is in it.
-const SCHEMA_VERSION: i64 = 1;
+/// What leads from each version of the schema to the next, beginning with an empty file.
+const MIGRATIONS: [&str; 2] = [include_str!("register/schema/1.sql"), include_str!("register/schema/2.sql")];
+
+/// A register of a newer version is refused: an older program would not see what is in it.
+const SCHEMA_VERSION: i64 = 2;
 
 /// Another process writes for milliseconds; whoever waits longer than this has found a fault.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -136,7 +140,7 @@ impl Register {
         // Before anything else: another program's database is left as it is.
         let version = register.version()?;
         register.configure().map_err(open_error)?;
-        if version == 0 {
+        if version < SCHEMA_VERSION {
             register.migrate()?;
         }
         Ok(register)
@@ -178,19 +182,19 @@ impl Register {
         }
     }
 
-    /// Creates the schema in one transaction; another process may have been faster.
+    /// Creates the schema, or brings it up to date, in one transaction; another process may have been faster.
     fn migrate(&mut self) -> Result<(), RegisterError> {
-        let create = |db: &mut Connection| {
+        let migrate = |db: &mut Connection| {
             let transaction = db.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
             let version: i64 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
-            if version == 0 {
-                transaction.execute_batch(include_str!("register/schema.sql"))?;
-                transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
-                transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+            for (_, step) in (1..).zip(MIGRATIONS).filter(|(to, _)| *to > version) {
+                transaction.execute_batch(step)?;
             }
+            transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+            transaction.pragma_update(None, "user_version", version.max(SCHEMA_VERSION))?;
             transaction.commit()
         };
-        create(&mut self.db).map_err(|source| RegisterError::Query { path: self.path.clone(), source })
+        migrate(&mut self.db).map_err(|source| RegisterError::Query { path: self.path.clone(), source })
     }
 
     fn query_error(&self, source: rusqlite::Error) -> RegisterError {

@@ -8,17 +8,19 @@
 pub mod approval;
 pub mod clock;
 pub mod hold;
+mod reason;
+pub mod schema;
 
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::config::{ApprovalMode, Safety, TimeFormat};
+use crate::config::{ApprovalMode, Safety};
 use crate::plan::{Rule, When};
-use crate::register::{ClockSample, Register, RegisterError};
-use crate::store::{self, Finding, HeldValue, Kept, Selection, Severity, Store, StoreError, Survey};
+use crate::register::{ClockSample, Register};
+use crate::store::{self, Finding, HeldValue, Kept, Selection, Severity, Shape, Store, Survey};
 use approval::{PlanToken, Standing};
-use clock::ClockDoubt;
 use hold::HoldEffect;
+pub use reason::Reason;
 
 /// Everything about the moment that the guards ask for.
 #[derive(Debug, Clone, Copy)]
@@ -71,118 +73,6 @@ impl State {
     }
 }
 
-/// Why a rule may not run.
-#[derive(Debug, thiserror::Error)]
-pub enum Reason {
-    /// A file the site depends on is invalid or differs from the version in force.
-    #[error("its configuration is in doubt: {0}")]
-    Suspended(String),
-    /// It was never approved.
-    #[error("it is new and has not been approved: `forgetd approve {rule} --plan {token}`")]
-    New {
-        /// The rule.
-        rule: String,
-        /// What to approve.
-        token: PlanToken,
-    },
-    /// It was approved in a form that kept more.
-    #[error("it no longer is the rule that was approved: `forgetd approve {rule} --plan {token}`")]
-    Loosened {
-        /// The rule.
-        rule: String,
-        /// What to approve.
-        token: PlanToken,
-    },
-    /// It would touch too much.
-    #[error(
-        "it would touch {matches} of {total} records, more than the {ceiling} that one run may: `forgetd approve \
-         {rule} --plan {token}`"
-    )]
-    BlastRadius {
-        /// The rule.
-        rule: String,
-        /// Records that match.
-        matches: u64,
-        /// Records of the target.
-        total: u64,
-        /// The limit.
-        ceiling: u64,
-        /// What to approve.
-        token: PlanToken,
-    },
-    /// The clock is in doubt.
-    #[error(transparent)]
-    Clock(#[from] ClockDoubt),
-    /// Purges are stopped.
-    #[error("purges are stopped: `forgetd stop-purges --lift`")]
-    Stopped,
-    /// A hold covers the whole rule.
-    #[error("hold {0} suspends it: `forgetd hold list`")]
-    OnHold(u64),
-    /// Most times in the column make sense only in another unit.
-    #[error(
-        "{count} of {total} values in the time column make sense only as {unit}: set `format = \"{unit}\"` or correct \
-         the data"
-    )]
-    OtherUnit {
-        /// Such values.
-        count: u64,
-        /// Records of the target.
-        total: u64,
-        /// The unit in which they make sense.
-        unit: TimeFormat,
-    },
-    /// Most times in the column have no zone.
-    #[error("{count} of {total} values in the time column have no zone: add `time-zone` to `time`")]
-    WithoutZone {
-        /// Such values.
-        count: u64,
-        /// Records of the target.
-        total: u64,
-    },
-    /// The store is not as the rule needs it.
-    #[error("{0}")]
-    Refused(Finding),
-    /// The store cannot be read.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The register cannot be read: holds may be in it.
-    #[error("{0}: without the register no hold can be honoured")]
-    Register(#[from] RegisterError),
-    /// The cutoff cannot be computed.
-    #[error(transparent)]
-    Period(#[from] crate::config::period::PeriodError),
-}
-
-impl Reason {
-    /// A word that stays the same while the reason does, whatever the counts.
-    pub fn code(&self) -> &'static str {
-        match self {
-            Reason::Suspended(_) => "suspended",
-            Reason::New { .. } => "new",
-            Reason::Loosened { .. } => "loosened",
-            Reason::BlastRadius { .. } => "blast-radius",
-            Reason::Clock(_) => "clock",
-            Reason::Stopped => "stopped",
-            Reason::OnHold(_) => "on-hold",
-            Reason::OtherUnit { .. } => "other-unit",
-            Reason::WithoutZone { .. } => "without-zone",
-            Reason::Refused(_) => "refused",
-            Reason::Store(_) => "store",
-            Reason::Register(_) => "register",
-            Reason::Period(_) => "period",
-        }
-    }
-
-    fn state(&self) -> State {
-        match self {
-            Reason::Suspended(_) => State::Suspended,
-            Reason::New { .. } | Reason::Loosened { .. } => State::Waiting,
-            _ => State::Held,
-        }
-    }
-}
-
 /// What the guards found about one rule.
 #[derive(Debug)]
 pub struct Assessment {
@@ -196,6 +86,8 @@ pub struct Assessment {
     pub cutoff: Option<Timestamp>,
     /// Rows that holds keep.
     pub holds: Vec<HeldValue>,
+    /// What the rule's tables are like; `None` where they could not be read, or are not as the rule needs them.
+    pub shape: Option<Shape>,
     /// Exact counts; `None` where the store could not be read.
     pub survey: Option<Survey>,
     /// Most records that a run may touch.
@@ -243,6 +135,7 @@ pub fn assess(
         now: circumstances.clock.wall,
         cutoff: None,
         holds: Vec::new(),
+        shape: None,
         survey: None,
         ceiling: 0,
         token: None,
@@ -288,9 +181,10 @@ fn guard_holds(rule: &Rule, circumstances: &Circumstances<'_>, assessment: &mut 
 /// Looks at the store as it is and counts, unless it is not as the rule needs it.
 fn look(rule: &Rule, store: &mut dyn Store, assessment: &mut Assessment) -> Result<Option<Survey>, Reason> {
     assessment.cutoff = rule.definition.cutoff(assessment.now)?;
-    let findings = store.inspect(&selection(rule, assessment))?;
+    let inspection = store.inspect(&selection(rule, assessment))?;
+    assessment.shape = inspection.shape;
     let (refusals, warnings): (Vec<_>, Vec<_>) =
-        findings.into_iter().partition(|finding| finding.severity == Severity::Refusal);
+        inspection.findings.into_iter().partition(|finding| finding.severity == Severity::Refusal);
     assessment.warnings = warnings;
     if !refusals.is_empty() {
         assessment.reasons.extend(refusals.into_iter().map(Reason::Refused));
@@ -311,7 +205,8 @@ pub fn selection<'a>(rule: &'a Rule, assessment: &Assessment) -> Selection<'a> {
 
 /// What follows from the counts.
 fn judge(rule: &Rule, survey: Survey, circumstances: &Circumstances<'_>, assessment: &mut Assessment) {
-    let token = PlanToken::new(rule, survey.matches, assessment.now);
+    let shape = assessment.shape.clone().unwrap_or_default();
+    let token = PlanToken::new(rule, &shape, survey.matches, assessment.now);
     assessment.overdue_since = overdue_since(rule, &survey, circumstances);
     if let Some((unit, count)) = survey.other_unit
         && count > survey.total / 2
@@ -350,6 +245,13 @@ fn judge_approval(
         Standing::New => return assessment.reasons.push(Reason::New { rule: name(), token: token.clone() }),
         Standing::Loosened => return assessment.reasons.push(Reason::Loosened { rule: name(), token: token.clone() }),
     };
+    match schema::changes(circumstances.register, rule, assessment.shape.as_ref()) {
+        Ok(changes) if changes.is_empty() => {}
+        Ok(changes) => {
+            assessment.reasons.push(Reason::SchemaChanged { rule: name(), changes, token: token.clone() });
+        }
+        Err(error) => assessment.reasons.push(error.into()),
+    }
     let mut ceiling = usual_ceiling(rule, survey.total, circumstances.safety);
     if let (Some((released, since)), Some(register)) = (approved, circumstances.register) {
         match register.erased_since(rule.name.as_str(), since) {

@@ -10,6 +10,7 @@ pub mod log;
 pub mod mysql;
 pub mod postgres;
 pub mod server;
+mod shape;
 pub mod sqlite;
 
 use std::time::Duration;
@@ -19,6 +20,8 @@ use jiff::Timestamp;
 use crate::config::TimeFormat;
 use crate::config::site::DatabaseKind;
 use crate::plan::{DirectoryRule, LogRule, RuleRef, TableRule};
+
+pub use shape::Shape;
 
 /// What a rule selects at one moment: everything a store needs to build its predicate.
 #[derive(Debug, Clone)]
@@ -152,6 +155,23 @@ pub enum Severity {
     Refusal,
 }
 
+/// What looking at the real thing gave.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Inspection {
+    /// What an operator must know.
+    pub findings: Vec<Finding>,
+    /// What the tables of the rule are like; `None` where a finding refuses the rule.
+    pub shape: Option<Shape>,
+}
+
+impl Inspection {
+    /// What was found, and the shape of the tables as far as it could be read.
+    fn new(findings: Vec<Finding>, shape: Option<Shape>) -> Inspection {
+        let refused = findings.iter().any(|finding| finding.severity == Severity::Refusal);
+        Inspection { findings, shape: shape.filter(|_| !refused) }
+    }
+}
+
 /// Errors by what the caller does next. None of them carries a record's contents.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -240,11 +260,12 @@ pub enum Physical {
 pub trait Store {
     /// Looks at the real thing: does the target exist, with every column that the rule or a hold names; is its key
     /// unique and not null; would a deletion reach further than declared? A rule with a [`Severity::Refusal`] must not
-    /// run.
+    /// run. The [`Shape`] is the same as long as nothing changes that the rule relies on, whatever the holds and the
+    /// moment of the selection.
     ///
     /// # Errors
     /// The store cannot be read.
-    fn inspect(&mut self, selection: &Selection<'_>) -> Result<Vec<Finding>, StoreError>;
+    fn inspect(&mut self, selection: &Selection<'_>) -> Result<Inspection, StoreError>;
 
     /// Counts, with the same predicate that [`Store::walk`] erases by. Reads only.
     ///

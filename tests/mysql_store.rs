@@ -12,6 +12,8 @@ mod masks;
 mod partitions;
 #[path = "mysql_store/server.rs"]
 mod server;
+#[path = "mysql_store/shape.rs"]
+mod shape;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

@@ -21,6 +21,8 @@ mod partitions;
 mod postgres_server;
 #[path = "postgres/predicate.rs"]
 mod predicate;
+#[path = "postgres/shape.rs"]
+mod shape;
 
 use std::time::Duration;
 
@@ -113,7 +115,7 @@ impl Shop {
     }
 
     fn inspect(&self, rule: &TableRule) -> Vec<Finding> {
-        self.open().inspect(&selection(rule)).unwrap()
+        self.open().inspect(&selection(rule)).unwrap().findings
     }
 
     /// The messages and hints of what is refused.

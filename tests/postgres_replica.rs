@@ -61,7 +61,7 @@ fn a_purge_waits_for_a_replica_and_leaves_both_equal() {
 
     // Who may not see how far the replica is does not erase, and is told the grant.
     let mut blind = store::open_database(&kind("blind"));
-    let findings = blind.inspect(&selection).unwrap();
+    let findings = blind.inspect(&selection).unwrap().findings;
     let hint = |finding: &store::Finding| finding.hint.clone().unwrap_or_default();
     assert!(
         findings

@@ -241,6 +241,40 @@ fn a_register_of_a_newer_version_is_refused() {
     assert!(matches!(Register::open_existing(&path), Err(RegisterError::Newer { found: 999, .. })));
 }
 
+/// What version 1 of the register was, with what an operator had decided.
+const VERSION_1: &str = concat!(
+    include_str!("../src/register/schema/1.sql"),
+    "INSERT INTO approvals (rule, definition, counted, ceiling, approved_at, uid)
+       VALUES ('shop.example/chat/visitors', '{}', 1, 2, '2027-02-01T00:00:00.000000Z', 0);
+     INSERT INTO holds (prefix, until, reason_code, added_at, uid)
+       VALUES ('shop.example', '2099-12-31', 'court', '2027-02-01T00:00:00.000000Z', 0);
+     PRAGMA application_id = 1718056036; PRAGMA user_version = 1;"
+);
+
+#[test]
+fn a_register_of_version_1_is_brought_up_to_date_and_keeps_what_was_decided() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("register.db");
+    let old = Connection::open(&path).unwrap();
+    old.execute_batch(VERSION_1).unwrap();
+    let version = || old.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0)).unwrap();
+    let rule = "shop.example/chat/visitors";
+
+    // Whoever only reads leaves it as it is.
+    let reading = Register::open_existing(&path).unwrap().unwrap();
+    assert_eq!((reading.accepted_shape(rule).unwrap(), reading.holds(None).unwrap().len()), (None, 1));
+    assert_eq!(version(), 1);
+
+    for _ in 0..2 {
+        let mut register = Register::open(&path).unwrap();
+        assert_eq!(version(), 2);
+        assert_eq!(register.approval(rule).unwrap().map(|approval| approval.ceiling), Some(Some(2)));
+        assert_eq!(register.holds(None).unwrap().len(), 1);
+        register.accept_shape(rule, "{}", noon()).unwrap();
+        assert_eq!(register.accepted_shape(rule).unwrap().as_deref(), Some("{}"));
+    }
+}
+
 #[test]
 fn another_programs_database_is_refused_and_left_as_it_is() {
     let directory = tempfile::tempdir().unwrap();

@@ -59,9 +59,18 @@ pub enum Event {
     /// A change of the configuration has mistakes; what it covers is suspended.
     #[serde(rename = "config.rejected")]
     ConfigRejected { problems: u64, suspended: Vec<String> },
-    /// An operator released a rule, after a count, up to a ceiling.
+    /// An operator released a rule for its tables as they were, after a count, up to a ceiling.
     #[serde(rename = "rule.approved")]
-    RuleApproved { rule: String, digest: String, counted: u64, ceiling: u64, uid: u32 },
+    RuleApproved {
+        rule: String,
+        digest: String,
+        /// Digest of the shape of the rule's tables.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        shape: Option<String>,
+        counted: u64,
+        ceiling: u64,
+        uid: u32,
+    },
     /// A rule does not run, why, and since when its records are overdue.
     #[serde(rename = "rule.held")]
     RuleHeld {
@@ -95,6 +104,9 @@ pub enum Event {
         run: String,
         rule: String,
         digest: String,
+        /// Digest of the shape of the rule's tables.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        shape: Option<String>,
         action: String,
         because: String,
         #[serde(skip_serializing_if = "Option::is_none", serialize_with = "instant::serialize_option", default)]

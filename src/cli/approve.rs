@@ -13,8 +13,9 @@ use crate::plan::Rule;
 use crate::purge::{self, Order, State, Unwatched};
 use crate::register::ClockSample;
 use crate::safety::approval::{PlanToken, definition_json};
-use crate::safety::{self, Reason};
+use crate::safety::{self, Reason, schema};
 use crate::service;
+use crate::store::Shape;
 
 #[derive(Debug, Serialize)]
 struct Approved<'a> {
@@ -38,9 +39,9 @@ fn approve_rule(writing: &mut Writing, name: &str, token: &PlanToken, output: &O
     if let Some(why) = writing.in_force.suspended.get(&rule.site) {
         return Err(Failure::new(Exit::Invalid, format!("{name} is suspended: {why}")));
     }
-    let found = fresh_count(writing, rule)?;
-    token.check(rule, found, writing.clock.wall)?;
-    record(&mut writing.state, rule, token, &writing.clock)?;
+    let (shape, found) = fresh_count(writing, rule)?;
+    token.check(rule, &shape, found, writing.clock.wall)?;
+    record(&mut writing.state, rule, (token, &shape), &writing.clock)?;
     service::wake(&writing.state.paths);
     let approved = Approved { rule: name, counted: token.counted(), ceiling: token.ceiling() };
     output.result(&approved, |output| {
@@ -53,8 +54,9 @@ fn approve_rule(writing: &mut Writing, name: &str, token: &PlanToken, output: &O
     Ok(Exit::Done)
 }
 
-/// What the rule matches now. Anything that keeps it from being counted keeps it from being approved.
-fn fresh_count(writing: &Writing, rule: &Rule) -> Result<u64, Failure> {
+/// What the rule's tables are like and what it matches now. Anything that keeps it from being counted keeps it from
+/// being approved.
+fn fresh_count(writing: &Writing, rule: &Rule) -> Result<(Shape, u64), Failure> {
     let interrupt = std::sync::atomic::AtomicBool::new(false);
     let order = Order {
         safety: writing.in_force.config.daemon.safety,
@@ -66,20 +68,27 @@ fn fresh_count(writing: &Writing, rule: &Rule) -> Result<u64, Failure> {
     };
     let circumstances = purge::circumstances(&writing.state, &order);
     let assessment = safety::assess(rule, &mut *safety::open_store(rule), &circumstances, None);
-    match assessment.survey {
-        Some(survey) => Ok(survey.matches),
-        None => {
+    match (assessment.shape, assessment.survey) {
+        (Some(shape), Some(survey)) => Ok((shape, survey.matches)),
+        _ => {
             let reasons: Vec<String> = assessment.reasons.iter().map(Reason::to_string).collect();
             Err(Failure::new(Exit::Attention, format!("{} cannot be counted: {}", rule.name, reasons.join("; "))))
         }
     }
 }
 
-/// Evidence first, then the release.
-pub(super) fn record(state: &mut State, rule: &Rule, token: &PlanToken, clock: &ClockSample) -> Result<(), Failure> {
+/// Evidence first, then the release: for the tables as they are, and for so many records.
+pub(super) fn record(
+    state: &mut State,
+    rule: &Rule,
+    (token, shape): (&PlanToken, &Shape),
+    clock: &ClockSample,
+) -> Result<(), Failure> {
     let (counted, ceiling, uid) = (token.counted(), token.ceiling(), uid());
-    let event = Event::RuleApproved { rule: rule.name.to_string(), digest: rule.digest(), counted, ceiling, uid };
+    let (digest, of_tables) = (rule.digest(), Some(shape.digest()));
+    let event = Event::RuleApproved { rule: rule.name.to_string(), digest, shape: of_tables, counted, ceiling, uid };
     state.log.append(clock.wall, &event, Sync::Now)?;
+    schema::accept(&mut state.register, rule, shape, clock.wall)?;
     let definition = definition_json(&rule.definition);
     state.register.approve(rule.name.as_str(), &definition, (counted, ceiling), uid, clock.wall)?;
     state.log.checkpoint()?;

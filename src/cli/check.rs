@@ -88,7 +88,7 @@ fn look_at_stores(rules: &[Rule], now: Timestamp) -> Vec<StoreFinding> {
         let name = || rule.name.to_string();
         let selection = Selection { rule: (&rule.definition).into(), now, cutoff: None, holds: Vec::new() };
         match safety::open_store(rule).inspect(&selection) {
-            Ok(found) => findings.extend(found.into_iter().map(|finding| StoreFinding {
+            Ok(found) => findings.extend(found.findings.into_iter().map(|finding| StoreFinding {
                 rule: name(),
                 severity: if finding.severity == Severity::Refusal { "refused" } else { "warning" },
                 finding: finding.to_string(),

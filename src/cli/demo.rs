@@ -166,8 +166,10 @@ impl Demo<'_> {
         let mut approved = 0;
         for rule in &reading.rules {
             let assessment = reading.assess(rule);
-            if let (State::Waiting, Some(token)) = (assessment.state(), &assessment.token) {
-                super::approve::record(&mut writing.state, rule, token, &writing.clock)?;
+            if let (State::Waiting, Some(token), Some(shape)) =
+                (assessment.state(), &assessment.token, &assessment.shape)
+            {
+                super::approve::record(&mut writing.state, rule, (token, shape), &writing.clock)?;
                 last = Some((rule.name.to_string(), token.to_string()));
                 approved += 1;
             }

@@ -264,6 +264,23 @@ impl Action {
     }
 }
 
+impl TableRule {
+    /// Tables that the rule acts on, as it names them: the target first, then its children and what foreign keys may
+    /// empty along with them.
+    pub fn tables(&self) -> impl Iterator<Item = &str> {
+        let children: &[Child] = match &self.action {
+            Action::EraseRows { children } => children,
+            Action::EraseColumn { .. } | Action::TruncateColumn { .. } => &[],
+        };
+        let cascades = self.target.accepts.iter().filter_map(|accepted| match accepted {
+            SideEffect::Cascade(table) => Some(table.as_str()),
+            SideEffect::Trigger(_) => None,
+        });
+        let children = children.iter().map(|child| child.table.as_str());
+        std::iter::once(self.target.table.as_str()).chain(children).chain(cascades)
+    }
+}
+
 impl Rule {
     /// SHA-256 of the definition, in hex.
     pub fn digest(&self) -> String {

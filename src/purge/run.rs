@@ -14,8 +14,10 @@ use crate::audit::{self, Event, RunFinished, RunOutcome, Sync};
 use crate::plan::Rule;
 use crate::register::{FinishedRun, RunStart};
 use crate::safety::hold::{self, HoldEffect};
-use crate::safety::{self, Assessment, Stop};
-use crate::store::{Committed, HeldValue, Kept, Physical, Prepared, Remainder, Selection, Store, StoreError, Walk};
+use crate::safety::{self, Assessment, Stop, schema};
+use crate::store::{
+    Committed, HeldValue, Kept, Physical, Prepared, Remainder, Selection, Shape, Store, StoreError, Walk,
+};
 
 /// Records may come to match while a walk is under way (a consent is withdrawn): the walk is repeated for them, but
 /// not for ever.
@@ -103,6 +105,7 @@ pub(super) struct Run<'a> {
     header: Header,
     in_flight: InFlight,
     pacer: Pacer,
+    shape: Option<Shape>,
     counted: u64,
     ceiling: u64,
     erased: u64,
@@ -137,6 +140,7 @@ impl<'a> Run<'a> {
             run: id.clone(),
             rule: rule.name.to_string(),
             digest: digest.clone(),
+            shape: assessment.shape.as_ref().map(Shape::digest),
             action: rule.definition.action().to_owned(),
             because: rule.because.clone(),
             cutoff: assessment.cutoff,
@@ -162,6 +166,7 @@ impl<'a> Run<'a> {
             header,
             in_flight,
             pacer,
+            shape: assessment.shape.clone(),
             counted,
             ceiling,
             erased: 0,
@@ -201,7 +206,12 @@ impl<'a> Run<'a> {
 
     /// One walk, with the count of what is left where it came to its end.
     fn walk(&mut self, store: &mut dyn Store, selection: &Selection<'_>) -> Result<Walked, PurgeError> {
-        let mut walk = match store.walk(selection, self.order.pace.max_lag) {
+        let walk = match schema::look_again(store, selection, self.shape.as_ref()) {
+            Ok(Some(objection)) => return Ok(End::early(RunOutcome::Held, objection).into()),
+            Ok(None) => store.walk(selection, self.order.pace.max_lag),
+            Err(error) => Err(error),
+        };
+        let mut walk = match walk {
             Ok(walk) => walk,
             Err(StoreError::Lost { .. }) => return Ok(Walked::Lost),
             Err(error) => return Ok(End::early(RunOutcome::Failed, error).into()),

@@ -368,12 +368,12 @@ impl Register {
         )
     }
 
-    fn execute(&self, sql: &str, params: impl Params) -> Result<(), RegisterError> {
+    pub(super) fn execute(&self, sql: &str, params: impl Params) -> Result<(), RegisterError> {
         let run = || self.db.prepare_cached(sql)?.execute(params);
         run().map(|_| ()).map_err(|source| self.query_error(source))
     }
 
-    fn optional<T>(
+    pub(super) fn optional<T>(
         &self,
         sql: &str,
         params: impl Params,

@@ -1,7 +1,8 @@
 //! Approvals: an operator has seen what a rule would erase, and releases it.
 //!
-//! A plan token carries what was seen: the rule's digest, the count and the instant. Nothing is stored when it is
-//! printed; approving compares it with the rule and the records as they are then.
+//! A plan token carries what was seen: the digests of the rule and of its tables' shape, the count and the instant.
+//! Nothing is stored when it is printed; approving compares it with the rule, the tables and the records as they are
+//! then.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,17 +11,21 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::plan::{Definition, Rule};
 use crate::register::{Approval, Register, RegisterError};
+use crate::store::Shape;
 
 /// How long a plan may be approved after it was printed: the records it counted are still the ones meant.
 pub const TOKEN_LIFETIME: SignedDuration = SignedDuration::from_hours(24);
 
-/// Hex digits of the digest in a token: enough that no two rules an operator ever sees share them.
-const DIGEST_DIGITS: usize = 16;
+/// Hex digits of each of the two digests in a token: enough that no two forms of a rule an operator ever sees share
+/// them. It protects from mistakes; whoever may approve needs no forged token.
+const DIGEST_DIGITS: usize = 8;
 
-/// What a plan said, in a form that can be typed: `3f2a9c1b7d804e55-182000-1795540382`.
+/// What a plan said, in a form that can be typed: `3f2a9c1b7d804e55-182000-1795540382`. The first half of the digits
+/// is of the rule, the second of its tables.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PlanToken {
-    digest: String,
+    rule: String,
+    shape: String,
     counted: u64,
     at: i64,
 }
@@ -31,6 +36,12 @@ pub enum ApprovalError {
     /// It was printed for another rule or another state of it.
     #[error("the plan was made for another rule or an earlier form of it: run `forgetd plan {rule}` again")]
     OtherRule {
+        /// The rule.
+        rule: String,
+    },
+    /// The tables are no longer what the plan saw.
+    #[error("the store has changed since the plan: run `forgetd plan {rule}` again")]
+    TableChanged {
         /// The rule.
         rule: String,
     },
@@ -56,9 +67,9 @@ pub enum ApprovalError {
 
 impl PlanToken {
     /// The token for what a plan has just counted.
-    pub fn new(rule: &Rule, counted: u64, now: Timestamp) -> PlanToken {
-        let digest = rule.digest().chars().take(DIGEST_DIGITS).collect();
-        PlanToken { digest, counted, at: now.as_second() }
+    pub fn new(rule: &Rule, shape: &Shape, counted: u64, now: Timestamp) -> PlanToken {
+        let begin = |digest: String| digest.chars().take(DIGEST_DIGITS).collect();
+        PlanToken { rule: begin(rule.digest()), shape: begin(shape.digest()), counted, at: now.as_second() }
     }
 
     /// What the plan counted.
@@ -71,14 +82,18 @@ impl PlanToken {
         self.counted.saturating_add(self.counted / 10)
     }
 
-    /// Whether the token still says what is true of `rule`, of which `found` records match now.
+    /// Whether the token still says what is true of `rule`, whose tables have this shape, and of which `found` records
+    /// match now.
     ///
     /// # Errors
     /// It does not.
-    pub fn check(&self, rule: &Rule, found: u64, now: Timestamp) -> Result<(), ApprovalError> {
+    pub fn check(&self, rule: &Rule, shape: &Shape, found: u64, now: Timestamp) -> Result<(), ApprovalError> {
         let rule_name = || rule.name.to_string();
-        if !rule.digest().starts_with(&self.digest) {
+        if !rule.digest().starts_with(&self.rule) {
             return Err(ApprovalError::OtherRule { rule: rule_name() });
+        }
+        if !shape.digest().starts_with(&self.shape) {
+            return Err(ApprovalError::TableChanged { rule: rule_name() });
         }
         let age = now.as_second().saturating_sub(self.at);
         if !(-super::clock::TOLERANCE.as_secs()..=TOKEN_LIFETIME.as_secs()).contains(&age) {
@@ -93,7 +108,7 @@ impl PlanToken {
 
 impl fmt::Display for PlanToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-{}-{}", self.digest, self.counted, self.at)
+        write!(f, "{}{}-{}-{}", self.rule, self.shape, self.counted, self.at)
     }
 }
 
@@ -111,13 +126,14 @@ impl FromStr for PlanToken {
         else {
             return Err(NotAToken);
         };
-        let hex = digest.len() == DIGEST_DIGITS && digest.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-        if !hex {
+        let is_hex = digest.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        let (rule, shape) = digest.split_at_checked(DIGEST_DIGITS).ok_or(NotAToken)?;
+        if !is_hex || shape.len() != DIGEST_DIGITS {
             return Err(NotAToken);
         }
         let counted = counted.parse().map_err(|_| NotAToken)?;
         let at = at.parse().map_err(|_| NotAToken)?;
-        Ok(PlanToken { digest: digest.to_owned(), counted, at })
+        Ok(PlanToken { rule: rule.to_owned(), shape: shape.to_owned(), counted, at })
     }
 }
 

@@ -48,10 +48,7 @@ enum Awaits {
 
 impl Awaits {
     fn of(assessment: &Assessment) -> Awaits {
-        let by_approval = |reason: &Reason| {
-            matches!(reason, Reason::New { .. } | Reason::Loosened { .. } | Reason::BlastRadius { .. })
-        };
-        if assessment.reasons.iter().any(by_approval) { Awaits::Approval } else { Awaits::Decision }
+        if assessment.reasons.iter().any(Reason::asks_for_approval) { Awaits::Approval } else { Awaits::Decision }
     }
 }
 

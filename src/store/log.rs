@@ -30,7 +30,7 @@ use rustix::fs::FlockOperation;
 use rustix::io::Errno;
 
 use super::{
-    Committed, Finding, Physical, Prepared, Remainder, Resolution, Selection, Store, StoreError, Survey, Walk,
+    Committed, Inspection, Physical, Prepared, Remainder, Resolution, Selection, Store, StoreError, Survey, Walk,
 };
 use crate::config::site::Log;
 use crate::plan::RuleRef;
@@ -55,6 +55,8 @@ pub struct LogFiles {
     place: String,
     /// What was last found, and for which moment: whoever inspects counts next.
     last: Option<((Timestamp, Option<Timestamp>), Scan)>,
+    /// What is physically left of what the last walk erased.
+    left: Physical,
 }
 
 /// A rule over a log at one moment, and the directory it is about.
@@ -69,7 +71,7 @@ struct Work {
 impl LogFiles {
     /// The files of `log`. Nothing is opened yet.
     pub fn new(log: &Log) -> LogFiles {
-        LogFiles { place: log.location(), last: None }
+        LogFiles { place: log.location(), last: None, left: Physical::Gone }
     }
 
     fn work(&self, selection: &Selection<'_>) -> Result<Work, StoreError> {
@@ -77,6 +79,10 @@ impl LogFiles {
         let Selection { rule: RuleRef::Log(rule), now, cutoff, .. } = *selection else {
             return Err(failed("the rule is not about a log"));
         };
+        // It says nothing of lines, and whoever placed it must not be ignored.
+        if !selection.holds.is_empty() {
+            return Err(failed("a hold names a column of lines"));
+        }
         let judgement = Judgement::new(rule, now, cutoff).ok_or_else(|| failed("the cutoff is beyond any log"))?;
         if judgement.engine().is_none() {
             return Err(failed("the pattern of its lines is none"));
@@ -93,11 +99,12 @@ impl Work {
 }
 
 impl Store for LogFiles {
-    fn inspect(&mut self, selection: &Selection<'_>) -> Result<Vec<Finding>, StoreError> {
-        let scan = self.work(selection)?.scan()?;
-        let findings = scan.findings();
+    fn inspect(&mut self, selection: &Selection<'_>) -> Result<Inspection, StoreError> {
+        let work = self.work(selection)?;
+        let scan = work.scan()?;
+        let inspection = Inspection::new(scan.findings(), Some(work.directory.shape()?));
         self.last = Some(((selection.now, selection.cutoff), scan));
-        Ok(findings)
+        Ok(inspection)
     }
 
     fn survey(&mut self, selection: &Selection<'_>) -> Result<Survey, StoreError> {
@@ -119,6 +126,7 @@ impl Store for LogFiles {
     ) -> Result<Box<dyn Walk + 's>, StoreError> {
         let work = self.work(selection)?;
         work.own.clear(&work.directory)?;
+        self.left = work.directory.what_is_left()?;
         let scan = self.last.take().filter(|(moment, _)| *moment == (selection.now, selection.cutoff));
         let Listing { names, .. } = Listing::of(&work.directory)?;
         let desk = Desk { work, names, scan: scan.map(|(_, scan)| scan).unwrap_or_default() };
@@ -131,7 +139,7 @@ impl Store for LogFiles {
     }
 
     fn settle(&mut self) -> Result<Physical, StoreError> {
-        Ok(Physical::Gone)
+        Ok(self.left.clone())
     }
 
     fn clock(&mut self) -> Result<Option<Timestamp>, StoreError> {

@@ -22,6 +22,7 @@ mod replicas;
 mod rows;
 mod schema;
 mod settle;
+mod shape;
 mod sql;
 mod stand_in;
 mod survey;
@@ -34,7 +35,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Finding, Physical, Resolution, Selection, Store, StoreError, Survey, TableSelection, Walk};
+use super::{Inspection, Physical, Resolution, Selection, Store, StoreError, Survey, TableSelection, Walk};
 use crate::config::TimeFormat;
 use crate::config::site::Server;
 use connection::{Attempt, Database};
@@ -75,7 +76,7 @@ impl Mysql {
 }
 
 impl Store for Mysql {
-    fn inspect(&mut self, selection: &Selection<'_>) -> Result<Vec<Finding>, StoreError> {
+    fn inspect(&mut self, selection: &Selection<'_>) -> Result<Inspection, StoreError> {
         inspect::inspect(self.database()?, &selection.of_table()?)
     }
 

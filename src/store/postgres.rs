@@ -19,6 +19,7 @@ mod reach;
 mod scan;
 mod schema;
 mod settle;
+mod shape;
 mod survey;
 mod text_time;
 mod time;
@@ -30,7 +31,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Finding, Physical, Resolution, Selection, Store, StoreError, Survey, Walk};
+use super::{Inspection, Physical, Resolution, Selection, Store, StoreError, Survey, Walk};
 use crate::config::site::{After, Server};
 use connection::Session;
 use predicate::Predicate;
@@ -61,7 +62,7 @@ impl Postgres {
 }
 
 impl Store for Postgres {
-    fn inspect(&mut self, selection: &Selection<'_>) -> Result<Vec<Finding>, StoreError> {
+    fn inspect(&mut self, selection: &Selection<'_>) -> Result<Inspection, StoreError> {
         let after = self.after;
         inspect::inspect(self.session()?, &selection.of_table()?, after)
     }

@@ -13,6 +13,7 @@ mod keys;
 mod predicate;
 mod reach;
 mod schema;
+mod shape;
 mod statements;
 mod survey;
 mod walk;
@@ -25,7 +26,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Finding, Physical, Resolution, Selection, Store, StoreError, Survey, Walk};
+use super::{Inspection, Physical, Resolution, Selection, Store, StoreError, Survey, Walk};
 use connection::{Access, Database};
 use predicate::Predicate;
 
@@ -55,7 +56,7 @@ impl Sqlite {
 }
 
 impl Store for Sqlite {
-    fn inspect(&mut self, selection: &Selection<'_>) -> Result<Vec<Finding>, StoreError> {
+    fn inspect(&mut self, selection: &Selection<'_>) -> Result<Inspection, StoreError> {
         inspect::inspect(self.database(Access::Reading)?, &selection.of_table()?)
     }
 

@@ -12,7 +12,7 @@ use super::{VISITORS, count, database, erase, mariadb, rows, rule, selection};
 
 /// Refusals with their hints.
 pub(crate) fn refusals(store: &mut dyn Store, rule: &TableRule) -> Vec<String> {
-    let findings = store.inspect(&selection(rule)).unwrap();
+    let findings = store.inspect(&selection(rule)).unwrap().findings;
     findings.iter().filter(|finding| finding.severity == Severity::Refusal).map(ToString::to_string).collect()
 }
 
@@ -124,11 +124,11 @@ fn a_missing_index_is_a_warning_with_the_statement_that_makes_it() {
     let database = database(&[&format!("CREATE TABLE visitors ({KEY}, seen BIGINT)")]);
     let rule = rule(database.kind("root"), rows());
     let mut store = store::open_database(&rule.store);
-    let findings = store.inspect(&selection(&rule)).unwrap();
+    let findings = store.inspect(&selection(&rule)).unwrap().findings;
     let [warning] = findings.as_slice() else { panic!("{findings:?}") };
     assert_eq!(warning.severity, Severity::Warning);
     database.connect().query_drop(warning.hint.as_ref().unwrap()).unwrap();
-    assert_eq!(store.inspect(&selection(&rule)).unwrap(), []);
+    assert_eq!(store.inspect(&selection(&rule)).unwrap().findings, []);
 }
 
 /// The statements that the refusals name are all that is needed, and after them the rule works.
@@ -153,7 +153,7 @@ fn the_grants_that_are_told_are_enough(#[case] user: &str, #[case] action: Actio
     let mut given = Vec::new();
     loop {
         let mut store = store::open_database(&rule.store);
-        let findings = store.inspect(&selection(&rule)).unwrap();
+        let findings = store.inspect(&selection(&rule)).unwrap().findings;
         let refusals = findings.iter().filter(|finding| finding.severity == Severity::Refusal);
         let grants: Vec<String> = refusals
             .map(|finding| {

@@ -102,3 +102,24 @@ fn a_key_that_is_unique_only_together_with_the_time_is_refused() {
     let refusals = super::inspect::refusals(store::open_database(&rule.store).as_mut(), &rule);
     assert!(refusals.iter().any(|refusal| refusal.contains("is not unique")), "{refusals:?}");
 }
+
+#[test]
+fn a_partition_that_comes_or_goes_changes_no_shape_and_another_division_does() {
+    let database = by_seconds("(1600000000), (1771000000)");
+    let rule = of_seconds(&database);
+    let shape = || store::open_database(&rule.store).inspect(&selection(&rule)).unwrap().shape.unwrap();
+    let before = shape();
+    run(
+        &database,
+        &[
+            "ALTER TABLE visitors REORGANIZE PARTITION rest INTO (PARTITION p2026 VALUES LESS THAN (1800000000), \
+             PARTITION rest VALUES LESS THAN (MAXVALUE))",
+            "ALTER TABLE visitors DROP PARTITION old",
+        ],
+    );
+    assert_eq!(shape(), before);
+    run(&database, &["ALTER TABLE visitors PARTITION BY HASH (seen) PARTITIONS 2"]);
+    let expected = "table visitors was InnoDB table partitioned by RANGE (`seen`), is now InnoDB table partitioned by \
+                    HASH (`seen`)";
+    assert_eq!(shape().changes_since(&before), [expected]);
+}

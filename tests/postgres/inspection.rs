@@ -169,13 +169,13 @@ fn the_least_grant_is_named_and_suffices() {
     ];
     for rule in rules {
         assert!(store::open_database(&kind).survey(&selection(&rule)).is_err());
-        let findings = store::open_database(&kind).inspect(&selection(&rule)).unwrap();
+        let findings = store::open_database(&kind).inspect(&selection(&rule)).unwrap().findings;
         assert!(!findings.is_empty());
         for finding in findings {
             assert!(finding.message.starts_with("user least lacks privileges"), "{finding}");
             shop.client.batch_execute(&finding.hint.unwrap()).unwrap();
         }
-        assert_eq!(store::open_database(&kind).inspect(&selection(&rule)).unwrap(), []);
+        assert_eq!(store::open_database(&kind).inspect(&selection(&rule)).unwrap().findings, []);
         assert_eq!(erase(&mut *store::open_database(&kind), &selection(&rule), 50), (EXPIRED, Remainder::default()));
         shop.client.batch_execute("REVOKE ALL ON ALL TABLES IN SCHEMA public FROM least").unwrap();
         shop.client.batch_execute("REVOKE UPDATE (ip, id) ON visitors FROM least").unwrap();
@@ -192,7 +192,7 @@ fn a_policy_that_hides_rows_is_refused() {
     let url = server().url("hidden", &shop.name);
     let kind = DatabaseKind::Postgres { server: server_of(url), after: After::Nothing };
     let rule = shop.erasure();
-    let findings = store::open_database(&kind).inspect(&selection(&rule)).unwrap();
+    let findings = store::open_database(&kind).inspect(&selection(&rule)).unwrap().findings;
     assert!(findings.iter().any(|finding| finding.message.contains("row-level security")), "{findings:?}");
     // The superuser sees everything.
     assert_eq!(shop.inspect(&rule), []);

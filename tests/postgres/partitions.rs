@@ -1,6 +1,6 @@
 //! Partitions that go whole, and tables that are too large to be read at once.
 
-use forgetd::config::site::{Mask, Scalar, Unparsed};
+use forgetd::config::site::{Mask, Scalar, SideEffect, Unparsed};
 use forgetd::plan::{Action, When};
 use forgetd::store::{HeldValue, Remainder, Resolution};
 
@@ -122,4 +122,55 @@ fn masking_a_large_table_ends_though_every_row_moves_on() {
     let rule = shop.rule(When::NotStored, Action::TruncateColumn { column: "ip".to_owned(), mask, stand_in: None });
     assert_eq!(erase(&mut *shop.open(), &selection(&rule), 5_000), (200_000, Remainder::default()));
     assert_eq!(shop.count("visitors WHERE ip = '192.0.2.0'"), 200_000);
+}
+
+const NOTE: &str = "CREATE TABLE log (id bigint);
+    CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN INSERT INTO log VALUES (OLD.id); RETURN OLD; END';
+    CREATE TRIGGER note AFTER DELETE ON visitors FOR EACH ROW EXECUTE FUNCTION note();";
+
+#[test]
+fn a_partition_that_comes_or_goes_changes_no_shape_and_another_division_does() {
+    let mut shop = Shop::new(PARTITIONS);
+    shop.client.batch_execute(NOTE).unwrap();
+    let mut rule = shop.erasure();
+    rule.target.accepts.insert(SideEffect::Trigger("note".to_owned()));
+    let shape = |shop: &Shop| shop.open().inspect(&selection(&rule)).unwrap().shape.unwrap();
+    let before = shape(&shop);
+    shop.client
+        .batch_execute(
+            "CREATE TABLE v2024 PARTITION OF visitors FOR VALUES FROM ('2024-01-01Z') TO ('2025-01-01Z');
+             DROP TABLE v2025_06; ALTER TABLE visitors DETACH PARTITION v2025_07",
+        )
+        .unwrap();
+    assert_eq!(shape(&shop), before);
+    shop.client
+        .batch_execute(
+            "CREATE TABLE other (LIKE visitors, PRIMARY KEY (id, seen)) PARTITION BY LIST (seen);
+             DROP TABLE visitors CASCADE; ALTER TABLE other RENAME TO visitors;
+             CREATE TRIGGER note AFTER DELETE ON visitors FOR EACH ROW EXECUTE FUNCTION note()",
+        )
+        .unwrap();
+    let expected =
+        "table visitors was table partitioned by RANGE (seen), is now table partitioned by LIST (seen)".to_owned();
+    assert_eq!(shape(&shop).changes_since(&before), [expected]);
+}
+
+#[test]
+fn a_trigger_whose_function_was_replaced_is_another_one() {
+    let mut shop = Shop::new(PARTITIONS);
+    shop.client.batch_execute(NOTE).unwrap();
+    let mut rule = shop.erasure();
+    rule.target.accepts.insert(SideEffect::Trigger("note".to_owned()));
+    let shape = |shop: &Shop| shop.open().inspect(&selection(&rule)).unwrap().shape.unwrap();
+    let before = shape(&shop);
+    let replace = "CREATE OR REPLACE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN OLD; END'";
+    shop.client.batch_execute(replace).unwrap();
+    let replaced = shape(&shop);
+    assert_eq!(replaced.changes_since(&before), ["trigger `note` of visitors was changed"]);
+    // On one partition more is done.
+    let further = "CREATE TRIGGER note_too AFTER DELETE ON v_rest FOR EACH ROW EXECUTE FUNCTION note()";
+    shop.client.batch_execute(further).unwrap();
+    rule.target.accepts.insert(SideEffect::Trigger("note_too".to_owned()));
+    let further = shop.open().inspect(&selection(&rule)).unwrap().shape.unwrap();
+    assert_eq!(further.changes_since(&replaced), ["trigger `note_too` of visitors was added"]);
 }

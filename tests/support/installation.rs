@@ -184,8 +184,11 @@ pub(crate) fn tree(root: &Path) -> BTreeMap<PathBuf, Option<Vec<u8>>> {
                 unseen.push(path.clone());
                 found.insert(path, None);
             } else {
-                let contents = fs::read(&path).unwrap();
-                found.insert(path, Some(contents));
+                match fs::read(&path) {
+                    // A process at work renames and removes files between the list and this.
+                    Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                    contents => drop(found.insert(path, Some(contents.unwrap()))),
+                }
             }
         }
     }

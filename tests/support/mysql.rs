@@ -120,4 +120,8 @@ impl Application for MysqlApplication {
     fn unlock(&mut self) {
         self.0.query_drop("UNLOCK TABLES").unwrap();
     }
+
+    fn upgrade(&mut self, statement: &str) {
+        self.0.query_drop(statement).unwrap();
+    }
 }

@@ -137,4 +137,8 @@ impl Application for PostgresApplication {
     fn unlock(&mut self) {
         self.client.batch_execute("ROLLBACK").unwrap();
     }
+
+    fn upgrade(&mut self, statement: &str) {
+        self.client.batch_execute(statement).unwrap();
+    }
 }

@@ -49,6 +49,8 @@ pub(crate) trait Application: Send {
     /// Keeps everybody else from writing until [`Application::unlock`].
     fn lock(&mut self);
     fn unlock(&mut self);
+    /// Changes its tables.
+    fn upgrade(&mut self, statement: &str);
 }
 
 /// A kind of store with the suite's tables in it, empty.
@@ -102,8 +104,8 @@ pub(crate) fn rule_name(name: &str) -> RuleName {
     serde_json::from_value(name.into()).unwrap()
 }
 
-/// Every kind that the suite runs over.
-pub(crate) fn every_kind() -> Vec<Box<dyn Fixture>> {
+/// Every kind of database that the suite runs over.
+pub(crate) fn every_database() -> Vec<Box<dyn Fixture>> {
     let sqlite =
         |name, journal_mode, schema| Box::new(SqliteFixture::new(name, journal_mode, schema)) as Box<dyn Fixture>;
     let mut kinds = vec![
@@ -224,5 +226,9 @@ impl Application for SqliteApplication {
 
     fn unlock(&mut self) {
         self.0.execute_batch("ROLLBACK").unwrap();
+    }
+
+    fn upgrade(&mut self, statement: &str) {
+        self.0.execute_batch(statement).unwrap();
     }
 }

@@ -11,6 +11,7 @@ fn a_line_has_its_keys_in_the_order_of_the_format() {
         run: "r7".into(),
         rule: "shop.example/chat/visitors".into(),
         digest: "ab12".into(),
+        shape: Some("cd34".into()),
         action: "erase".into(),
         because: "ssupp.vid: 6 months".into(),
         cutoff: Some("2025-09-01T00:00:00Z".parse().unwrap()),
@@ -23,8 +24,8 @@ fn a_line_has_its_keys_in_the_order_of_the_format() {
         line(started),
         concat!(
             r#"{"seq":41,"time":"2026-03-01T12:30:00.123456Z","kind":"run.started","run":"r7","#,
-            r#""rule":"shop.example/chat/visitors","digest":"ab12","action":"erase","because":"ssupp.vid: 6 months","#,
-            r#""cutoff":"2025-09-01T00:00:00.000000Z","counted":3,"total":10,"undatable":1,"on_hold":0}"#
+            r#""rule":"shop.example/chat/visitors","digest":"ab12","shape":"cd34","action":"erase","#,
+            r#""because":"ssupp.vid: 6 months","cutoff":"2025-09-01T00:00:00.000000Z","counted":3,"total":10,"undatable":1,"on_hold":0}"#
         )
     );
     let resolved =
@@ -60,7 +61,14 @@ fn all() -> Vec<Event> {
         Event::LogRepaired { bytes: 1 },
         Event::ConfigApplied { version: 1, digest: text(), files: 2, changes: vec![text(), text()] },
         Event::ConfigRejected { problems: 1, suspended: vec![] },
-        Event::RuleApproved { rule: text(), digest: text(), counted: 1, ceiling: u64::MAX, uid: u32::MAX },
+        Event::RuleApproved {
+            rule: text(),
+            digest: text(),
+            shape: Some(text()),
+            counted: 1,
+            ceiling: u64::MAX,
+            uid: u32::MAX,
+        },
         Event::RuleHeld { rule: text(), reason: text(), matches: 1, overdue_since: time },
         Event::RuleReleased { rule: text() },
         Event::ClockApproved { uid: 0, jump_seconds: -5 },
@@ -72,6 +80,7 @@ fn all() -> Vec<Event> {
             run: text(),
             rule: text(),
             digest: text(),
+            shape: None,
             action: text(),
             because: text(),
             cutoff: None,

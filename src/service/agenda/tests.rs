@@ -4,6 +4,8 @@ use super::*;
 use crate::config::{Config, Source};
 use crate::plan;
 use crate::register::{FinishedRun, RunStart};
+use crate::safety::approval::PlanToken;
+use crate::store::Shape;
 
 const AGE: &str = "shop.example/chat/visitors";
 const SETTING: &str = "shop.example/chat/visitors/ip@setting";
@@ -125,6 +127,7 @@ fn not_ready(reason: Reason) -> Outcome {
         now: at("2027-01-10T02:30:00Z"),
         cutoff: None,
         holds: Vec::new(),
+        shape: None,
         survey: None,
         ceiling: 0,
         token: None,
@@ -133,9 +136,12 @@ fn not_ready(reason: Reason) -> Outcome {
 }
 
 fn waits_for_approval(life: &Life) -> Outcome {
-    let rule = life.rule(AGE);
-    let token = crate::safety::approval::PlanToken::new(&rule, 1, at("2027-01-10T02:30:00Z"));
-    not_ready(Reason::New { rule: rule.name.to_string(), token })
+    let (rule, token) = (AGE.to_owned(), token(life));
+    not_ready(Reason::New { rule, token })
+}
+
+fn token(life: &Life) -> PlanToken {
+    PlanToken::new(&life.rule(AGE), &Shape::default(), 1, at("2027-01-10T02:30:00Z"))
 }
 
 #[test]
@@ -261,6 +267,22 @@ fn an_approval_lets_a_waiting_rule_make_up_the_night_that_it_missed() {
     life.update("2027-01-09T12:00:00Z");
     life.take("2027-01-10T02:30:00Z");
     let outcome = waits_for_approval(&life);
+    assert_eq!(life.after(AGE, &outcome, "2027-01-10T02:30:01Z"), Some(at("2027-01-11T02:30:00Z")));
+    life.reconsider("2027-01-10T08:00:00Z");
+    assert_eq!(life.next(), Some(at("2027-01-11T02:30:00Z")), "nobody approved it");
+    life.approve(AGE, "2027-01-10T09:00:00Z");
+    life.reconsider("2027-01-10T09:00:00Z");
+    assert_eq!(life.take("2027-01-10T09:00:00Z").as_deref(), Some(AGE));
+}
+
+#[test]
+fn a_rule_whose_table_has_changed_is_due_again_once_it_is_approved() {
+    let mut life = Life::nightly("2027-01-01T12:00:00Z");
+    life.has_run(AGE, "2027-01-09T02:30:00Z", "done");
+    life.update("2027-01-09T12:00:00Z");
+    life.take("2027-01-10T02:30:00Z");
+    let (rule, token) = (AGE.to_owned(), token(&life));
+    let outcome = not_ready(Reason::SchemaChanged { rule, changes: vec!["a column was added".to_owned()], token });
     assert_eq!(life.after(AGE, &outcome, "2027-01-10T02:30:01Z"), Some(at("2027-01-11T02:30:00Z")));
     life.reconsider("2027-01-10T08:00:00Z");
     assert_eq!(life.next(), Some(at("2027-01-11T02:30:00Z")), "nobody approved it");

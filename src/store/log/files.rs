@@ -15,7 +15,10 @@ use serde::{Deserialize, Serialize};
 
 use super::codec::Codec;
 use crate::config::site::Log;
-use crate::store::StoreError;
+use crate::store::{Physical, Shape, StoreError};
+
+/// File systems in memory (linux/magic.h): what is gone from them is gone.
+const IN_MEMORY: [u64; 2] = [0x0102_1994, 0x8584_58F6];
 
 /// Files of forgetd's own begin so; a log is never called so.
 pub(super) const OWN_PREFIX: &str = ".forgetd-";
@@ -229,6 +232,27 @@ impl LogDirectory {
             return Ok(Found::Obstacle(Obstacle::UnknownCompression));
         }
         Ok(Found::File(LogFile { name, file, identity: Identity::of(&stat), stat, codec }))
+    }
+
+    /// Which directory it is: what is underneath an unmounted one is another log.
+    pub(super) fn shape(&self) -> Result<Shape, StoreError> {
+        let failed = |error| self.failed("the directory cannot be looked at", error);
+        let file_system = rustix::fs::fstatvfs(&self.file).map_err(failed)?.f_fsid;
+        Ok(Shape::of_directory(file_system, rustix::fs::fstat(&self.file).map_err(failed)?.st_ino))
+    }
+
+    /// What is physically left of files that were replaced.
+    pub(super) fn what_is_left(&self) -> Result<Physical, StoreError> {
+        let failed = |error| self.failed("the file system cannot be looked at", error);
+        let magic = rustix::fs::fstatfs(&self.file).map_err(failed)?.f_type;
+        if u64::try_from(magic).is_ok_and(|magic| IN_MEMORY.contains(&magic)) {
+            return Ok(Physical::Gone);
+        }
+        Ok(Physical::Pending(
+            "bytes of former files in the free space of the file system until they are overwritten or discarded, and \
+             its snapshots and backups until they expire"
+                .to_owned(),
+        ))
     }
 
     /// Makes what was done to names last.

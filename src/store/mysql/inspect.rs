@@ -7,12 +7,13 @@ use super::options::Replicas;
 use super::reach;
 use super::replicas::has_replicas;
 use super::schema::{Class, TableFacts, create_index};
+use super::shape;
 use super::sql::{self, qualified, quoted};
 use super::time::TimeColumn;
 use crate::config::TimeFormat;
 use crate::config::site::Child;
 use crate::plan::{Action, TableRule, Target, When};
-use crate::store::{Finding, Severity, StoreError, TableSelection};
+use crate::store::{Finding, Inspection, Severity, Shape, StoreError, TableSelection};
 
 /// The oldest versions that are known to keep what this store relies on.
 const OLDEST_MARIADB: (u32, u32) = (10, 6);
@@ -39,28 +40,37 @@ impl Findings {
 }
 
 /// Looks at everything that the rule and its holds rely on.
-pub(super) fn inspect(database: &mut Database, selection: &TableSelection<'_>) -> Result<Vec<Finding>, StoreError> {
-    let rule = selection.rule;
+pub(super) fn inspect(database: &mut Database, selection: &TableSelection<'_>) -> Result<Inspection, StoreError> {
     let mut findings = Findings::default();
-    server(database, &mut findings)?;
-    let Some(facts) = real_table(database, &rule.target.table, &mut findings)? else { return Ok(findings.0) };
+    let shape = look(database, selection, &mut findings)?;
+    Ok(Inspection::new(findings.0, shape))
+}
+
+fn look(
+    database: &mut Database,
+    selection: &TableSelection<'_>,
+    findings: &mut Findings,
+) -> Result<Option<Shape>, StoreError> {
+    let rule = selection.rule;
+    server(database, findings)?;
+    let Some(facts) = real_table(database, &rule.target.table, findings)? else { return Ok(None) };
     let held = selection.holds.iter().map(|hold| hold.column.as_str());
     for column in columns(rule).chain(held) {
-        require_column(&facts, column, &mut findings);
+        require_column(&facts, column, findings);
     }
-    let children = children(database, rule, &mut findings)?;
+    let children = children(database, rule, findings)?;
     if findings.has_refusal() {
         // What is missing has no further properties.
-        return Ok(findings.0);
+        return Ok(None);
     }
-    key(&rule.target, &facts, &mut findings);
-    time(rule, &facts, &mut findings);
-    compared_columns(rule, &facts, &mut findings);
-    changed_column(rule, &facts, &mut findings);
-    privileges(database, rule, &facts, &children, &mut findings)?;
-    reach::triggers(database, rule, &facts, &children, &mut findings)?;
-    reach::foreign_keys(database, rule, &facts, &mut findings)?;
-    Ok(findings.0)
+    key(&rule.target, &facts, findings);
+    time(rule, &facts, findings);
+    compared_columns(rule, &facts, findings);
+    changed_column(rule, &facts, findings);
+    privileges(database, rule, &facts, &children, findings)?;
+    let fired = reach::triggers(database, rule, &facts, &children, findings)?;
+    reach::foreign_keys(database, rule, &facts, findings)?;
+    shape::of(database, rule, &fired).map(Some)
 }
 
 fn server(database: &mut Database, findings: &mut Findings) -> Result<(), StoreError> {

@@ -9,28 +9,42 @@ use crate::config::site::{Child, SideEffect};
 use crate::plan::{Action, TableRule};
 use crate::store::StoreError;
 
-/// Triggers on the tables that the rule itself changes. What foreign keys carry on fires none (InnoDB).
+/// A trigger that a rule fires.
+#[derive(Debug)]
+pub(super) struct Trigger {
+    /// The table that it is on.
+    pub(super) table: String,
+    /// Its name.
+    pub(super) name: String,
+    /// What it does, and when.
+    pub(super) definition: String,
+}
+
+/// Refuses triggers on the tables that the rule itself changes, unless they are accepted. What foreign keys carry on
+/// fires none (InnoDB). Says which would fire.
 pub(super) fn triggers(
     database: &mut Database,
     rule: &TableRule,
     facts: &TableFacts,
     children: &[TableFacts],
     findings: &mut Findings,
-) -> Result<(), StoreError> {
+) -> Result<Vec<Trigger>, StoreError> {
     let event = if rule.action.column().is_some() { "UPDATE" } else { "DELETE" };
+    let mut fired = Vec::new();
     for table in std::iter::once(facts).chain(children) {
         let sql = format!(
-            "SELECT TRIGGER_NAME, EVENT_MANIPULATION FROM information_schema.TRIGGERS WHERE EVENT_OBJECT_SCHEMA = {} \
-             AND EVENT_OBJECT_TABLE = {} ORDER BY TRIGGER_NAME",
+            "SELECT TRIGGER_NAME, EVENT_MANIPULATION, CONCAT(ACTION_TIMING, ' ', ACTION_STATEMENT) \
+             FROM information_schema.TRIGGERS WHERE EVENT_OBJECT_SCHEMA = {} AND EVENT_OBJECT_TABLE = {} \
+             ORDER BY TRIGGER_NAME",
             text(&table.database),
             text(&table.name)
         );
-        let triggers: Vec<(String, String)> = database.rows(&sql)?;
+        let triggers: Vec<(String, String, String)> = database.rows(&sql)?;
         if triggers.is_empty() && !grants::is_granted(database, table, "TRIGGER")? {
             let grant = grants::grant(database, "TRIGGER", &table.name)?;
             findings.refuse(format!("whether {} has triggers cannot be seen", table.name), grant);
         }
-        for (name, _) in triggers.into_iter().filter(|(_, of)| of == event) {
+        for (name, _, definition) in triggers.into_iter().filter(|(_, of, _)| of == event) {
             let accepted = SideEffect::Trigger(name.clone());
             if !accepts(rule, &accepted) {
                 findings.refuse(
@@ -38,9 +52,10 @@ pub(super) fn triggers(
                     format!("look at what it does and, if it may, add `accepts = [\"{accepted}\"]` to the table"),
                 );
             }
+            fired.push(Trigger { table: table.name.clone(), name, definition });
         }
     }
-    Ok(())
+    Ok(fired)
 }
 
 /// Whether the operator has looked at the effect.
@@ -53,7 +68,7 @@ fn accepts(rule: &TableRule, effect: &SideEffect) -> bool {
 }
 
 /// A column that refers to another table.
-struct Reference {
+pub(super) struct Reference {
     table: String,
     column: String,
     parent: String,
@@ -62,7 +77,22 @@ struct Reference {
     on_update: String,
 }
 
+impl std::fmt::Display for Reference {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Reference { table, column, parent, parent_column, on_delete, on_update } = self;
+        write!(
+            f,
+            "{table} ({column}) REFERENCES {parent} ({parent_column}) ON DELETE {on_delete} ON UPDATE {on_update}"
+        )
+    }
+}
+
 impl Reference {
+    /// Whether it points at or from `table`.
+    pub(super) fn concerns(&self, table: &str) -> bool {
+        is_same(&self.table, table) || is_same(&self.parent, table)
+    }
+
     fn is(&self, child: &Child) -> bool {
         is_same(&self.table, &child.table) && is_same(&self.column, &child.column)
     }
@@ -102,7 +132,8 @@ fn all_tables_visible(database: &mut Database, facts: &TableFacts, findings: &mu
     Ok(())
 }
 
-fn references(database: &mut Database) -> Result<Vec<Reference>, StoreError> {
+/// All of the database that the user may see.
+pub(super) fn references(database: &mut Database) -> Result<Vec<Reference>, StoreError> {
     let sql = "SELECT k.TABLE_NAME, k.COLUMN_NAME, k.REFERENCED_TABLE_NAME, k.REFERENCED_COLUMN_NAME, r.DELETE_RULE, \
                r.UPDATE_RULE FROM information_schema.KEY_COLUMN_USAGE AS k \
                JOIN information_schema.REFERENTIAL_CONSTRAINTS AS r ON r.CONSTRAINT_SCHEMA = k.CONSTRAINT_SCHEMA \

@@ -8,10 +8,11 @@ use super::predicate::fits;
 use super::privilege::{self, Need};
 use super::reach;
 use super::schema::{ColumnKind, TableFacts, TableKind, Uniqueness, quoted};
+use super::shape;
 use crate::config::TimeFormat;
 use crate::config::site::{After, Child, RowTime};
 use crate::plan::{Action, TableRule, When};
-use crate::store::{Finding, Severity, StoreError, TableSelection};
+use crate::store::{Finding, Inspection, Severity, Shape, StoreError, TableSelection};
 
 /// What was found so far.
 #[derive(Debug, Default)]
@@ -38,35 +39,45 @@ pub(super) fn inspect(
     session: &mut Session,
     selection: &TableSelection<'_>,
     after: After,
-) -> Result<Vec<Finding>, StoreError> {
-    let rule = selection.rule;
+) -> Result<Inspection, StoreError> {
     let mut findings = Findings::default();
-    let Some(facts) = real_table(session, &rule.target.table, &mut findings)? else { return Ok(findings.0) };
+    let shape = look(session, selection, after, &mut findings)?;
+    Ok(Inspection::new(findings.0, shape))
+}
+
+fn look(
+    session: &mut Session,
+    selection: &TableSelection<'_>,
+    after: After,
+    findings: &mut Findings,
+) -> Result<Option<Shape>, StoreError> {
+    let rule = selection.rule;
+    let Some(facts) = real_table(session, &rule.target.table, findings)? else { return Ok(None) };
     let held = selection.holds.iter().map(|hold| hold.column.as_str());
     for column in columns(rule).chain(held) {
-        require_column(&facts, column, &mut findings);
+        require_column(&facts, column, findings);
     }
-    let children = children(session, rule, &facts, &mut findings)?;
+    let children = children(session, rule, &facts, findings)?;
     if findings.refused() {
         // What is missing has no further properties.
-        return Ok(findings.0);
+        return Ok(None);
     }
-    key(session, rule, &facts, &mut findings)?;
-    time(&rule.target.time, &facts, &mut findings);
-    time_index(rule, &facts, &mut findings);
-    compared_values(rule, &facts, &mut findings);
-    column::changed_column(session, rule, &facts, &mut findings)?;
-    privileges(session, rule, &facts, &children, &mut findings)?;
-    reach::triggers(session, rule, &facts, &children, &mut findings)?;
-    reach::foreign_keys(session, rule, &facts, &children, &mut findings)?;
-    lag::inspect(session, &mut findings)?;
+    key(session, rule, &facts, findings)?;
+    time(&rule.target.time, &facts, findings);
+    time_index(rule, &facts, findings);
+    compared_values(rule, &facts, findings);
+    column::changed_column(session, rule, &facts, findings)?;
+    privileges(session, rule, &facts, &children, findings)?;
+    let fired = reach::triggers(session, rule, &facts, &children, findings)?;
+    reach::foreign_keys(session, rule, &facts, &children, findings)?;
+    lag::inspect(session, findings)?;
     if after == After::Vacuum && !facts.owned {
         findings.warn(
             format!("`after = \"vacuum\"` needs the owner of {}: it will be skipped", facts.label),
             "make forgetd's user a member of the owner, or leave it to autovacuum",
         );
     }
-    Ok(findings.0)
+    shape::of(session, rule, &fired).map(Some)
 }
 
 /// The table's facts, if it is a table that records can be erased from.

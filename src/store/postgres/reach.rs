@@ -14,39 +14,53 @@ use crate::store::StoreError;
 
 /// Triggers of the application that fire in an ordinary session, on the table and its partitions: bit 8 of `tgtype`
 /// is DELETE, bit 16 UPDATE, and an UPDATE may be of certain columns. Foreign keys have triggers of their own, which
-/// are internal.
-const TRIGGERS: &str = "SELECT DISTINCT t.tgname::text FROM pg_trigger AS t \
+/// are internal. A trigger is what it says, but for the partition that it is on, and what its function says.
+const TRIGGERS: &str = "SELECT DISTINCT t.tgname::text, \
+     replace(pg_get_triggerdef(t.oid), quote_ident(n.nspname) || '.' || quote_ident(c.relname), ''), p.prosrc \
+     FROM pg_trigger AS t JOIN pg_proc AS p ON p.oid = t.tgfoid \
+     JOIN pg_class AS c ON c.oid = t.tgrelid JOIN pg_namespace AS n ON n.oid = c.relnamespace \
      WHERE (t.tgrelid = $1 OR t.tgrelid IN (SELECT relid FROM pg_partition_tree($1))) \
      AND NOT t.tgisinternal AND t.tgenabled IN ('O', 'A') \
      AND CASE WHEN $2 = 0 THEN t.tgtype & 8 <> 0 \
      ELSE t.tgtype & 16 <> 0 AND (array_length(t.tgattr::int2[], 1) IS NULL OR $2 = ANY (t.tgattr::int2[])) END \
-     ORDER BY 1";
+     ORDER BY 1, 2, 3";
+
+/// A trigger that a rule fires.
+pub(super) struct Trigger {
+    /// The table that it is on.
+    pub(super) table: u32,
+    /// Its name.
+    pub(super) name: String,
+    /// What it does.
+    pub(super) definition: String,
+}
 
 /// Rules rewrite a statement before it runs.
 const REWRITES: &str = "SELECT rulename::text FROM pg_rewrite \
      WHERE ev_class = $1 AND ev_enabled <> 'D' AND ev_type = CASE WHEN $2 = 0 THEN '4' ELSE '2' END ORDER BY 1";
 
-/// Refuses every trigger that would fire and is not accepted, and every rewrite rule.
+/// Refuses every trigger that would fire and is not accepted, and every rewrite rule. Says which would fire.
 pub(super) fn triggers(
     session: &mut Session,
     rule: &TableRule,
     facts: &TableFacts,
     children: &[TableFacts],
     findings: &mut Findings,
-) -> Result<(), StoreError> {
+) -> Result<Vec<Trigger>, StoreError> {
     // 0 stands for a deletion.
     let changed = rule.action.column().and_then(|name| facts.column(name)).map_or(0, |column| column.number);
+    let mut fired: Vec<Trigger> = Vec::new();
     for table in std::iter::once(facts).chain(children) {
         let parameters = [(&table.oid as &(dyn postgres::types::ToSql + Sync), Type::OID), (&changed, Type::INT2)];
+        let mut last = None;
         for row in session.query(TRIGGERS, &parameters)? {
             let name: String = session.get(&row, 0)?;
-            let accepted = SideEffect::Trigger(name.clone());
-            if !rule.target.accepts.contains(&accepted) {
-                findings.refuse(
-                    format!("trigger {name} of {} would fire", table.label),
-                    format!("look at what it does and, if it may, add `accepts = [\"{accepted}\"]` to the table"),
-                );
+            let (declared, function): (String, String) = (session.get(&row, 1)?, session.get(&row, 2)?);
+            // Partitions may have triggers of one name that differ.
+            if last.replace(name.clone()).as_ref() != Some(&name) {
+                accept_or_refuse(rule, &name, table, findings);
             }
+            fired.push(Trigger { table: table.oid, name, definition: format!("{declared}\n{function}") });
         }
         for row in session.query(REWRITES, &parameters)? {
             let name: String = session.get(&row, 0)?;
@@ -56,7 +70,17 @@ pub(super) fn triggers(
             );
         }
     }
-    Ok(())
+    Ok(fired)
+}
+
+fn accept_or_refuse(rule: &TableRule, trigger: &str, table: &TableFacts, findings: &mut Findings) {
+    let accepted = SideEffect::Trigger(trigger.to_owned());
+    if !rule.target.accepts.contains(&accepted) {
+        findings.refuse(
+            format!("trigger {trigger} of {} would fire", table.label),
+            format!("look at what it does and, if it may, add `accepts = [\"{accepted}\"]` to the table"),
+        );
+    }
 }
 
 /// Foreign keys of one column; of several columns the first that matters is named.

@@ -6,9 +6,10 @@ use super::connection::Database;
 use super::predicate::{qualified, table};
 use super::reach;
 use super::schema::{ColumnFacts, KeyShape, TableFacts, create_index};
+use super::shape;
 use crate::config::site::{Child, Scalar, Unparsed};
 use crate::plan::{Action, TableRule, Target, When};
-use crate::store::{Finding, Severity, StoreError, TableSelection};
+use crate::store::{Finding, Inspection, Severity, Shape, StoreError, TableSelection};
 
 /// What was found so far.
 #[derive(Debug, Default)]
@@ -26,28 +27,36 @@ impl Findings {
 }
 
 /// Looks at everything that the rule and its holds rely on.
-pub(super) fn inspect(database: &mut Database, selection: &TableSelection<'_>) -> Result<Vec<Finding>, StoreError> {
-    let rule = selection.rule;
+pub(super) fn inspect(database: &mut Database, selection: &TableSelection<'_>) -> Result<Inspection, StoreError> {
     let mut findings = Findings::default();
-    let facts = database.run(|connection| real_table(connection, &rule.target.table, &mut findings))?;
-    let Some(facts) = facts else { return Ok(findings.0) };
+    let shape = look(database, selection, &mut findings)?;
+    Ok(Inspection::new(findings.0, shape))
+}
+
+fn look(
+    database: &mut Database,
+    selection: &TableSelection<'_>,
+    findings: &mut Findings,
+) -> Result<Option<Shape>, StoreError> {
+    let rule = selection.rule;
+    let facts = database.run(|connection| real_table(connection, &rule.target.table, findings))?;
+    let Some(facts) = facts else { return Ok(None) };
     let held = selection.holds.iter().map(|hold| hold.column.as_str());
     for column in columns(rule).chain(held) {
-        require_column(&facts, &rule.target.table, column, &mut findings);
+        require_column(&facts, &rule.target.table, column, findings);
     }
-    database.run(|connection| children(connection, rule, &mut findings))?;
+    database.run(|connection| children(connection, rule, findings))?;
     if findings.0.iter().any(|finding| finding.severity == Severity::Refusal) {
         // What is missing has no further properties.
-        return Ok(findings.0);
+        return Ok(None);
     }
-    database.run(|connection| key(connection, &rule.target, &facts, &mut findings))?;
-    time_index(rule, &facts, &mut findings);
-    changed_column(rule, &facts, &mut findings);
-    if let Some(shape) = facts.key_shape(&rule.target.key) {
-        reach::triggers(database, rule, &shape, &mut findings)?;
-        database.run(|connection| reach::foreign_keys(connection, rule, &mut findings))?;
-    }
-    Ok(findings.0)
+    database.run(|connection| key(connection, &rule.target, &facts, findings))?;
+    time_index(rule, &facts, findings);
+    changed_column(rule, &facts, findings);
+    let Some(key_shape) = facts.key_shape(&rule.target.key) else { return Ok(None) };
+    let fired = reach::triggers(database, rule, &key_shape, findings)?;
+    database.run(|connection| reach::foreign_keys(connection, rule, findings))?;
+    database.run(|connection| shape::of(connection, rule, &fired)).map(Some)
 }
 
 /// The table's facts, if it is a table that records can be erased from.

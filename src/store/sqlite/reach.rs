@@ -16,14 +16,38 @@ use crate::config::site::{Child, SideEffect};
 use crate::plan::{Action, TableRule};
 use crate::store::{StoreError, TableSelection};
 
-/// Compiles the rule's statements, as they will run, and notes what SQLite asks leave for on behalf of triggers: so
-/// triggers of triggers and of cascades are seen, and no SQL of the application has to be parsed here.
+/// Refuses triggers that would fire and are not accepted. Says which would fire.
 pub(super) fn triggers(
     database: &mut Database,
     rule: &TableRule,
     shape: &KeyShape,
     findings: &mut Findings,
-) -> Result<(), StoreError> {
+) -> Result<Vec<Trigger>, StoreError> {
+    let fired = match fired(database, rule, shape)? {
+        Ok(fired) => fired,
+        Err(error) => return compile_error(database, &error, findings).map(|()| Vec::new()),
+    };
+    let mut declared = database.run(declared_triggers)?;
+    declared.retain(|trigger| fired.contains(&trigger.name));
+    for Trigger { name, .. } in &declared {
+        let accepted = SideEffect::Trigger(name.clone());
+        if !accepts(rule, &accepted) {
+            findings.refuse(
+                format!("trigger {name} would fire"),
+                format!("look at what it does and, if it may, add `accepts = [\"{accepted}\"]` to the table"),
+            );
+        }
+    }
+    Ok(declared)
+}
+
+/// Compiles the rule's statements, as they will run, and notes what SQLite asks leave for on behalf of triggers: so
+/// triggers of triggers and of cascades are seen, and no SQL of the application has to be parsed here.
+fn fired(
+    database: &mut Database,
+    rule: &TableRule,
+    shape: &KeyShape,
+) -> Result<rusqlite::Result<BTreeSet<String>>, StoreError> {
     let fired = Arc::new(Mutex::new(BTreeSet::new()));
     let noted = Arc::clone(&fired);
     let note = move |context: AuthContext<'_>| {
@@ -37,21 +61,8 @@ pub(super) fn triggers(
     let compiled = statements.changing().try_for_each(|sql| database.connection.prepare(sql).map(drop));
     let no_longer = None::<fn(AuthContext<'_>) -> Authorization>;
     database.connection.authorizer(no_longer).map_err(|error| database.error(&error))?;
-    if let Err(error) = compiled {
-        return compile_error(database, &error, findings);
-    }
     let fired = fired.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    let declared = database.run(declared_triggers)?;
-    for name in declared.into_iter().filter(|name| fired.contains(name)) {
-        let accepted = SideEffect::Trigger(name.clone());
-        if !accepts(rule, &accepted) {
-            findings.refuse(
-                format!("trigger {name} would fire"),
-                format!("look at what it does and, if it may, add `accepts = [\"{accepted}\"]` to the table"),
-            );
-        }
-    }
-    Ok(())
+    Ok(compiled.map(|()| fired))
 }
 
 /// The moment does not matter: only the text of the statements does.
@@ -76,10 +87,20 @@ fn compile_error(database: &Database, error: &rusqlite::Error, findings: &mut Fi
     }
 }
 
-fn declared_triggers(connection: &Connection) -> rusqlite::Result<Vec<String>> {
-    let mut statement =
-        connection.prepare("SELECT name FROM main.sqlite_schema WHERE type = 'trigger' ORDER BY name")?;
-    statement.query_map([], |row| row.get(0))?.collect()
+/// A trigger as it is declared.
+pub(super) struct Trigger {
+    /// Its name: one in a database.
+    pub(super) name: String,
+    /// The table that it is on.
+    pub(super) table: String,
+    /// The statement that made it.
+    pub(super) sql: String,
+}
+
+fn declared_triggers(connection: &Connection) -> rusqlite::Result<Vec<Trigger>> {
+    let sql = "SELECT name, tbl_name, sql FROM main.sqlite_schema WHERE type = 'trigger' ORDER BY name";
+    let trigger = |row: &Row<'_>| Ok(Trigger { name: row.get(0)?, table: row.get(1)?, sql: row.get(2)? });
+    connection.prepare(sql)?.query_map([], trigger)?.collect()
 }
 
 /// Names in SQLite do not differ in the case of ASCII letters.
@@ -93,7 +114,7 @@ fn accepts(rule: &TableRule, effect: &SideEffect) -> bool {
 }
 
 /// A column that refers to another table.
-struct Reference {
+pub(super) struct Reference {
     table: String,
     column: String,
     parent: String,
@@ -102,7 +123,23 @@ struct Reference {
     on_update: String,
 }
 
+impl std::fmt::Display for Reference {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Reference { table, column, parent, parent_column, on_delete, on_update } = self;
+        let parent_column = parent_column.as_deref().unwrap_or("its primary key");
+        write!(
+            f,
+            "{table} ({column}) REFERENCES {parent} ({parent_column}) ON DELETE {on_delete} ON UPDATE {on_update}"
+        )
+    }
+}
+
 impl Reference {
+    /// Whether it points at or from `table`.
+    pub(super) fn concerns(&self, table: &str) -> bool {
+        self.table.eq_ignore_ascii_case(table) || self.refers_to(table)
+    }
+
     fn refers_to(&self, parent: &str) -> bool {
         self.parent.eq_ignore_ascii_case(parent)
     }
@@ -129,7 +166,8 @@ pub(super) fn foreign_keys(connection: &Connection, rule: &TableRule, findings: 
     Ok(())
 }
 
-fn references(connection: &Connection) -> rusqlite::Result<Vec<Reference>> {
+/// All of the database.
+pub(super) fn references(connection: &Connection) -> rusqlite::Result<Vec<Reference>> {
     let sql = "SELECT t.name, f.\"from\", f.\"table\", f.\"to\", f.on_delete, f.on_update \
                FROM pragma_table_list AS t JOIN pragma_foreign_key_list(t.name) AS f \
                WHERE t.schema = 'main' AND t.type = 'table' ORDER BY t.name, f.id, f.seq";

@@ -3,10 +3,13 @@
 use rusqlite::{Connection, Result, Row};
 
 use super::predicate::quoted;
+use crate::store::shape::words;
 
 /// A table as it is.
 #[derive(Debug)]
 pub(super) struct TableFacts {
+    /// Its name as the database has it.
+    pub(super) name: String,
     /// `table`, `view`, `virtual` or `shadow`.
     pub(super) kind: String,
     /// STRICT: a value of another type is refused.
@@ -63,7 +66,8 @@ pub(super) enum KeyShape {
 impl TableFacts {
     /// Reads them; `None` where there is no table of that name.
     pub(super) fn read(connection: &Connection, table: &str) -> Result<Option<TableFacts>> {
-        let sql = "SELECT type, wr, strict FROM pragma_table_list WHERE schema = 'main' AND name = ?1 COLLATE NOCASE";
+        let sql =
+            "SELECT type, wr, strict, name FROM pragma_table_list WHERE schema = 'main' AND name = ?1 COLLATE NOCASE";
         let mut statement = connection.prepare(sql)?;
         let mut rows = statement.query([table])?;
         let Some(row) = rows.next()? else { return Ok(None) };
@@ -71,6 +75,7 @@ impl TableFacts {
             kind: row.get(0)?,
             without_rowid: row.get(1)?,
             strict: row.get(2)?,
+            name: row.get(3)?,
             columns: columns(connection, table)?,
             indexes: indexes(connection, table)?,
         }))
@@ -110,6 +115,15 @@ impl TableFacts {
                     .is_some_and(|name| name.as_deref().is_some_and(|name| name.eq_ignore_ascii_case(column)))
         };
         self.indexes.iter().any(leads) || self.key_shape(column).is_some()
+    }
+
+    /// What it is, and what kinds of values it takes.
+    pub(super) fn form(&self) -> String {
+        words([
+            Some(self.kind.as_str()),
+            self.strict.then_some("STRICT"),
+            self.without_rowid.then_some("WITHOUT ROWID"),
+        ])
     }
 
     /// The name by which a row's rowid can be read, qualified later; `None` if there is none or every name is taken.

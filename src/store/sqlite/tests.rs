@@ -129,7 +129,7 @@ fn findings(schema: &str, action: Action, accepts: &[SideEffect]) -> Vec<Finding
     let fixture = Fixture::new(schema);
     let mut rule = fixture.rule(action);
     rule.target.accepts = accepts.iter().cloned().collect();
-    fixture.open().inspect(&selection(&rule)).unwrap()
+    fixture.open().inspect(&selection(&rule)).unwrap().findings
 }
 
 #[rstest]
@@ -451,7 +451,7 @@ fn a_hold_on_a_column_that_is_not_there_refuses_the_rule() {
     let fixture = Fixture::new(VISITORS);
     let rule = fixture.rule(rows());
     let holds = vec![HeldValue { column: "case_number".to_owned(), value: "7".to_owned() }];
-    let findings = fixture.open().inspect(&Selection { holds, ..selection(&rule) }).unwrap();
+    let findings = fixture.open().inspect(&Selection { holds, ..selection(&rule) }).unwrap().findings;
     let refused = |finding: &Finding| finding.severity == Severity::Refusal && finding.message.contains("case_number");
     assert!(findings.iter().any(refused), "{findings:?}");
 }
@@ -471,6 +471,7 @@ fn names_may_contain_anything() {
         let refusals = store
             .inspect(&selection(&rule))
             .unwrap()
+            .findings
             .into_iter()
             .filter(|finding| finding.severity == Severity::Refusal);
         assert_eq!(refusals.count(), 0);

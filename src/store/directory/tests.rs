@@ -1,0 +1,1 @@
+//! Of the files of a tree, on the real thing.
