@@ -239,7 +239,7 @@ fn a_batch_that_is_dropped_leaves_everything_and_is_offered_again() {
         let selection = selection(&rule);
         let mut walk = store.walk(&selection, MAX_LAG).unwrap();
         let rows = walk.prepare(LIMIT).unwrap().map(|batch| batch.rows());
-        assert_eq!(rows, Some(LIMIT.into()));
+        assert_eq!(rows, Some(kind.batch(LIMIT)));
         assert_eq!(writer.visitors().len(), 100);
         drop(walk);
         assert_eq!(erase(store, &selection).0, 50);
@@ -301,7 +301,7 @@ fn a_batch_in_flight_of_any_kind_is_resolved_by_its_records() {
         assert_eq!(resolve(&in_flight), Resolution::RolledBack);
         let batch = walk.prepare(LIMIT).unwrap().unwrap();
         let in_flight = batch.in_flight().to_vec();
-        assert_eq!(batch.commit().unwrap(), Committed { rows: 7, children: 7 * kind.children() });
+        assert_eq!(batch.commit().unwrap(), Committed { rows: kind.batch(LIMIT), children: kind.batch(LIMIT) * kind.children() });
         // The visitors come back, and are none of those that were erased.
         let erased: Vec<i64> = ids(1..=100).difference(&writer.visitors()).copied().collect();
         writer.write(&erased.into_iter().map(|id| Visitor::new(id, now())).collect::<Vec<_>>());

@@ -6,8 +6,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use forgetd::config::site::{Directory, FileAge, NamePattern, Zone};
-use forgetd::plan::{Definition, DirectoryRule, When};
+use forgetd::config::site::{Directory, FileAge, Log, LogFormat, NamePattern, UnparsedLine, Zone};
+use forgetd::plan::{Definition, DirectoryRule, LineAction, LogRule, When};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use tempfile::TempDir;
@@ -34,12 +34,16 @@ pub(crate) trait Kind {
     fn keeps_copies(&self) -> bool;
     /// How many records of other kinds each visitor takes along.
     fn children(&self) -> u64;
+    /// How many visitors a batch takes of whom there are more than `limit`.
+    fn batch(&self, limit: u32) -> u64 {
+        limit.into()
+    }
 }
 
 /// Every kind that the suite runs over.
 pub(crate) fn every_kind() -> Vec<Box<dyn Kind>> {
     let tables = support::every_database().into_iter().map(|fixture| Box::new(Tables(fixture)) as Box<dyn Kind>);
-    tables.chain([Box::new(Files::new()) as Box<dyn Kind>]).collect()
+    tables.chain([Box::new(Files::new()) as Box<dyn Kind>, Box::new(Lines::new())]).collect()
 }
 
 struct Tables(Box<dyn Fixture>);
@@ -163,6 +167,87 @@ impl Writer for FileWriter {
         let files = files.flat_map(|inner| within(&inner).collect::<Vec<_>>());
         let id = |path: PathBuf| path.to_str().unwrap().rsplit_once("sess_").unwrap().1.parse().ok();
         files.filter_map(id).collect()
+    }
+}
+
+/// One line for each visitor, each in a file of its own: a batch is a file.
+struct Lines(TempDir);
+
+impl Lines {
+    fn new() -> Lines {
+        Lines(tempfile::tempdir().unwrap())
+    }
+}
+
+impl Kind for Lines {
+    fn name(&self) -> String {
+        "log".to_owned()
+    }
+
+    fn writer(&self) -> Box<dyn Writer> {
+        Box::new(LineWriter(self.0.path().to_owned()))
+    }
+
+    fn rule(&self, when: When) -> Definition {
+        Definition::Log(LogRule {
+            rule: rule_name("shop.example/access"),
+            log: Log {
+                directory: self.0.path().to_owned(),
+                pattern: NamePattern::new("access.log*").unwrap(),
+                format: LogFormat::Combined,
+                zone: None,
+                unparsed: UnparsedLine::Scan,
+                parameters: BTreeSet::new(),
+            },
+            when,
+            action: LineAction::Drop,
+            zone: Zone { name: "UTC".to_owned(), zone: TimeZone::UTC },
+        })
+    }
+
+    /// The number of a file that is gone may be given to the next one.
+    fn tells_arrivals(&self) -> bool {
+        false
+    }
+
+    fn keeps_copies(&self) -> bool {
+        true
+    }
+
+    fn children(&self) -> u64 {
+        0
+    }
+
+    fn batch(&self, _limit: u32) -> u64 {
+        1
+    }
+}
+
+struct LineWriter(PathBuf);
+
+impl LineWriter {
+    fn write_one(&self, id: i64, last_seen: Option<Timestamp>) {
+        let time = last_seen.map_or_else(|| "-".to_owned(), |time| time.strftime("%d/%b/%Y:%H:%M:%S %z").to_string());
+        let new = self.0.join(format!("new.{id}"));
+        fs::write(&new, format!("192.0.2.77 - - [{time}] \"GET /{id} HTTP/1.1\" 200 5 \"-\" \"-\"\n")).unwrap();
+        fs::rename(new, self.0.join(format!("access.log.{id}"))).unwrap();
+    }
+}
+
+impl Writer for LineWriter {
+    fn write(&mut self, visitors: &[Visitor]) {
+        visitors.iter().for_each(|visitor| self.write_one(visitor.id, visitor.last_seen));
+    }
+
+    fn touch(&mut self, ids: &[i64], at: Timestamp) {
+        ids.iter().for_each(|id| self.write_one(*id, Some(at)));
+    }
+
+    fn visitors(&mut self) -> BTreeSet<i64> {
+        let files = fs::read_dir(&self.0).unwrap().map(|entry| entry.unwrap().path());
+        let logs = files.filter(|path| path.file_name().unwrap().to_str().unwrap().starts_with("access.log."));
+        let id = |line: &str| line.split("GET /").nth(1)?.split(' ').next()?.parse().ok();
+        logs.filter_map(|path| id(&fs::read_to_string(path).unwrap())).collect()
     }
 }
 

@@ -18,6 +18,10 @@ use crate::store::{Finding, Kept, Severity, Survey};
 /// left alone until it has been quiet for so long.
 const QUIET_SECONDS: i64 = 600;
 
+/// Where processes are hidden, a rotated file is left alone for so long after its last line: a server is told to let
+/// go of its file within seconds.
+const QUIET_UNSEEN_SECONDS: i64 = 3600;
+
 /// Why lines stay in a file that is open for writing.
 const STILL_WRITTEN: &str = "the file they are in is still being written";
 
@@ -64,9 +68,11 @@ impl Listing {
 
 /// Whether a file may be touched at `now`: nobody has it open for writing, and nobody is about to.
 pub(super) fn standing(writers: &Writers, file: &Identity, newest: Option<Identity>, now: Timestamp) -> Standing {
-    let quiet = now.as_second().saturating_sub(file.modified.0) >= QUIET_SECONDS;
+    let quiet_for = now.as_second().saturating_sub(file.modified.0);
+    let is_newest = newest.is_some_and(|newest| newest.is_file(file));
     match writers.standing(file) {
-        Standing::Idle if !quiet && newest.is_some_and(|newest| newest.is_file(file)) => Standing::Written,
+        Standing::Idle if is_newest && quiet_for < QUIET_SECONDS => Standing::Written,
+        Standing::Unknown if !is_newest && quiet_for >= QUIET_UNSEEN_SECONDS => Standing::Idle,
         standing => standing,
     }
 }
@@ -163,7 +169,7 @@ impl Scan {
             .collect();
         if self.view == View::Blind && !self.seen.is_empty() {
             let message = "forgetd may not look into every process, and so cannot tell whether one still writes to a \
-                           log: nothing is erased";
+                           log: only rotated files are touched that were not written to for an hour";
             findings.push(warning(message.to_owned(), Some("run it as root")));
         }
         let Survey { total, undatable, .. } = self.survey();

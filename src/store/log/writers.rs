@@ -2,7 +2,8 @@
 //!
 //! A server keeps writing to its log after the file was renamed, until it is told to open another: only the kernel
 //! knows when it has let go. `F_SETLEASE` would tell, but there is no safe binding of it; `/proc` tells as well, to
-//! whoever may look into every process. Who may not, is told so and leaves every file alone.
+//! whoever may look into every process. Who may not is told so, and touches only files that nobody has written to for
+//! long. Init writes no logs: that it cannot be looked into, as in some containers, says nothing.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -18,6 +19,9 @@ pub(super) struct Writers {
     open: BTreeSet<(u64, u64)>,
     view: View,
 }
+
+/// The process that cannot be looked into in some containers, and keeps no log open.
+const INIT: &str = "1";
 
 /// Whether every process could be looked into.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -48,8 +52,12 @@ impl Writers {
         }
         let Ok(processes) = fs::read_dir("/proc") else { return Writers { view: View::Blind, ..writers } };
         for process in processes.flatten() {
-            let is_process = process.file_name().as_encoded_bytes().iter().all(u8::is_ascii_digit);
-            if is_process && writers.look_into(&process.path(), &wanted).is_err_and(|error| is_refusal(&error)) {
+            let name = process.file_name();
+            let is_process = name.as_encoded_bytes().iter().all(u8::is_ascii_digit);
+            if is_process
+                && writers.look_into(&process.path(), &wanted).is_err_and(|error| is_refusal(&error))
+                && name != INIT
+            {
                 writers.view = View::Blind;
             }
         }
