@@ -11,13 +11,13 @@ mod field;
 mod files;
 mod json;
 mod memory;
+mod openers;
 mod pipeline;
 mod reader;
 mod rewrite;
 mod scan;
 mod survey;
 mod time;
-mod writers;
 
 #[cfg(test)]
 mod tests;
@@ -36,9 +36,9 @@ use crate::config::site::Log;
 use crate::plan::RuleRef;
 use files::{Found, Identity, LogDirectory, LogFile};
 use memory::{Facts, Memory};
+use openers::{Openers, Standing};
 use rewrite::{Emptied, OwnName, Placed, Replacement, Written};
 use survey::{Listing, Scan};
-use writers::{Standing, Writers};
 
 pub use engine::{Engine, Judgement, Mode, Output, Tally};
 pub use time::Moment;
@@ -173,7 +173,7 @@ struct Progress {
 enum Next<'d> {
     Place(Box<Replacement<'d>>),
     NothingToDo,
-    /// Somebody writes to it.
+    /// Somebody has it open.
     Waits,
 }
 
@@ -185,8 +185,8 @@ impl Desk {
             return Ok(Next::NothingToDo);
         }
         let newest = self.names.last().map(|(_, identity)| *identity);
-        let writers = Writers::look([file.identity]);
-        if survey::standing(&writers, &file.identity, newest, *now) != Standing::Idle {
+        let openers = Openers::look([file.identity]);
+        if survey::standing(&openers, &file.identity, newest, *now) != Standing::Idle {
             return Ok(Next::Waits);
         }
         let seen = self.scan.seen.iter().find(|seen| seen.identity == file.identity);

@@ -20,8 +20,8 @@ use sha2::{Digest, Sha256};
 use super::engine::{Judgement, Tally};
 use super::files::{Identity, LogDirectory, LogFile, OWN_PREFIX};
 use super::memory::{self, Facts, Memory};
+use super::openers::{Openers, Standing};
 use super::pipeline::{self, Task};
-use super::writers::{Standing, Writers};
 use crate::plan::RuleName;
 use crate::store::{Resolution, StoreError};
 
@@ -247,7 +247,7 @@ fn exchange(directory: &LogDirectory, own: &OwnName, name: &OsString) -> Result<
 fn confirm(directory: &LogDirectory, own: &OwnName, said: &InFlight) -> Result<Placed, StoreError> {
     let name = OsString::from_vec(said.name.clone());
     let taken = directory.identity_at(own.0.as_str());
-    let is_idle = || Writers::look([said.old]).standing(&said.old) != Standing::Written;
+    let is_idle = || matches!(Openers::look([said.old]).standing(&said.old), Standing::Idle | Standing::Unknown);
     // Whoever had it open and let go again may have written in between: its state is looked at last.
     if taken == Ok(said.old) && is_idle() && directory.identity_at(own.0.as_str()) == Ok(said.old) {
         own.clear(directory).map_err(|error| unknown(directory, error))?;

@@ -9,9 +9,9 @@ use super::codec::Codec;
 use super::engine::{Judgement, Tally};
 use super::files::{Found, Identity, LogDirectory, LogFile, Obstacle};
 use super::memory::{Facts, Memory};
+use super::openers::{Openers, Standing, View};
 use super::pipeline::{self, Task};
 use super::time::Moment;
-use super::writers::{Standing, View, Writers};
 use crate::store::{Finding, Kept, Severity, Survey};
 
 /// The file that was written to last is the one a server opens by its name for every line, or will open next: it is
@@ -24,6 +24,9 @@ const QUIET_UNSEEN_SECONDS: i64 = 3600;
 
 /// Why lines stay in a file that is open for writing.
 const STILL_WRITTEN: &str = "the file they are in is still being written";
+
+/// Why lines stay in a file that a program reads: it may be compressing it, and remove it by its name.
+const BEING_READ: &str = "a program has the file they are in open";
 
 /// Why lines stay where nobody can say whether it is.
 const UNTOLD: &str = "it cannot be told whether the file they are in is still being written";
@@ -67,10 +70,10 @@ impl Listing {
 }
 
 /// Whether a file may be touched at `now`: nobody has it open for writing, and nobody is about to.
-pub(super) fn standing(writers: &Writers, file: &Identity, newest: Option<Identity>, now: Timestamp) -> Standing {
+pub(super) fn standing(openers: &Openers, file: &Identity, newest: Option<Identity>, now: Timestamp) -> Standing {
     let quiet_for = now.as_second().saturating_sub(file.modified.0);
     let is_newest = newest.is_some_and(|newest| newest.is_file(file));
-    match writers.standing(file) {
+    match openers.standing(file) {
         Standing::Idle if is_newest && quiet_for < QUIET_SECONDS => Standing::Written,
         Standing::Unknown if !is_newest && quiet_for >= QUIET_UNSEEN_SECONDS => Standing::Idle,
         standing => standing,
@@ -86,12 +89,12 @@ pub(super) fn scan(
 ) -> Result<Scan, crate::store::StoreError> {
     let Listing { names, mut obstacles } = Listing::of(directory)?;
     let newest = names.last().map(|(_, identity)| *identity);
-    let writers = Writers::look(names.iter().map(|(_, identity)| *identity));
-    let mut scan = Scan { view: writers.view(), ..Scan::default() };
+    let openers = Openers::look(names.iter().map(|(_, identity)| *identity));
+    let mut scan = Scan { view: openers.view(), ..Scan::default() };
     for (name, _) in names {
         // What became of it since the listing is the next scan's business.
         let Found::File(file) = directory.file_at(name)? else { continue };
-        let standing = standing(&writers, &file.identity, newest, now);
+        let standing = standing(&openers, &file.identity, newest, now);
         match count(&file, judgement, memory, standing) {
             Ok(tally) => scan.seen.push(Seen { identity: file.identity, tally, standing }),
             Err(error) if error.kind() == std::io::ErrorKind::InvalidData => *obstacles.entry(Obstacle::Damaged).or_default() += 1,
@@ -144,7 +147,7 @@ impl Scan {
 
     /// Lines that would match but for what happens to their file.
     pub(super) fn kept(&self) -> Vec<Kept> {
-        [(Standing::Written, STILL_WRITTEN), (Standing::Unknown, UNTOLD)]
+        [(Standing::Read, BEING_READ), (Standing::Unknown, UNTOLD), (Standing::Written, STILL_WRITTEN)]
             .into_iter()
             .filter_map(|(standing, because)| {
                 let mut tally = Tally::default();
