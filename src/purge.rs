@@ -13,10 +13,11 @@ mod recover;
 mod run;
 mod state;
 
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use jiff::Timestamp;
 
+use pace::Pacer;
 use recover::Cause;
 pub use recover::{RecoverError, recover_all};
 use run::{Erasure, Run, Stopwatch};
@@ -159,23 +160,33 @@ pub fn run(rule: &Rule, state: &mut State, order: &Order<'_>) -> Result<Outcome,
         Erasure::Ended(end) => Ok(Outcome::Ran(Box::new(run.finish(&mut *store, end)?))),
         Erasure::CommitUnknown(error) => {
             drop(store);
-            resolve_unknown_commit(rule, state, &name, error, watch.now())
+            resolve_unknown_commit(rule, state, &name, error, order, &watch)
         }
     }
 }
 
-/// Only the store can say what became of the batch: it is asked the same way as after a crash, and never repeated.
+/// Only the store can say what became of the batch: it is asked the same way as after a crash, and never repeated. A
+/// server that went away with the COMMIT is waited for.
 fn resolve_unknown_commit(
     rule: &Rule,
     state: &mut State,
     name: &str,
     error: StoreError,
-    now: Timestamp,
+    order: &Order<'_>,
+    watch: &Stopwatch,
 ) -> Result<Outcome, PurgeError> {
-    match recover::recover(state, name, &Cause::CommitUnknown(&error), now) {
-        Ok(()) => {}
-        Err(RecoverError::Store(error)) => return Ok(Outcome::Unresolved(error)),
-        Err(RecoverError::State(error)) => return Err(error.into()),
+    let mut pacer = Pacer::new(order.pace);
+    loop {
+        let unresolved = match recover::recover(state, name, &Cause::CommitUnknown(&error), watch.now()) {
+            Ok(()) => break,
+            Err(RecoverError::State(error)) => return Err(error.into()),
+            Err(RecoverError::Store(unresolved)) => unresolved,
+        };
+        let may_come_back = matches!(unresolved, StoreError::Lost { .. } | StoreError::Busy { .. });
+        match pacer.away().filter(|_| may_come_back && !order.interrupt.load(Ordering::Relaxed)) {
+            Some(pause) => pace::sleep(pause, order.interrupt),
+            None => return Ok(Outcome::Unresolved(unresolved)),
+        }
     }
     match state.register.last_run(rule.name.as_str())? {
         Some(run) => Ok(Outcome::Ran(Box::new(run))),

@@ -209,7 +209,7 @@ pub enum StoreError {
         lag_s: Option<u64>,
     },
     /// The connection to the server was lost before a COMMIT: nothing was changed; a new walk may succeed.
-    #[error("{place}: the connection was lost: {reason}")]
+    #[error("{place}: there is no connection: {reason}")]
     Lost {
         /// Which store.
         place: String,

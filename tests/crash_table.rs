@@ -6,10 +6,13 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on has failed")]
 #![allow(clippy::print_stdout, reason = "the seed of a failure is wanted")]
 
+#[path = "support/evidence.rs"]
+mod evidence;
+#[path = "support/random.rs"]
+mod random;
 #[path = "support/shop.rs"]
 mod shop;
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
@@ -19,8 +22,10 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use forgetd::audit::{self, BatchOutcome, Event, RunOutcome, Sync, Verdict};
+use evidence::{Evidence, runs_agree};
+use forgetd::audit::{self, Event, RunOutcome, Sync, Verdict};
 use forgetd::purge::{Outcome, Step, Unwatched, Watcher, recover_all};
+use random::{Random, seed};
 use rstest::rstest;
 use rusqlite::Connection;
 use rustix::process::{Resource, Rlimit, Signal, getpid, kill_process, setrlimit};
@@ -352,8 +357,8 @@ fn an_interrupted_run_of_a_rule_that_no_longer_exists_is_resolved() {
     shop.write(shop::SITE, &text[..text.find("[store.chat]").unwrap()]);
     let unresolved = recover_all(&mut shop.state(noon()), noon()).unwrap();
     assert!(unresolved.is_empty(), "{unresolved:?}");
-    assert_eq!(Evidence::read(&shop), Evidence { rows: gone, children: 2 * gone, open: BTreeMap::new() });
-    runs_agree(&shop, Action::EraseRows, (gone, 2 * gone));
+    assert_eq!(Evidence::read(&shop.state_dir()), Evidence { rows: gone, children: 2 * gone, ..Evidence::default() });
+    runs_agree(&shop.state_dir(), Action::EraseRows.rule(), (gone, 2 * gone));
 }
 
 /// That a rule is held is told once: the once must not be lost with an entry that could not be written.
@@ -393,7 +398,7 @@ fn a_committed_column_that_the_application_has_filled_again_is_still_counted_as_
     assert_eq!(shop.sql().execute(refill, []).unwrap(), 3);
     let outcome = run(&rule, &mut shop.state(noon()), UNLIMITED, &clock(noon()), &Unwatched).unwrap();
     let Outcome::Ran(next) = outcome else { panic!("{outcome:?}") };
-    let evidence = Evidence::read(&shop);
+    let evidence = Evidence::read(&shop.state_dir());
     assert_eq!(evidence.rows, gone + next.erased);
     assert_eq!(next.erased, u64::from(EXPIRED + KEPT) - gone + 3);
 }
@@ -449,59 +454,9 @@ impl Tally {
     }
 }
 
-/// What the log says of all batches: sums of those that were committed, and of those without an outcome.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Evidence {
-    rows: u64,
-    children: u64,
-    open: BTreeMap<(String, u64), (u64, u64)>,
-}
-
-impl Evidence {
-    fn read(shop: &Shop) -> Evidence {
-        let mut evidence = Evidence::default();
-        for entry in shop.entries() {
-            evidence.take_in(entry.event);
-        }
-        evidence
-    }
-
-    fn take_in(&mut self, event: Event) {
-        match event {
-            Event::BatchPrepared { run, batch, rows, children, .. } => {
-                assert_eq!(self.open.insert((run, batch), (rows, children)), None, "prepared twice");
-            }
-            Event::BatchCommitted { run, batch, rows } => {
-                assert_eq!(rows, self.open[&(run.clone(), batch)].0);
-                self.close(run, batch, true);
-            }
-            Event::BatchRolledBack { run, batch, .. } => self.close(run, batch, false),
-            Event::BatchResolved { run, batch, outcome, rows, children } => {
-                let committed = outcome == BatchOutcome::Committed;
-                let prepared = self.open[&(run.clone(), batch)];
-                assert_eq!((rows, children), if committed { prepared } else { (0, 0) });
-                self.close(run, batch, committed);
-            }
-            _ => {}
-        }
-    }
-
-    fn close(&mut self, run: String, batch: u64, committed: bool) {
-        let (rows, children) = self.open.remove(&(run, batch)).expect("an outcome has its batch");
-        if committed {
-            self.rows += rows;
-            self.children += children;
-        }
-    }
-}
-
 /// What is gone was announced before: by batches known to be committed, or by one more whose outcome is still open.
 fn nothing_is_gone_without_evidence(shop: &Shop, action: Action, before: &Tally) {
-    let gone = before.expired - Tally::of(shop, action).expired;
-    let evidence = Evidence::read(shop);
-    let open: Vec<u64> = evidence.open.values().map(|(rows, _)| *rows).collect();
-    assert!(open.len() <= 1, "{open:?}");
-    assert!(gone == evidence.rows || gone == evidence.rows + open.iter().sum::<u64>(), "{gone}: {evidence:?}");
+    Evidence::read(&shop.state_dir()).accounts_for(before.expired - Tally::of(shop, action).expired);
 }
 
 fn everything_adds_up(shop: &Shop, action: Action, before: &Tally) {
@@ -510,43 +465,12 @@ fn everything_adds_up(shop: &Shop, action: Action, before: &Tally) {
     assert_eq!((after.kept, after.pages_of_kept), (before.kept, before.pages_of_kept), "records inside retention");
     assert_eq!(after.expired, 0, "expired records are left");
     assert_eq!(before.pages_of_expired - after.pages_of_expired, children);
-    assert_eq!(Evidence::read(shop), Evidence { rows: before.expired, children, open: BTreeMap::new() });
-    runs_agree(shop, action, (before.expired, children));
+    assert_eq!(Evidence::read(&shop.state_dir()), Evidence { rows: before.expired, children, ..Evidence::default() });
+    runs_agree(&shop.state_dir(), action.rule(), (before.expired, children));
     let size = shop.entries().len().try_into().unwrap();
     assert_eq!(audit::verify(&shop.audit_dir(), &[]).unwrap().verdict, Verdict::SelfConsistent { size });
     let in_flight = fs::read_dir(shop.state_dir().join("in-flight")).unwrap();
     assert_eq!(in_flight.map(|file| file.unwrap().file_name()).collect::<Vec<_>>(), Vec::<std::ffi::OsString>::new());
-}
-
-/// Every run that began has ended once, in the log and in the register alike, and together they erased what is gone.
-fn runs_agree(shop: &Shop, action: Action, gone: (u64, u64)) {
-    let mut runs: BTreeMap<String, (RunOutcome, u64, u64)> = BTreeMap::new();
-    for event in shop.events("run.finished") {
-        let Event::RunFinished(end) = event else { panic!("{event:?}") };
-        let twice = runs.insert(end.run, (end.outcome, end.erased, end.children));
-        assert_eq!(twice, None, "a run ended twice");
-    }
-    let mut begun = Vec::new();
-    for event in shop.events("run.started") {
-        begun.push(event.run().unwrap().to_owned());
-    }
-    begun.sort();
-    assert_eq!(begun, runs.keys().cloned().collect::<Vec<_>>());
-    let sums = runs.values().fold((0, 0), |(rows, children), run| (rows + run.1, children + run.2));
-    assert_eq!(sums, gone);
-    let recorded = recorded_runs(shop, action.rule());
-    let told: BTreeMap<_, _> =
-        runs.into_iter().map(|(run, (outcome, rows, pages))| (run, (outcome.key().to_owned(), rows, pages))).collect();
-    assert_eq!(recorded, told);
-}
-
-fn recorded_runs(shop: &Shop, rule: &str) -> BTreeMap<String, (String, u64, u64)> {
-    let register = Connection::open(shop.state_dir().join("register.db")).unwrap();
-    let sql = "SELECT run, outcome, erased, children FROM runs WHERE rule = ?1 AND finished_at IS NOT NULL";
-    let mut statement = register.prepare(sql).unwrap();
-    let number = |row: &rusqlite::Row<'_>, at| row.get::<_, i64>(at).unwrap().unsigned_abs();
-    let rows = statement.query_map([rule], |row| Ok((row.get(0)?, (row.get(1)?, number(row, 2), number(row, 3)))));
-    rows.unwrap().collect::<Result<_, _>>().unwrap()
 }
 
 /// Visitors that are expired when a night begins.
@@ -621,23 +545,4 @@ fn killed_at_random(shop: &Shop, action: Action, whole: &mut Tally, after: Durat
     let kept = Tally::of(shop, action);
     assert_eq!((kept.kept, kept.pages_of_kept), (whole.kept, whole.pages_of_kept), "records inside retention");
     status.signal() == Some(9)
-}
-
-fn seed() -> u64 {
-    match std::env::var("FORGETD_TEST_SEED") {
-        Ok(seed) => seed.parse().unwrap(),
-        Err(_) => std::time::UNIX_EPOCH.elapsed().unwrap().as_nanos().try_into().unwrap_or(1),
-    }
-}
-
-/// SplitMix64: enough to choose moments by.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: Duration) -> Duration {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        Duration::from_nanos((mixed ^ (mixed >> 31)) % u64::try_from(bound.as_nanos()).unwrap())
-    }
 }

@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on has failed")]
 #![allow(clippy::print_stderr, reason = "a test that is left out says so")]
 
+#[path = "directory/oracle.rs"]
+mod oracle;
 #[path = "directory/races.rs"]
 mod races;
 #[path = "support/tree.rs"]
@@ -116,12 +118,12 @@ fn a_tree_of_any_depth_is_walked_with_few_descriptors() {
         assert_eq!(tree.open().resolve(&selection, &in_flight).unwrap(), Resolution::Committed);
     }
     assert_eq!((erased, walk.remainder().unwrap()), (DEPTH / 2, Remainder::default()));
-    take_down(tree.root(), &name);
+    take_down(&tree.path(&name));
 }
 
-/// Nobody else removes a tree that deep: rm(1) does, the standard library by recursion does not.
-fn take_down(root: &Path, name: &str) {
-    let status = Command::new("rm").arg("-rf").arg(root.join(name)).status().unwrap();
+/// By rm(1), which takes a tree of any depth.
+fn take_down(path: &Path) {
+    let status = Command::new("rm").arg("-rf").arg(path).status().unwrap();
     assert!(status.success());
 }
 
@@ -294,7 +296,7 @@ fn a_crash_in_the_middle_of_a_batch_is_resolved_name_by_name() {
     write(&files[0], later());
     set_modified(&files[9], later());
     assert_eq!(resolve(), Resolution::Part(4));
-    fs::remove_dir_all(tree.path("0")).unwrap();
+    take_down(&tree.path("0"));
     assert_eq!(resolve(), Resolution::Part(6), "0, 3, 6 and 9 were in it; 0 to 3 were gone before");
 }
 

@@ -201,6 +201,31 @@ fn a_row_that_the_application_has_locked_makes_the_batch_wait_and_then_give_up()
     assert_eq!(walk.prepare(9).unwrap().unwrap().rows(), 2);
 }
 
+/// A small table, of which the server would rather read a whole index than look up some keys.
+#[test]
+fn while_a_batch_is_open_the_application_can_write_to_every_other_row() {
+    let database = database(&[
+        VISITORS,
+        "CREATE TABLE pages (visitor BIGINT, KEY (visitor))",
+        "INSERT INTO visitors SELECT seq, IF(seq <= 200, 1600000000, 1771000000), '' FROM seq_1_to_400",
+        "INSERT INTO pages SELECT seq FROM seq_1_to_400",
+        "ANALYZE TABLE visitors, pages",
+    ]);
+    let child = Child { table: "pages".to_owned(), column: "visitor".to_owned() };
+    let rule = rule(database.kind("root"), Action::EraseRows { children: vec![child] });
+    let selection = selection(&rule);
+    let mut store = store::open(&rule);
+    let mut walk = store.walk(&selection, MAX_LAG).unwrap();
+    let batch = walk.prepare(150).unwrap().unwrap();
+    let mut application = database.connect();
+    application.query_drop("SET innodb_lock_wait_timeout = 1").unwrap();
+    application.query_drop("UPDATE visitors FORCE INDEX (PRIMARY) SET ip = 'x' WHERE id > 150").unwrap();
+    application
+        .query_drop("UPDATE pages FORCE INDEX (visitor) SET visitor = visitor + 1000 WHERE visitor > 150")
+        .unwrap();
+    batch.commit().unwrap();
+}
+
 #[test]
 fn one_purger_at_a_time_works_on_a_table() {
     let database = database(&[VISITORS, "INSERT INTO visitors VALUES (1, 1600000000, '')"]);

@@ -69,19 +69,24 @@ fn server_of(url: String) -> Server {
 /// A database with its application's connection.
 struct Shop {
     name: String,
+    url: String,
     client: Client,
 }
 
 impl Shop {
     fn new(schema: &str) -> Shop {
-        let name = server().create_database();
-        let mut client = server().client(&name);
+        Shop::on(server(), schema)
+    }
+
+    fn on(server: &postgres_server::Server, schema: &str) -> Shop {
+        let name = server.create_database();
+        let mut client = server.client(&name);
         client.batch_execute(schema).unwrap();
-        Shop { name, client }
+        Shop { url: server.url("postgres", &name), name, client }
     }
 
     fn kind(&self) -> DatabaseKind {
-        DatabaseKind::Postgres { server: server_of(server().url("postgres", &self.name)), after: After::Nothing }
+        DatabaseKind::Postgres { server: server_of(self.url.clone()), after: After::Nothing }
     }
 
     fn open(&self) -> Box<dyn Store> {

@@ -114,7 +114,10 @@ fn purged(rule: &Rule, outcome: Outcome) -> Purged {
         }
         Outcome::NotReady(assessment) => without_run(rule, assessment.state().key(), assessment.reason()),
         Outcome::Busy => without_run(rule, "busy", "another process is at work on it".to_owned()),
-        Outcome::Unresolved(error) => without_run(rule, "held", format!("an interrupted run is not resolved: {error}")),
+        Outcome::Unresolved(error) => {
+            let reason = format!("an interrupted run is not resolved: {error}; the next run asks again");
+            without_run(rule, "held", reason)
+        }
     }
 }
 

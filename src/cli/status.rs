@@ -1,5 +1,6 @@
 //! `forgetd status`: does everything that should go, go?
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use jiff::{SignedDuration, Timestamp};
@@ -148,6 +149,28 @@ fn print(status: &Status, output: &Output) {
             output.line("");
         }
         output.line(line);
+    }
+    print_pending(&status.rules, output);
+}
+
+/// What the last runs left, once for all rules of which the same is true.
+fn print_pending(rules: &[RuleStatus], output: &Output) {
+    let mut pending: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for rule in rules {
+        if let Some(what) = rule.last_run.as_ref().and_then(|run| run.pending.as_deref()) {
+            pending.entry(what).or_default().push(&rule.rule);
+        }
+    }
+    for (position, (what, rules)) in pending.iter().enumerate() {
+        if position == 0 {
+            output.line("");
+        }
+        let others = match rules.len() {
+            1 => String::new(),
+            number => format!(" and {} more", number - 1),
+        };
+        let first = rules.first().copied().unwrap_or_default();
+        output.line(format!("{first}{others}: physically pending at the end of the last run: {}", output.advice(what)));
     }
 }
 

@@ -113,6 +113,20 @@ impl fmt::Display for Problems {
     }
 }
 
+/// Whether a password may stand in the line, where it should not: what is told goes to terminals and journals.
+fn may_hold_a_secret(line: &str) -> bool {
+    const NAMES: [&str; 4] = ["password", "passwd", "pwd", "secret"];
+    let is_given = |name: &str| {
+        let mut behind = line.match_indices(name).filter_map(|(at, _)| line.get(at + name.len()..));
+        behind.any(|rest| rest.trim_start_matches(['"', '\'', ' ', '\t']).starts_with('='))
+    };
+    let in_authority = |rest: &str| {
+        let authority = rest.split(['/', '?', '"', '\'']).next().unwrap_or_default();
+        authority.rsplit_once('@').is_some_and(|(user, _)| user.contains(':'))
+    };
+    NAMES.into_iter().any(is_given) || line.split("://").skip(1).any(in_authority)
+}
+
 fn write_lines(f: &mut fmt::Formatter<'_>, lines: impl Iterator<Item = impl fmt::Display>) -> fmt::Result {
     for (index, line) in lines.enumerate() {
         let separator = if index == 0 { "" } else { "\n" };
@@ -218,13 +232,14 @@ impl<'a> FileProblems<'a> {
         let line = self.text.get(line_start..).and_then(|rest| rest.lines().next()).unwrap_or_default();
         let column = before.get(line_start..).unwrap_or_default().chars().count() + 1;
         let meant = self.text_at(span).lines().next().unwrap_or_default().chars().count();
+        let is_shown = span.end > 0 && !may_hold_a_secret(line);
         self.problems.push(Problem {
             file: self.file.to_owned(),
             line: line_number,
             column,
             message,
-            excerpt: (span.end > 0).then(|| line.to_owned()),
-            width: if span.end > 0 { meant.max(1) } else { 0 },
+            excerpt: is_shown.then(|| line.to_owned()),
+            width: if is_shown { meant.max(1) } else { 0 },
             hint,
         });
     }

@@ -29,6 +29,10 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// How often a lock is tried for before the run gives up: with the store's own waiting, about a minute.
 const LOCK_ATTEMPTS: u32 = 8;
 
+/// A server that crashed reads its log again before it answers, which takes a minute or so. One that is away for longer
+/// needs somebody.
+const LONGEST_SERVER_WAIT: Duration = Duration::from_secs(2 * 60);
+
 /// How often the replicas are asked again.
 const REPLICA_PAUSE: Duration = Duration::from_millis(500);
 
@@ -41,12 +45,19 @@ pub(super) struct Pacer {
     pace: Pace,
     limit: u32,
     refusals: u32,
+    waited_for_server: Duration,
     waited_for_replicas: Duration,
 }
 
 impl Pacer {
     pub(super) fn new(pace: Pace) -> Pacer {
-        Pacer { pace, limit: FIRST_BATCH, refusals: 0, waited_for_replicas: Duration::ZERO }
+        Pacer {
+            pace,
+            limit: FIRST_BATCH,
+            refusals: 0,
+            waited_for_server: Duration::ZERO,
+            waited_for_replicas: Duration::ZERO,
+        }
     }
 
     /// Records that the next batch may touch.
@@ -57,6 +68,7 @@ impl Pacer {
     /// Learns from a batch and returns how long to rest after it.
     pub(super) fn after(&mut self, rows: u64, took: Duration) -> Duration {
         self.refusals = 0;
+        self.waited_for_server = Duration::ZERO;
         self.waited_for_replicas = Duration::ZERO;
         let target = self.pace.batch_time.as_micros();
         let fitting = u128::from(rows) * target / took.as_micros().max(1);
@@ -72,6 +84,14 @@ impl Pacer {
         self.limit = (self.limit / 2).max(SMALLEST_BATCH);
         (self.refusals < LOCK_ATTEMPTS)
             .then(|| FIRST_PAUSE.saturating_mul(1 << self.refusals.min(10)).min(LONGEST_PAUSE))
+    }
+
+    /// The server is away: how long to wait before the next attempt, each time for twice as long; `None` when it has
+    /// been waited for enough.
+    pub(super) fn away(&mut self) -> Option<Duration> {
+        let pause = (self.waited_for_server + FIRST_PAUSE).min(LONGEST_PAUSE);
+        self.waited_for_server += pause;
+        (self.waited_for_server <= LONGEST_SERVER_WAIT).then_some(pause)
     }
 
     /// A replica is behind: how long to wait before asking again; `None` when it has been waited for enough.
@@ -143,5 +163,18 @@ mod tests {
         let pauses: Vec<Duration> = std::iter::from_fn(|| pacer.refused()).collect();
         assert_eq!(pauses.len(), 7);
         assert!(pauses.iter().all(|pause| *pause <= LONGEST_PAUSE));
+    }
+
+    #[test]
+    fn a_server_that_is_away_is_waited_for_two_minutes_after_each_batch() {
+        let mut pacer = Pacer::new(pace(200, 1_000_000));
+        let pauses = |pacer: &mut Pacer| std::iter::from_fn(|| pacer.away()).collect::<Vec<Duration>>();
+        let first = pauses(&mut pacer);
+        assert_eq!(first[..3], [100, 200, 400].map(Duration::from_millis));
+        let whole: Duration = first.iter().sum();
+        assert!(whole <= Duration::from_secs(120) && whole > Duration::from_secs(115), "{whole:?}");
+        assert_eq!(pauses(&mut pacer), []);
+        pacer.after(500, Duration::from_millis(100));
+        assert_eq!(pauses(&mut pacer), first);
     }
 }

@@ -39,7 +39,7 @@ impl From<crate::register::RegisterError> for RecoverError {
 pub(super) enum Cause<'a> {
     /// Its process ended.
     ProcessEnded,
-    /// The store could not say whether a COMMIT took effect.
+    /// The store did not say at once whether a COMMIT took effect.
     CommitUnknown(&'a StoreError),
 }
 
@@ -48,7 +48,9 @@ impl Cause<'_> {
     fn outcome(&self) -> (RunOutcome, String) {
         match self {
             Cause::ProcessEnded => (RunOutcome::Interrupted, "the process ended during the run".to_owned()),
-            Cause::CommitUnknown(error) => (RunOutcome::Failed, error.to_string()),
+            Cause::CommitUnknown(error) => {
+                (RunOutcome::Failed, format!("{error}; it was found out and recorded, and the next run goes on"))
+            }
         }
     }
 }
@@ -80,7 +82,7 @@ pub(super) fn recover(state: &mut State, name: &str, cause: &Cause<'_>, now: Tim
         let finished = match seen.finished.take() {
             Some(finished) => finished,
             None => {
-                resolve_batches(state, &header, &keys, &mut seen, now)?;
+                resolve_batches(state, (&header, &keys), &mut seen, cause, now)?;
                 finish(state, &header, &seen, cause, now)?
             }
         };
@@ -152,13 +154,13 @@ fn entries_of(state: &State, header: &Header) -> Result<Seen, RecoverError> {
 /// Finds out and records how each batch without an outcome ended.
 fn resolve_batches(
     state: &mut State,
-    header: &Header,
-    keys: &[u8],
+    (header, keys): (&Header, &[u8]),
     seen: &mut Seen,
+    cause: &Cause<'_>,
     now: Timestamp,
 ) -> Result<(), RecoverError> {
     for (batch, rows, children) in seen.open.clone() {
-        let resolution = if batch < header.batch { before(header, rows) } else { asks_store(header, keys)? };
+        let resolution = if batch < header.batch { before(header, rows) } else { asks_store(header, keys, cause)? };
         let (outcome, did) = match resolution {
             Resolution::Committed => (BatchOutcome::Committed, Committed { rows, children }),
             Resolution::Part(rows) => (BatchOutcome::Committed, Committed { rows, children: 0 }),
@@ -181,11 +183,16 @@ fn before(header: &Header, prepared: u64) -> Resolution {
     }
 }
 
-fn asks_store(header: &Header, keys: &[u8]) -> Result<Resolution, StoreError> {
+fn asks_store(header: &Header, keys: &[u8], cause: &Cause<'_>) -> Result<Resolution, StoreError> {
     // Holds placed since the crash would hide rows that are still there: they are left out of the question.
     let selection =
         Selection { rule: (&header.definition).into(), now: header.now, cutoff: header.cutoff, holds: Vec::new() };
-    store::open(&header.definition).resolve(&selection, keys)
+    let mut store = store::open(&header.definition);
+    if let Cause::CommitUnknown(_) = cause {
+        // It was there a moment ago: a server that is not may come back.
+        store.reconnect();
+    }
+    store.resolve(&selection, keys)
 }
 
 fn finish(

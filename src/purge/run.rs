@@ -187,7 +187,11 @@ impl<'a> Run<'a> {
                 Walked::Ended(erasure) => return Ok(erasure),
                 Walked::Lost => {
                     let place = rule.definition.location();
-                    let lost = StoreError::Lost { place, reason: "it did not come back in time".to_owned() };
+                    let lost = StoreError::Lost {
+                        place,
+                        reason: "the server did not come back in time; the next run goes on where this one ended"
+                            .to_owned(),
+                    };
                     if let Some(end) = self.pause_for(lost) {
                         return Ok(end.into());
                     }
@@ -195,7 +199,9 @@ impl<'a> Run<'a> {
                 }
                 Walked::ToTheEnd(remainder) => {
                     walks += 1;
-                    let again = remainder.left > 0 && self.erased > before && walks < MOST_WALKS;
+                    // The first may have erased nothing because everything was in use; after that, no progress is a fault.
+                    let progress = walks == 1 || self.erased > before;
+                    let again = remainder.left > 0 && progress && walks < MOST_WALKS;
                     if !again {
                         return Ok(End::of(remainder).into());
                     }
@@ -206,6 +212,10 @@ impl<'a> Run<'a> {
 
     /// One walk, with the count of what is left where it came to its end.
     fn walk(&mut self, store: &mut dyn Store, selection: &Selection<'_>) -> Result<Walked, PurgeError> {
+        // Also while a server is waited for.
+        if let Some(walked) = self.may_not_go_on(&selection.holds) {
+            return Ok(walked);
+        }
         let walk = match schema::look_again(store, selection, self.shape.as_ref()) {
             Ok(Some(objection)) => return Ok(End::early(RunOutcome::Held, objection).into()),
             Ok(None) => store.walk(selection, self.order.pace.max_lag),
@@ -275,7 +285,8 @@ impl<'a> Run<'a> {
     /// Waits for a lock, a replica or a server, for a while; any other error ends the run.
     fn pause_for(&mut self, error: StoreError) -> Option<End> {
         let pause = match &error {
-            StoreError::Busy { .. } | StoreError::Lost { .. } => self.pacer.refused(),
+            StoreError::Busy { .. } => self.pacer.refused(),
+            StoreError::Lost { .. } => self.pacer.away(),
             StoreError::Lagging { .. } => self.pacer.lagging(),
             _ => None,
         };

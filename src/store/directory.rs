@@ -19,9 +19,6 @@ mod names;
 mod root;
 mod walker;
 
-#[cfg(test)]
-mod tests;
-
 use std::time::Duration;
 
 use jiff::Timestamp;

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{CertificateError, ClientConfig, RootCertStore};
 
 use crate::config::site::{Password, Server};
 
@@ -169,6 +169,29 @@ pub fn tls(server: &Server) -> Result<ClientConfig, ServerError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
     Ok(config.with_root_certificates(roots).with_no_client_auth())
+}
+
+/// What to do about a server that TLS does not trust.
+pub(super) fn hint_of_tls(error: &rustls::Error) -> &'static str {
+    match error {
+        rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer) => {
+            "add `ca-file = PATH` with the authority that signed the server's certificate"
+        }
+        rustls::Error::InvalidCertificate(
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
+        ) => "write as host in `url` a name that stands in the certificate",
+        _ => "is the server's certificate in order?",
+    }
+}
+
+/// What the network says of a connection that could not be made, with what to look at.
+pub(super) fn with_hint_of_network(reason: String) -> String {
+    // The system's words for a name that it does not know.
+    let hint = match reason.contains("failed to lookup address") {
+        true => "is it the right host in `url`?",
+        false => "is the server running?",
+    };
+    format!("{reason}; {hint}")
 }
 
 #[cfg(test)]

@@ -51,13 +51,13 @@ fn over_the_network_the_servers_certificate_is_verified_and_the_password_comes_f
     let mut store = store::open_database(&kind(url("localhost"), Some(authority.clone())));
     assert!(store.clock().unwrap().is_some());
     let told = |kind: DatabaseKind| store::open_database(&kind).clock().unwrap_err();
-    for refused in [
-        // Of no authority that the system knows; for another name.
-        told(kind(url("localhost") + "?ssl-mode=required", None)),
-        told(kind(url("127.0.0.1"), Some(authority.clone()))),
+    for (refused, remedy) in [
+        (told(kind(url("localhost") + "?ssl-mode=required", None)), "add `ca-file = PATH`"),
+        (told(kind(url("127.0.0.1"), Some(authority.clone()))), "name that stands in the certificate"),
     ] {
         assert!(
-            matches!(&refused, StoreError::Unavailable { reason, .. } if reason.contains("certificate")),
+            matches!(&refused, StoreError::Unavailable { reason, .. }
+                if reason.contains("certificate") && reason.contains(remedy)),
             "{refused}"
         );
     }
@@ -149,6 +149,20 @@ fn a_replica_is_waited_for_and_ends_equal_to_the_primary() {
     let mut store = store::open_database(&unsaid.store);
     let unknown = selection(&unsaid);
     let refused = store.walk(&unknown, Duration::from_secs(10)).unwrap().prepare(9).err();
+    assert!(matches!(refused, Some(StoreError::Lagging { lag_s: None, .. })), "{refused:?}");
+    drop(store);
+
+    // Who may not see other sessions does not see the replica's either, and must not take that for none.
+    run(&database, &["CREATE USER blind@localhost", "GRANT SELECT, DELETE, TRIGGER ON visitors TO blind@localhost"]);
+    let blind = rule(database.kind("blind"), rows());
+    let mut store = store::open_database(&blind.store);
+    let refusals = inspect::refusals(store.as_mut(), &blind);
+    assert!(
+        refusals.iter().any(|refusal| refusal.contains("GRANT PROCESS ON *.* TO 'blind'@'localhost';")),
+        "{refusals:?}"
+    );
+    let unseen = selection(&blind);
+    let refused = store.walk(&unseen, Duration::from_secs(10)).unwrap().prepare(9).err();
     assert!(matches!(refused, Some(StoreError::Lagging { lag_s: None, .. })), "{refused:?}");
     drop(store);
 

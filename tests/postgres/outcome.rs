@@ -6,7 +6,7 @@ use std::time::Duration;
 use forgetd::config::site::{After, DatabaseKind};
 use forgetd::store::{self, Physical, Prepared, Remainder, Resolution, StoreError};
 
-use super::postgres_server::server;
+use super::postgres_server::{server, start};
 use super::{EXPIRED, MAX_LAG, Shop, VISITORS, erase, selection, server_of};
 
 #[test]
@@ -141,6 +141,35 @@ fn where_the_server_has_forgotten_a_transaction_the_records_tell() {
     walk.prepare(10).unwrap().unwrap().commit().unwrap();
     assert_eq!(shop.open().resolve(&selection, &foreign).unwrap(), Resolution::Committed);
     assert_eq!(shop.count("visitors"), 390);
+}
+
+/// A server that crashes forgets the numbers of transactions of which nothing was on disk yet, and gives them again.
+#[test]
+fn a_transaction_that_a_crash_undid_is_not_taken_for_another_one_of_its_number() {
+    let server = start();
+    let mut shop = Shop::on(&server, VISITORS);
+    // Nothing is written to the log of the server but by a COMMIT.
+    shop.client.batch_execute("ALTER SYSTEM SET wal_writer_delay = '10s'").unwrap();
+    shop.client.execute("SELECT pg_reload_conf()", &[]).unwrap();
+    shop.client.batch_execute("CHECKPOINT").unwrap();
+    let rule = shop.erasure();
+    let selection = selection(&rule);
+    let mut store = shop.open();
+    let mut walk = store.walk(&selection, MAX_LAG).unwrap();
+    let batch = walk.prepare(10).unwrap().unwrap();
+    let (in_flight, transaction) = (batch.in_flight().to_vec(), batch.transaction().unwrap().to_owned());
+    server.crash(Duration::ZERO);
+    while shop.client.simple_query("SELECT 1").is_ok() {}
+    assert!(batch.commit().is_err());
+    server.wait();
+    let mut client = server.client(&shop.name);
+    client.batch_execute("SET synchronous_commit = on").unwrap();
+    let again = (0..50).any(|_| {
+        client.query_one("SELECT pg_current_xact_id()::text", &[]).unwrap().get::<_, String>(0) == transaction
+    });
+    assert!(again, "the number was not given again");
+    assert_eq!(shop.open().resolve(&selection, &in_flight).unwrap(), Resolution::RolledBack);
+    drop(walk);
 }
 
 #[test]

@@ -1,10 +1,12 @@
 //! A private MariaDB server for the tests of one process, and databases on it.
 //!
-//! It listens on a socket in a directory of its own. A shell stands guard: it waits for the end of a pipe that only
-//! this process holds, and then ends the server and removes its directory, however the process ended.
+//! It listens on a socket in a directory of its own. A shell stands guard: it kills the server and starts it again for
+//! each line that it reads, waits for the end of a pipe that only this process holds, and then ends the server and
+//! removes its directory, however the process ended.
 
 #![allow(dead_code, reason = "each test file uses its part")]
 
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
@@ -27,8 +29,8 @@ const INSTALL_HINT: &str = "apt-get install mariadb-server";
 /// A running server.
 pub(crate) struct MariaDb {
     directory: PathBuf,
-    /// While it is open the server lives.
-    _guard: std::process::Child,
+    /// While its pipe is open the server lives.
+    guard: std::process::Child,
 }
 
 /// The server that all tests of the process share.
@@ -54,21 +56,35 @@ impl MariaDb {
         } else {
             ""
         };
+        // A server that starts removes temporary tables that it finds: it must not find those of another one.
         let script = format!(
-            "set -e; exec 2>/dev/null; PATH=$PATH:/usr/sbin; cd {0}; {as_user} mariadb-install-db --no-defaults --datadir={0}/data --skip-test-db \
+            "set -e; exec 2>/dev/null; PATH=$PATH:/usr/sbin; export TMPDIR={0}; cd {0}; {as_user} mariadb-install-db --no-defaults --datadir={0}/data --skip-test-db \
              --auth-root-authentication-method=normal >{0}/install.log 2>&1; \
-             {as_user} mariadbd --no-defaults --datadir={0}/data --socket={0}/socket {OPTIONS} {options} >{0}/log 2>&1 & \
-             server=$!; cat >/dev/null; kill -9 $server; wait $server || true; rm -rf {0}",
+             start() {{ {as_user} mariadbd --no-defaults --datadir={0}/data --socket={0}/socket {OPTIONS} {options} \
+             </dev/null >>{0}/log 2>&1 & server=$!; }}; \
+             end() {{ kill -9 $server; wait $server || true; }}; \
+             start; while read -r seconds; do end; sleep $seconds; start; done; end; rm -rf {0}",
             directory.display()
         );
         let guard = Command::new("sh").args(["-c", &script]).stdin(Stdio::piped()).spawn().unwrap();
-        let server = MariaDb { directory, _guard: guard };
+        let server = MariaDb { directory, guard };
+        server.wait();
+        server
+    }
+
+    /// Waits until it lets somebody in.
+    pub(crate) fn wait(&self) {
         let started = Instant::now();
-        while Conn::new(server.options()).is_err() {
-            assert!(started.elapsed() < START, "no MariaDB server ({INSTALL_HINT}): {}", server.log());
+        while Conn::new(self.options()).is_err() {
+            assert!(started.elapsed() < START, "no MariaDB server ({INSTALL_HINT}): {}", self.log());
             std::thread::sleep(Duration::from_millis(100));
         }
-        server
+    }
+
+    /// Kills the server and starts it again after a pause. Returns at once.
+    pub(crate) fn crash(&self, pause: Duration) {
+        let mut pipe = self.guard.stdin.as_ref().unwrap();
+        writeln!(pipe, "{}", pause.as_secs_f64()).unwrap();
     }
 
     fn log(&self) -> String {

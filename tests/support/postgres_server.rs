@@ -1,7 +1,7 @@
 //! A PostgreSQL server of the tests' own, one for each test process: on a Unix socket and, with TLS, on loopback.
 //!
-//! A shell stands between: it starts the server, waits until the pipe to the tests closes, which also happens when
-//! they are killed, ends the server and removes its directory.
+//! A shell stands between: it starts the server, kills it and starts it again for each line that it reads, waits until
+//! the pipe to the tests closes, which also happens when they are killed, ends the server and removes its directory.
 
 #![allow(dead_code, reason = "each test file uses its part")]
 
@@ -19,13 +19,21 @@ use postgres::{Client, NoTls};
 /// Runs until its standard input ends. `$1` directory, `$2` server, `$3` user or empty, the rest its options.
 const GUARD: &str = r#"
 dir=$1 server=$2 user=$3; shift 3
-if [ -n "$user" ]; then
-    setpriv --reuid "$user" --regid "$user" --init-groups "$server" "$@" </dev/null >"$dir/log" 2>&1 &
-else
-    "$server" "$@" </dev/null >"$dir/log" 2>&1 &
-fi
-pid=$!
-read -r _
+start() {
+    if [ -n "$user" ]; then
+        setpriv --reuid "$user" --regid "$user" --init-groups "$server" "$@" </dev/null >>"$dir/log" 2>&1 &
+    else
+        "$server" "$@" </dev/null >>"$dir/log" 2>&1 &
+    fi
+    pid=$!
+}
+start "$@"
+while read -r seconds; do
+    kill -KILL "$pid" $(cat "/proc/$pid/task/$pid/children")
+    wait "$pid"
+    sleep "$seconds"
+    start "$@"
+done
 kill -QUIT "$pid"
 wait "$pid"
 rm -rf "$dir"
@@ -40,7 +48,7 @@ const APPLICATION: &str = "postgres";
 pub(crate) struct Server {
     pub(crate) directory: PathBuf,
     pub(crate) port: u16,
-    _guard: Child,
+    guard: Child,
 }
 
 /// The server of this process.
@@ -66,6 +74,12 @@ impl Server {
     /// A connection of the application.
     pub(crate) fn client(&self, database: &str) -> Client {
         Client::connect(&self.url(APPLICATION, database), NoTls).unwrap()
+    }
+
+    /// Kills every process of the server and starts it again after a pause. Returns at once.
+    pub(crate) fn crash(&self, pause: Duration) {
+        let mut pipe = self.guard.stdin.as_ref().unwrap();
+        writeln!(pipe, "{}", pause.as_secs_f64()).unwrap();
     }
 
     /// The authority that signed the server's certificate.
@@ -143,7 +157,7 @@ fn launch(directory: PathBuf, data: &Path) -> Server {
         guard.args(["-c", &option]);
     }
     let guard = guard.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    Server { directory, port, _guard: guard }
+    Server { directory, port, guard }
 }
 
 /// A directory of the server's user.
@@ -175,7 +189,8 @@ impl Server {
 }
 
 impl Server {
-    fn wait(&self) {
+    /// Waits until it lets somebody in.
+    pub(crate) fn wait(&self) {
         let started = Instant::now();
         while let Err(error) = Client::connect(&self.url(APPLICATION, "postgres"), NoTls) {
             let log = std::fs::read_to_string(self.directory.join("log")).unwrap_or_default();

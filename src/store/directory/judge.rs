@@ -4,7 +4,7 @@ use std::ffi::{CStr, OsStr};
 use std::os::fd::BorrowedFd;
 use std::os::unix::ffi::OsStrExt;
 
-use globset::{GlobBuilder, GlobMatcher};
+use globset::{Glob, GlobMatcher};
 use jiff::{SignedDuration, Timestamp};
 use rustix::fs::{AtFlags, FileType, Statx, StatxTimestamp};
 use rustix::io::Errno;
@@ -67,7 +67,7 @@ impl Why {
 
 /// The predicate of one selection.
 pub(super) struct Judge {
-    pattern: GlobMatcher,
+    pattern: Pattern,
     /// The date in the name, where it is that which counts.
     dated: Option<NameDate>,
     now: Timestamp,
@@ -79,9 +79,8 @@ pub(super) struct Judge {
 impl Judge {
     pub(super) fn new(rule: &DirectoryRule, selection: &Selection<'_>, root: &Root) -> Result<Judge, StoreError> {
         let directory = &rule.directory;
-        // Bytes, whatever they mean to people: `?` is any one of them.
-        let pattern = GlobBuilder::new(directory.pattern.as_str()).build();
-        let pattern = pattern.map_err(|error| root.failed(error.kind().to_string()))?.compile_matcher();
+        let pattern = Pattern::new(directory.pattern.as_str());
+        let pattern = pattern.map_err(|error| root.failed(error.kind().to_string()))?;
         let dated = match &directory.age {
             FileAge::Modified => None,
             FileAge::Named(format) => {
@@ -107,7 +106,7 @@ impl Judge {
 
     /// Whether the name is one of the rule's.
     pub(super) fn is_named(&self, name: &CStr) -> bool {
-        self.pattern.is_match(OsStr::from_bytes(name.to_bytes()))
+        self.pattern.is_match(name.to_bytes())
     }
 
     /// Looks at a file. `locked` says whether its directory is, or one above it.
@@ -171,6 +170,36 @@ impl Judge {
     }
 }
 
+/// A pattern for names. They are bytes, whatever they mean to people: `?` is any one of them.
+enum Pattern {
+    /// One `*` and nothing else: nearly every pattern is so, and is asked millions of times.
+    Around {
+        prefix: Vec<u8>,
+        suffix: Vec<u8>,
+    },
+    Glob(GlobMatcher),
+}
+
+impl Pattern {
+    fn new(text: &str) -> Result<Pattern, globset::Error> {
+        match text.split_once('*') {
+            Some((prefix, suffix)) if !text.contains(['?', '[', ']', '{', '}', '\\']) && !suffix.contains('*') => {
+                Ok(Pattern::Around { prefix: prefix.into(), suffix: suffix.into() })
+            }
+            _ => Ok(Pattern::Glob(Glob::new(text)?.compile_matcher())),
+        }
+    }
+
+    fn is_match(&self, name: &[u8]) -> bool {
+        match self {
+            Pattern::Around { prefix, suffix } => {
+                name.strip_prefix(prefix.as_slice()).is_some_and(|rest| rest.ends_with(suffix))
+            }
+            Pattern::Glob(glob) => glob.is_match(OsStr::from_bytes(name)),
+        }
+    }
+}
+
 enum Age {
     /// It does not matter.
     Regardless,
@@ -186,4 +215,37 @@ fn instant(time: &StatxTimestamp) -> Option<Timestamp> {
 /// Strictly. An instant beyond the calendar is not.
 pub(super) fn is_before(time: &StatxTimestamp, instant_: Timestamp) -> bool {
     instant(time).is_some_and(|time| time < instant_)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pattern_of_one_star_means_what_the_glob_means() {
+        let names: [&[u8]; 12] = [
+            b"sess_",
+            b"sess_1",
+            b"Sess_1",
+            b"xsess_1",
+            b"sess",
+            b"",
+            b".gz",
+            b"a.gz",
+            b"a.gz.b",
+            b"sess_\xFF\n.gz",
+            b"aba",
+            b"ab",
+        ];
+        for text in ["sess_*", "*.gz", "*", "sess_*.gz", "ab*ba", "a*a"] {
+            assert!(matches!(Pattern::new(text).unwrap(), Pattern::Around { .. }), "{text}");
+            let (pattern, glob) = (Pattern::new(text).unwrap(), Glob::new(text).unwrap().compile_matcher());
+            for name in names {
+                assert_eq!(pattern.is_match(name), glob.is_match(OsStr::from_bytes(name)), "{text} {name:?}");
+            }
+        }
+        for text in ["sess_?", "[ab]*", "{a,b}*", "a*b*", "\\**", "sess"] {
+            assert!(matches!(Pattern::new(text).unwrap(), Pattern::Glob(_)), "{text}");
+        }
+    }
 }

@@ -9,6 +9,7 @@ use mysql::prelude::{FromRow, Queryable};
 use mysql::{Conn, Error, Opts, Row};
 
 use super::error::{self, Failure};
+use super::grants;
 use super::options::{Address, Replicas};
 use crate::config::site::Server;
 use crate::store::StoreError;
@@ -90,7 +91,11 @@ impl Database {
             (Attempt::Again, Failure::Lost | Failure::Busy) => {
                 StoreError::Lost { place: place.clone(), reason: error::describe(&error) }
             }
-            _ => unavailable(error::describe(&error)),
+            _ if error::code(&error) == Some(error::NO_DATABASE_PRIVILEGE) => {
+                let entrance = grants::entrance(&address.options, &name).map(|grant| format!("; {grant}"));
+                unavailable(error::describe(&error) + &entrance.unwrap_or_default())
+            }
+            _ => unavailable(error::with_hint(&error)),
         };
         let mut connection = Conn::new(options).map_err(told)?;
         let facts = configure(&mut connection).map_err(told)?;
@@ -197,9 +202,10 @@ impl Database {
         self.execute(&sql).map(drop)
     }
 
-    /// Whether the user has the privilege PROCESS. What it shows is asked for, since roles may grant it as well.
+    /// Whether the user has the privilege PROCESS. What it shows is asked for, since roles may grant it as well; and
+    /// really asked for, since a query that can give no row is not checked.
     pub(super) fn may_see_processes(&mut self) -> Result<bool, StoreError> {
-        match self.connection.query_drop("SELECT 1 FROM information_schema.INNODB_TRX LIMIT 0") {
+        match self.connection.query_drop("SELECT 1 FROM information_schema.INNODB_TRX LIMIT 1") {
             Ok(()) => Ok(true),
             Err(error) if error::code(&error) == Some(error::NO_PRIVILEGE) => Ok(false),
             Err(error) => Err(self.error(&error)),

@@ -1,15 +1,18 @@
 //! Errors of the client and the server by what the caller does next. The server's own text is dropped, for it may
 //! quote a record; of its number the meaning is told.
 
-use mysql::Error;
+use mysql::error::tls::TlsError;
+use mysql::{DriverError, Error};
 
-use crate::store::StoreError;
+use crate::store::{StoreError, server};
 
 /// Lock wait timeout: only the statement was undone.
 const LOCK_WAIT_TIMEOUT: u16 = 1205;
 /// Deadlock: the transaction was undone.
 const DEADLOCK: u16 = 1213;
 
+/// No privilege at all in the database.
+pub(super) const NO_DATABASE_PRIVILEGE: u16 = 1044;
 /// A privilege is missing that concerns the whole server.
 pub(super) const NO_PRIVILEGE: u16 = 1227;
 /// A privilege on a table is missing; on one of its columns.
@@ -25,7 +28,7 @@ const BUSY: [u16; 6] = [LOCK_WAIT_TIMEOUT, DEADLOCK, 1317, 3024, 1969, 4025];
 /// Numbers with their meaning; an operator meets these.
 const MEANINGS: [(u16, &str); 29] = [
     (1040, "too many connections"),
-    (1044, "the user may not use this database"),
+    (NO_DATABASE_PRIVILEGE, "the user may not use this database"),
     (1045, "the login was refused"),
     (1698, "the login was refused: the server expects another user of the system"),
     (1048, "a column may not be NULL"),
@@ -110,6 +113,41 @@ pub(super) fn describe(error: &Error) -> String {
         Error::UrlError(_) => "the URL cannot be read".to_owned(),
         Error::FromValueError(_) | Error::FromRowError(_) => "the server answers in an unexpected form".to_owned(),
     }
+}
+
+/// What happened while a connection was made, and what to do.
+pub(super) fn with_hint(error: &Error) -> String {
+    let told = describe(error);
+    if let Some(tls) = cause_in_tls(error) {
+        return format!("{told}; {}", server::hint_of_tls(tls));
+    }
+    let hint = match error {
+        Error::MySqlError(error) => match error.code {
+            1045 | 1698 => {
+                "are the user in `url` and its password (`password-file`, `credential`) the right ones? without a \
+                 password the process must run as the user of the system that the server expects"
+            }
+            1049 => "is the database's name the last part of the URL?",
+            1130 => "does the user exist for this host?",
+            _ => return told,
+        },
+        Error::DriverError(DriverError::CouldNotConnect(_) | DriverError::ConnectTimeout) | Error::IoError(_) => {
+            return server::with_hint_of_network(told);
+        }
+        _ => return told,
+    };
+    format!("{told}; {hint}")
+}
+
+/// TLS fails where it first reads or writes, so its error may lie within one of the network.
+fn cause_in_tls(error: &Error) -> Option<&rustls::Error> {
+    let io: &std::io::Error = match error {
+        Error::TlsError(TlsError::Tls(error)) => return Some(error),
+        Error::IoError(io) => io,
+        Error::CodecError(codec) => std::error::Error::source(codec)?.downcast_ref()?,
+        _ => return None,
+    };
+    io.get_ref()?.downcast_ref()
 }
 
 /// The error in terms of the contract.

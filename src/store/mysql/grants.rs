@@ -1,6 +1,7 @@
 //! Which privileges the user has, and the statement that gives those that are missing.
 
 use mysql::prelude::Queryable;
+use mysql::{Conn, OptsBuilder};
 
 use super::connection::Database;
 use super::error;
@@ -26,9 +27,19 @@ pub(super) fn is_granted(database: &mut Database, facts: &TableFacts, privilege:
 
 /// The user as `information_schema` writes it.
 fn grantee(database: &mut Database) -> Result<String, StoreError> {
-    let user: String = database.row("SELECT CURRENT_USER()")?;
-    let (name, host) = user.rsplit_once('@').unwrap_or((&user, "%"));
-    Ok(format!("'{name}'@'{host}'"))
+    database.row::<String>("SELECT CURRENT_USER()").map(|user| quoted_user(&user))
+}
+
+fn quoted_user(user: &str) -> String {
+    let (name, host) = user.rsplit_once('@').unwrap_or((user, "%"));
+    format!("'{name}'@'{host}'")
+}
+
+/// The statement that lets a user into a database that the login was refused for. Nothing becomes readable by it.
+pub(super) fn entrance(options: &OptsBuilder, database: &str) -> Option<String> {
+    let mut connection = Conn::new(options.clone().db_name(None::<String>)).ok()?;
+    let user = connection.query_first::<String, _>("SELECT CURRENT_USER()").ok().flatten()?;
+    Some(format!("GRANT SHOW VIEW ON {}.* TO {};", quoted(database), quoted_user(&user)))
 }
 
 /// Whether the server would let the user run `sql`, which changes nothing: it is only explained.

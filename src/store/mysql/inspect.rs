@@ -116,7 +116,8 @@ pub(super) fn real_table(
     name: &str,
     findings: &mut Findings,
 ) -> Result<Option<TableFacts>, StoreError> {
-    let Some(facts) = TableFacts::read(database, name)? else {
+    // A grant on the database shows the table, but none of its columns.
+    let Some(facts) = TableFacts::read(database, name)?.filter(|facts| !facts.columns.is_empty()) else {
         let grant = grants::grant(database, "SELECT, DELETE", name)?;
         let hint =
             format!("write the table's name as the database has it; a table without a grant cannot be seen: {grant}");
@@ -214,12 +215,21 @@ fn time(rule: &TableRule, facts: &TableFacts, findings: &mut Findings) {
         }
         _ => {}
     }
-    if matches!(rule.when, When::Older(_) | When::Expired) && !facts.has_index_on(&time.column) {
+    if matches!(rule.when, When::Older(_) | When::Expired)
+        && !facts.has_index_behind(&fixed(&rule.target, facts), &time.column)
+    {
         findings.warn(
             format!("no index begins with {table}.{}: every run reads the whole table", time.column),
             create_index(table, &time.column),
         );
     }
+}
+
+/// Columns of the filter by whose values an index finds rows.
+fn fixed<'r>(target: &'r Target, facts: &TableFacts) -> Vec<&'r str> {
+    let is_found = |class| !matches!(class, Class::Enum | Class::Uuid | Class::Other);
+    let names = target.filter.keys().map(String::as_str);
+    names.filter(|name| facts.column(name).is_some_and(|column| is_found(column.class))).collect()
 }
 
 fn children(database: &mut Database, rule: &TableRule, findings: &mut Findings) -> Result<Vec<TableFacts>, StoreError> {

@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::connection::Database;
 use super::hold::is_held;
 use super::mask::MaskSql;
-use super::schema::{Class, ColumnFacts, TableFacts};
+use super::schema::{Class, ColumnFacts, IndexFacts, TableFacts};
 use super::sql::{all, exact_text, is_exactly, qualified, quoted, text};
 use super::stand_in;
 use super::time::TimeColumn;
@@ -32,6 +32,8 @@ pub(super) struct Predicate {
     pub(super) key: String,
     /// What the key can hold.
     pub(super) key_class: Class,
+    /// Has the server find rows by the key, whatever it thinks of that. Empty where the key has no index of its own.
+    pub(super) by_key: String,
     /// Which rows are records of the target: the filter.
     pub(super) scope: String,
     /// Which of them can be judged; `None` where all can. Never NULL.
@@ -127,6 +129,7 @@ impl Predicate {
             table: facts.quoted(),
             key,
             key_class: key_facts.class,
+            by_key: facts.key_index(&target.key).map_or(String::new(), by_index),
             free: free(&columns, selection)?,
             certain: all([when.clone(), certain, Some(scope.clone())]),
             due: all([when, changes, Some(scope.clone())]),
@@ -176,6 +179,10 @@ impl<'a> Columns<'a> {
             None => Err(self.database.failed(&format!("table {table} has no column {name}"))),
         }
     }
+}
+
+fn by_index(index: &IndexFacts) -> String {
+    format!("FORCE INDEX ({})", quoted(&index.name))
 }
 
 fn plausible(time: &RowTime, now: Timestamp) -> (i64, i64) {

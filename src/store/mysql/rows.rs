@@ -95,9 +95,10 @@ pub(super) fn read_keys(
     Ok(Read { keys, rows, doubts, last })
 }
 
-/// Keys of the rows among `piece` that match, each row locked.
+/// Keys of the rows among `piece` that match, each row locked, and no other: of a row that is read by its key and does
+/// not match the lock is given back, of one that is met in another index it stays.
 pub(super) fn matching_keys(database: &mut Database, predicate: &Predicate, piece: &str) -> Result<Keys, StoreError> {
-    let which = format!("WHERE {piece} AND {}", rechecked(predicate));
+    let which = format!("{} WHERE {piece} AND {}", predicate.by_key, rechecked(predicate));
     Ok(read_keys(database, predicate, &which, "FOR UPDATE")?.keys)
 }
 
@@ -173,7 +174,7 @@ fn replace_doubtful(
     const ROWS: usize = 500;
     let Some(assignment) = &predicate.assignment else { return Ok(0) };
     let (table, key) = (&predicate.table, &predicate.key);
-    let which = format!("WHERE {piece} AND {} AND {}", rechecked(predicate), doubt.condition);
+    let which = format!("{} WHERE {piece} AND {} AND {}", predicate.by_key, rechecked(predicate), doubt.condition);
     let mut replaced: Vec<(String, String, String)> = Vec::new();
     database.each(&select(predicate, &which, "FOR UPDATE"), |mut row| {
         let mut of_row = Keys::none(predicate.key_class);

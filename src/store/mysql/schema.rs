@@ -137,7 +137,15 @@ impl TableFacts {
 
     /// Whether an index begins with `column`.
     pub(super) fn has_index_on(&self, column: &str) -> bool {
-        let leads = |index: &IndexFacts| index.columns.first().is_some_and(|first| names(first.as_ref(), column));
+        self.has_index_behind(&[], column)
+    }
+
+    /// Whether an index begins with `column`, apart from columns that are `fixed` to one value before it.
+    pub(super) fn has_index_behind(&self, fixed: &[&str], column: &str) -> bool {
+        let is_fixed = |part: &Option<String>| fixed.iter().any(|name| names(part.as_ref(), name));
+        let leads = |index: &IndexFacts| {
+            index.columns.iter().find(|part| !is_fixed(part)).is_some_and(|part| names(part.as_ref(), column))
+        };
         self.indexes.iter().any(leads)
     }
 }

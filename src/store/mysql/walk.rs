@@ -18,7 +18,7 @@ use super::predicate::Predicate;
 use super::replicas::ReplicaWatch;
 use super::rows::{ChildTable, Doubts, Touched, read_keys, touch_exactly, touch_planned};
 use super::schema::{Class, TableFacts};
-use super::sql::{qualified, quoted, table};
+use super::sql::{qualified, table};
 use super::survey;
 use crate::config::site::Child;
 use crate::plan::Action;
@@ -36,7 +36,6 @@ pub(super) struct MysqlWalk<'s> {
     pub(super) facts: TableFacts,
     pub(super) predicate: Predicate,
     children: Vec<ChildTable>,
-    index: String,
     lock: TableLock,
     replicas: ReplicaWatch,
     /// SQL that is true for rows that arrived after the walk began.
@@ -70,9 +69,9 @@ impl<'s> MysqlWalk<'s> {
         max_lag: Duration,
     ) -> Result<MysqlWalk<'s>, StoreError> {
         let target = &selection.rule.target;
-        let Some(index) = facts.key_index(&target.key).map(|index| index.name.clone()) else {
+        if facts.key_index(&target.key).is_none() {
             return Err(database.failed(&format!("table {} has no unique key {}", target.table, target.key)));
-        };
+        }
         let predicate = Predicate::new(database, &facts, &selection)?;
         let children = children(database, &selection)?;
         let partitions = partitions::candidates(database, &facts, &selection)?;
@@ -90,7 +89,6 @@ impl<'s> MysqlWalk<'s> {
             facts,
             predicate,
             children,
-            index,
             arrived,
             partitions,
         })
@@ -127,7 +125,7 @@ impl<'s> MysqlWalk<'s> {
         let Progress::Above(key) = &self.progress else { return Ok(()) };
         let column = &self.predicate.key;
         let above = key.as_ref().map_or(String::new(), |key| format!("{column} > {key} AND "));
-        let which = format!("FORCE INDEX ({}) WHERE {above}{matches}", quoted(&self.index));
+        let which = format!("{} WHERE {above}{matches}", self.predicate.by_key);
         let tail = format!("ORDER BY {column} LIMIT {chunk}");
         let read = read_keys(self.database, &self.predicate, &which, &tail)?;
         self.keys = read.keys;

@@ -14,7 +14,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::super::StoreError;
 use super::super::server::{self, ServerError};
-use super::error::{describe, ends_the_connection, is_of_the_value};
+use super::error::{clients_trouble, describe, ends_the_connection, is_of_the_value};
 use crate::config::site::Server;
 
 /// The oldest release with ranges over physical positions, and whose makers still mend it.
@@ -39,6 +39,11 @@ pub(super) const LONGEST_STATEMENT: Duration = Duration::from_secs(30);
 /// Between the statements of a batch evidence is written, which takes milliseconds: a process that is stopped for
 /// longer must not keep its locks.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// What the evidence says is gone must not come back with a server that crashes. An application that does not wait for
+/// the disk may do without; where it waits for more than that, so do we.
+const DURABLE_COMMITS: &str = "SELECT set_config('synchronous_commit', 'local', false) \
+     WHERE current_setting('synchronous_commit') = 'off'";
 
 /// A parameter with its type.
 pub(super) type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
@@ -82,7 +87,8 @@ impl Session {
              SET IntervalStyle = 'postgres'; SET bytea_output = 'hex'; SET extra_float_digits = 1; \
              SET standard_conforming_strings = on; SET row_security = off; \
              SET lock_timeout = {}; SET statement_timeout = {}; SET idle_in_transaction_session_timeout = {}; \
-             SET default_transaction_isolation = 'read committed'; SET default_transaction_read_only = off",
+             SET default_transaction_isolation = 'read committed'; SET default_transaction_read_only = off; \
+             {DURABLE_COMMITS}",
             millis(LOCK_WAIT),
             millis(LONGEST_READ),
             millis(LONGEST_PAUSE),
@@ -184,7 +190,7 @@ impl Session {
 }
 
 fn config(server: &Server) -> Result<Config, String> {
-    let (url, asked) = without_verification_words(&server.url);
+    let (url, asked) = without_verification_words(&server.url)?;
     let mut config: Config = url.parse().map_err(|_| {
         "the URL cannot be read; of libpq's parameters take host, port, user, dbname, sslmode, connect_timeout \
          and `ca-file` instead of sslrootcert"
@@ -205,15 +211,18 @@ fn config(server: &Server) -> Result<Config, String> {
 
 /// libpq has more words for `sslmode` than the client, which always verifies: `disable` is the only one that is not
 /// `require` then. Without a word it is decided by the host.
-fn without_verification_words(url: &str) -> (String, Option<SslMode>) {
-    let Some((base, query)) = url.split_once('?') else { return (url.to_owned(), None) };
-    let is_mode = |pair: &&str| pair.starts_with("sslmode=");
-    let mode = query.split('&').find(is_mode).map(|pair| match pair {
-        "sslmode=disable" => SslMode::Disable,
-        _ => SslMode::Require,
-    });
-    let rest: Vec<&str> = query.split('&').filter(|pair| !is_mode(pair)).collect();
-    (format!("{base}?{}", rest.join("&")), mode)
+fn without_verification_words(url: &str) -> Result<(String, Option<SslMode>), String> {
+    let Some((base, query)) = url.split_once('?') else { return Ok((url.to_owned(), None)) };
+    let (modes, rest): (Vec<&str>, Vec<&str>) = query.split('&').partition(|pair| pair.starts_with("sslmode="));
+    let mode = match modes.first().map(|pair| pair.trim_start_matches("sslmode=")) {
+        None => None,
+        Some("disable") => Some(SslMode::Disable),
+        Some("allow" | "prefer" | "require" | "verify-ca" | "verify-full") => Some(SslMode::Require),
+        Some(_) => {
+            return Err("sslmode is `verify-full` (the server's certificate is verified) or `disable`".to_owned());
+        }
+    };
+    Ok((format!("{base}?{}", rest.join("&")), mode))
 }
 
 /// Within the machine nobody listens; beyond it TLS is required.
@@ -237,7 +246,10 @@ fn connect_error(place: &str, error: &postgres::Error) -> StoreError {
         }
         Some("3D000") => "is the database's name the last part of the URL?",
         Some(_) => "see the server's log",
-        None => return StoreError::Lost { place, reason: format!("{reason}; is the server running?") },
+        None => match clients_trouble(error) {
+            Some((reason, hint)) => return StoreError::Unavailable { place, reason: format!("{reason}; {hint}") },
+            None => return StoreError::Lost { place, reason: server::with_hint_of_network(reason) },
+        },
     };
     StoreError::Unavailable { place, reason: format!("{reason}; {hint}") }
 }

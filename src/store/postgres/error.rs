@@ -3,6 +3,8 @@
 
 use postgres::error::{DbError, SqlState};
 
+use super::super::server;
+
 /// Classes 22 (data exception) and 23 (a domain's check), and a type that cannot be made of text.
 pub(super) fn is_of_the_value(code: &str) -> bool {
     code.starts_with("22") || code.starts_with("23") || code == SqlState::CANNOT_COERCE.code()
@@ -19,14 +21,30 @@ pub(super) fn describe(error: &postgres::Error) -> String {
     if let Some(error) = error.as_db_error() {
         return describe_answer(error);
     }
-    let mut source: Option<&(dyn std::error::Error + 'static)> = std::error::Error::source(error);
-    while let Some(cause) = source {
-        if let Some(io) = cause.downcast_ref::<std::io::Error>() {
-            return io.to_string();
-        }
-        source = cause.source();
+    match io_cause(error) {
+        Some(io) => io.to_string(),
+        None if error.is_closed() => "the server closed the connection".to_owned(),
+        None => "unexpected answer".to_owned(),
     }
-    if error.is_closed() { "the server closed the connection".to_owned() } else { "unexpected answer".to_owned() }
+}
+
+fn io_cause(error: &postgres::Error) -> Option<&std::io::Error> {
+    let source = std::error::Error::source(error);
+    std::iter::successors(source, |cause| cause.source()).find_map(|cause| cause.downcast_ref())
+}
+
+/// What the client itself stumbles over while it connects, and what to do: waiting would not help.
+pub(super) fn clients_trouble(error: &postgres::Error) -> Option<(String, &'static str)> {
+    let tls = io_cause(error).and_then(std::io::Error::get_ref).and_then(|cause| cause.downcast_ref());
+    if let Some(tls) = tls {
+        return Some((describe(error), server::hint_of_tls(tls)));
+    }
+    let (what, hint) = match std::error::Error::source(error)?.to_string().as_str() {
+        "password missing" => ("the server asks for a password", "add `password-file` or `credential`"),
+        "server does not support TLS" => ("the server does not offer TLS", "switch it on there: `ssl = on`"),
+        _ => return None,
+    };
+    Some((what.to_owned(), hint))
 }
 
 fn describe_answer(error: &DbError) -> String {

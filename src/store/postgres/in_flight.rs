@@ -2,8 +2,10 @@
 //!
 //! The server knows how a transaction ended, by its number. Where it has forgotten (which takes hundreds of millions
 //! of transactions) or knows another history (a restored backup), the records decide: a batch is atomic, so one of
-//! them that is still there and still matches proves that it was rolled back. The moment and the cutoff travel along
-//! and holds are left aside: what matched then must be recognised now, whatever an operator changed in between.
+//! them that is still there and still matches proves that it was rolled back. They also object where most of them are
+//! as they were and the server says "committed": one that crashed gives a number again of which nothing was on disk
+//! yet, and then speaks of somebody else's transaction. The moment and the cutoff travel along and holds are left
+//! aside: what matched then must be recognised now, whatever an operator changed in between.
 
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -72,11 +74,14 @@ pub(super) fn resolve(
         let reason = "the file of the batch in flight cannot be read".to_owned();
         return Err(StoreError::Failed { place: session.place.clone(), reason });
     };
-    match status(session, &batch.transaction)?.as_deref() {
-        Some("committed") => Ok(Resolution::Committed),
-        Some("aborted") => Ok(Resolution::RolledBack),
-        _ => by_what_is_there(session, selection, &batch),
+    let ended = status(session, &batch.transaction)?;
+    if ended.as_deref() == Some("aborted") {
+        return Ok(Resolution::RolledBack);
     }
+    let (survivors, of) = survivors(session, selection, &batch)?;
+    // The application may have filled a few columns again since.
+    let few = if ended.as_deref() == Some("committed") { of / 2 } else { 0 };
+    Ok(if survivors > few { Resolution::RolledBack } else { Resolution::Committed })
 }
 
 /// How the transaction ended, once it has; `None` where the server does not know.
@@ -103,28 +108,28 @@ fn status(session: &mut Session, transaction: &str) -> Result<Option<String>, St
     }
 }
 
-fn by_what_is_there(
+/// How much of what was written down is still as it was, and how much was written down.
+fn survivors(
     session: &mut Session,
     selection: &TableSelection<'_>,
     batch: &InFlight,
-) -> Result<Resolution, StoreError> {
-    let survives = match &batch.touched {
+) -> Result<(usize, usize), StoreError> {
+    match &batch.touched {
         Touched::Partition(oid) => {
             let sql = "SELECT EXISTS (SELECT 1 FROM pg_class WHERE oid = $1)";
             let row = session.one(sql, &[(oid, postgres::types::Type::OID)])?;
-            session.get(&row, 0)?
+            Ok((usize::from(session.get::<bool>(&row, 0)?), 1))
         }
-        Touched::Records(keys) => any_matches(session, selection, batch, keys)?,
-    };
-    Ok(if survives { Resolution::RolledBack } else { Resolution::Committed })
+        Touched::Records(keys) => Ok((how_many_match(session, selection, batch, keys)?, keys.len())),
+    }
 }
 
-fn any_matches(
+fn how_many_match(
     session: &mut Session,
     selection: &TableSelection<'_>,
     batch: &InFlight,
     keys: &[String],
-) -> Result<bool, StoreError> {
+) -> Result<usize, StoreError> {
     let as_then = TableSelection { rule: selection.rule, now: batch.now, cutoff: batch.cutoff, holds: Vec::new() };
     let table = &selection.rule.target.table;
     let Some(facts) = TableFacts::read(session, table)? else {
@@ -133,7 +138,7 @@ fn any_matches(
     };
     let predicate = Predicate::new(session, &as_then, &facts)?;
     let sql = format!(
-        "SELECT EXISTS (SELECT 1 FROM {} AS t WHERE {} = ANY (${}::{}[]) AND {})",
+        "SELECT count(*) FROM {} AS t WHERE {} = ANY (${}::{}[]) AND {}",
         facts.quoted,
         predicate.key,
         predicate.values.next(),
@@ -141,5 +146,5 @@ fn any_matches(
         predicate.matches()
     );
     let row = session.one(&sql, &predicate.values.with(&[(&keys, KEYS)]))?;
-    session.get(&row, 0)
+    Ok(usize::try_from(session.count(&row, 0)?).unwrap_or(usize::MAX))
 }

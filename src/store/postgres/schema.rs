@@ -177,8 +177,14 @@ impl TableFacts {
 
     /// Whether an index over all rows begins with `column`.
     pub(super) fn has_index_on(&self, column: &str) -> bool {
+        self.has_index_behind(&[], column)
+    }
+
+    /// Whether an index over all rows begins with `column`, apart from columns that are `fixed` to one value before it.
+    pub(super) fn has_index_behind(&self, fixed: &[i16], column: &str) -> bool {
         let number = self.column(column).map(|column| column.number);
-        self.indexes.iter().any(|index| index.ordered && !index.partial && index.columns.first().copied() == number)
+        let leads = |index: &IndexFacts| index.columns.iter().copied().find(|part| !fixed.contains(part)) == number;
+        number.is_some() && self.indexes.iter().any(|index| index.ordered && !index.partial && leads(index))
     }
 }
 

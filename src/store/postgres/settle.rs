@@ -5,12 +5,20 @@
 //! store never claims that nothing is left.
 
 use std::collections::BTreeSet;
+use std::thread::sleep;
+use std::time::Duration;
 
 use postgres::types::Type;
 
 use super::connection::Session;
 use crate::config::site::After;
 use crate::store::{Physical, StoreError};
+
+/// A session tells what it did at most once a second, unless it is asked to (since PostgreSQL 15).
+const CAN_TELL_AT_ONCE: &str = "SELECT to_regprocedure('pg_catalog.pg_stat_force_next_flush()') IS NOT NULL";
+
+/// How long an older server needs to hear of it and to pass it on.
+const HEARSAY: Duration = Duration::from_millis(1_200);
 
 const DEAD: &str = "SELECT c.relname::text, coalesce(pg_stat_get_dead_tuples(c.oid), 0) FROM pg_class AS c \
      WHERE c.relkind IN ('r', 'm') AND (c.oid = $1::regclass \
@@ -25,13 +33,15 @@ const COPIES: &str = "SELECT current_setting('archive_mode') <> 'off', \
 
 /// Does what `after` says to the tables of the run, and says what is left.
 pub(super) fn settle(session: &mut Session, tables: &BTreeSet<String>, after: After) -> Result<Physical, StoreError> {
+    // Before a vacuum, which counts anew: told afterwards, rows that are gone would be added to its count.
+    tell_statistics(session)?;
     if after == After::Vacuum {
         for table in tables {
             vacuum(session, table)?;
         }
     }
-    let mut dead = 0;
     session.batch("SELECT pg_stat_clear_snapshot()")?;
+    let mut dead = 0;
     for table in tables {
         for row in session.query(DEAD, &[(table, Type::TEXT)])? {
             dead += session.count(&row, 1)?;
@@ -44,6 +54,18 @@ pub(super) fn settle(session: &mut Session, tables: &BTreeSet<String>, after: Af
     left.push("bytes in the free space of the files until they are overwritten".to_owned());
     left.push(copies(session)?);
     Ok(Physical::Pending(left.join("; ")))
+}
+
+/// Has the statistics know of what this session itself has just done.
+fn tell_statistics(session: &mut Session) -> Result<(), StoreError> {
+    let row = session.one(CAN_TELL_AT_ONCE, &[])?;
+    if session.get(&row, 0)? {
+        return session.batch("SELECT pg_stat_force_next_flush()");
+    }
+    sleep(HEARSAY);
+    session.batch("SELECT 1")?;
+    sleep(HEARSAY);
+    Ok(())
 }
 
 /// Makes nobody wait: a table that is locked is left alone, and the file is not cut, which would need a lock.

@@ -1,1 +1,0 @@
-//! Of the files of a tree, on the real thing.

@@ -1,0 +1,146 @@
+//! Purges of the built binary on database servers, killed at random moments beside an application that goes on writing;
+//! connections that the server ends during a COMMIT; servers that crash during a run. Each time no record inside its
+//! retention is lost, nothing expired is left after the next run, and the log says exactly what is gone.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on has failed")]
+#![allow(clippy::print_stdout, reason = "the seed of a failure is wanted")]
+
+#[path = "server_kills/application.rs"]
+mod application;
+#[path = "server_kills/commits.rs"]
+mod commits;
+#[path = "server_kills/crashes.rs"]
+mod crashes;
+#[path = "support/database.rs"]
+mod database;
+#[path = "support/evidence.rs"]
+mod evidence;
+#[path = "support/installation.rs"]
+mod installation;
+#[path = "support/mariadb.rs"]
+mod mariadb;
+#[path = "support/postgres_server.rs"]
+mod postgres_server;
+#[path = "support/random.rs"]
+mod random;
+#[path = "server_kills/scene.rs"]
+mod scene;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use database::{Database, OnMariaDb, OnPostgres};
+use random::{Random, seed};
+use rstest::rstest;
+use scene::{Scene, Whereabouts};
+
+/// Which of the three actions is at work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Action {
+    /// Rows with the rows of a child table.
+    EraseRows,
+    EraseColumn,
+    Truncate,
+}
+
+impl Action {
+    fn rule(self) -> &'static str {
+        match self {
+            Action::EraseRows => "shop.example/chat/visitors",
+            Action::EraseColumn => "shop.example/chat/visitors/city",
+            Action::Truncate => "shop.example/chat/visitors/ip",
+        }
+    }
+
+    /// What is true of a record that was never touched. Addresses are 192.0.2.77 throughout.
+    fn untouched(self) -> &'static str {
+        match self {
+            Action::EraseRows => "1 = 1",
+            Action::EraseColumn => "city IS NOT NULL",
+            Action::Truncate => "ip <> '192.0.2.0'",
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    Postgres,
+    MariaDb,
+}
+
+impl Kind {
+    /// A database on the server that the tests of this process share.
+    fn database(self) -> Box<dyn Database> {
+        match self {
+            Kind::Postgres => Box::new(OnPostgres::new(postgres_server::server())),
+            Kind::MariaDb => Box::new(OnMariaDb::new(mariadb::shared())),
+        }
+    }
+}
+
+/// A MariaDB server with a binary log, whose commits survive its end.
+fn start_logging_mariadb() -> mariadb::MariaDb {
+    mariadb::MariaDb::start("--skip-networking --log-bin=binlog --server-id=1 --innodb-flush-log-at-trx-commit=2")
+}
+
+/// For each server and action: 102 for each server.
+const KILLS: u32 = 34;
+
+/// Of them between the beginning and the end of a run; the others while it opens its files and looks at the table.
+const KILLS_WITHIN: u32 = KILLS / 3;
+
+/// A night that ended before it could be killed counts for nothing; so many of them are a fault of the test.
+const MOST_NIGHTS: u32 = 4 * KILLS;
+
+#[rstest]
+fn a_purge_killed_at_a_random_moment_loses_and_miscounts_nothing(
+    #[values(Kind::Postgres, Kind::MariaDb)] kind: Kind,
+    #[values(Action::EraseRows, Action::EraseColumn, Action::Truncate)] action: Action,
+) {
+    let seed = seed();
+    println!("seed {seed}: run again with FORGETD_TEST_SEED={seed}");
+    let mut random = Random(seed);
+    let database = kind.database();
+    let scene = Scene::new(&*database, action, seed);
+    let stop = AtomicBool::new(false);
+    let places = std::thread::scope(|scope| {
+        scope.spawn(|| application::live(&scene.application, &stop));
+        let places = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| kill_many(&scene, &mut random)));
+        stop.store(true, Ordering::Relaxed);
+        places
+    });
+    let places = places.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+    scene.finish();
+    scene.everything_adds_up();
+    let count = |place| places.iter().filter(|known| **known == place).count();
+    println!(
+        "{kind:?}, {action:?}: killed {} times before a run, {} between batches, {} in a batch; resolved: {:?} (committed, rolled back)",
+        count(Whereabouts::Outside),
+        count(Whereabouts::BetweenBatches),
+        count(Whereabouts::InABatch),
+        scene.resolved()
+    );
+    let within = places.iter().filter(|place| **place != Whereabouts::Outside).count();
+    assert!(within >= KILLS_WITHIN.try_into().unwrap(), "{within}");
+}
+
+/// So many purges that were killed: where they were then.
+fn kill_many(scene: &Scene, random: &mut Random) -> Vec<Whereabouts> {
+    let started = Instant::now();
+    scene.fill_up();
+    scene.finish();
+    let mut length = started.elapsed();
+    let (mut places, mut nights) = (Vec::new(), 0);
+    while places.len() < KILLS.try_into().unwrap() {
+        nights += 1;
+        assert!(nights < MOST_NIGHTS, "only {} purges could be killed", places.len());
+        scene.fill_up();
+        let after = random.below(length);
+        match scene.killed_after(after) {
+            Some(place) => places.push(place),
+            None => length = after.max(Duration::from_millis(1)),
+        }
+        scene.nothing_is_gone_without_evidence();
+    }
+    places
+}
