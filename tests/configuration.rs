@@ -564,6 +564,7 @@ fn allowed_keys(path: &str, text: &str) -> Vec<String> {
 #[case("sites/shop.example.toml", "[store.a]\nkind = \"sqlite\"")]
 #[case("sites/shop.example.toml", "[store.a]\nkind = \"directory\"")]
 #[case("sites/shop.example.toml", "[store.a]\nkind = \"directory\"\n[store.a.age]")]
+#[case("sites/shop.example.toml", "[store.a]\nkind = \"log\"")]
 #[case("sites/shop.example.toml", "[store.a]\nkind = \"postgres\"")]
 #[case("sites/shop.example.toml", "[store.a]\nkind = \"mysql\"")]
 #[case("sites/shop.example.toml", "[store.a]\nkind = \"sqlite\"\n[[store.a.table]]")]

@@ -7,11 +7,14 @@ mod log;
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt, symlink};
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use forgetd::plan::LineAction;
+use forgetd::plan::{LineAction, LogRule};
 use forgetd::store::{self, Committed, Kept, Physical, Remainder, Resolution, Selection, StoreError, Survey};
-use log::{Logs, age, cutoff, gzip, line, lines};
+use log::{Logs, age, cutoff, gzip, line, lines, now};
 use rstest::rstest;
 use rustix::fs::{CWD, FlockOperation, RenameFlags, XattrFlags};
 
@@ -241,6 +244,55 @@ enum Died {
     Done,
 }
 
+/// The directory of a process that dies, how far it comes, and whether any line stays.
+const SCENE: &str = "FORGETD_TEST_SCENE";
+
+fn in_directory(directory: &Path) -> LogRule {
+    let mut rule = Logs::new().rule;
+    rule.log.directory = directory.to_owned();
+    rule
+}
+
+#[test]
+#[ignore = "the child of another test"]
+fn the_process_that_dies() {
+    let scene = std::env::var(SCENE).expect("started by another test");
+    let (directory, died) = scene.split_once('\n').unwrap();
+    let rule = in_directory(Path::new(directory));
+    let selection = Selection { rule: (&rule).into(), now: now(), cutoff: Some(cutoff()), holds: Vec::new() };
+    let mut store = store::open(&rule);
+    let mut walk = store.walk(&selection, Duration::ZERO).unwrap();
+    let batch = walk.prepare(1).unwrap().unwrap();
+    fs::write(Path::new(directory).join("in-flight"), batch.in_flight()).unwrap();
+    match died {
+        "Prepared" => {}
+        "Exchanged" => exchange(Path::new(directory)),
+        _ => assert_eq!(batch.commit().unwrap(), Committed { rows: 3, children: 0 }),
+    }
+    std::process::abort();
+}
+
+/// What the store does first when it commits.
+fn exchange(directory: &Path) {
+    let names = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let own = names.into_iter().find(|name| name.starts_with(".forgetd-")).unwrap();
+    let path = |name: &str| directory.join(name);
+    rustix::fs::renameat_with(CWD, path(&own), CWD, path("access.log.1"), RenameFlags::EXCHANGE).unwrap();
+}
+
+fn die(logs: &Logs, died: Died) -> Vec<u8> {
+    let status = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "the_process_that_dies", "--ignored", "--quiet"])
+        .env(SCENE, format!("{}\n{died:?}", logs.root().display()))
+        .stdout(Stdio::null())
+        .status()
+        .unwrap();
+    assert_eq!(status.signal(), Some(6), "it was to abort");
+    let in_flight = fs::read(logs.path("in-flight")).unwrap();
+    fs::remove_file(logs.path("in-flight")).unwrap();
+    in_flight
+}
+
 #[rstest]
 fn after_a_crash_it_is_known_what_was_done(
     #[values(Died::Prepared, Died::Exchanged, Died::Done)] died: Died,
@@ -251,20 +303,7 @@ fn after_a_crash_it_is_known_what_was_done(
     let path = logs.file("access.log.1", lines(1, 3, kept));
     logs.file("access.log", line(9, 5));
     age(&logs.path("access.log"), 4_000);
-    let mut store = logs.open();
-    let selection = logs.selection();
-    let mut walk = store.walk(&selection, Duration::ZERO).unwrap();
-    let batch = walk.prepare(1).unwrap().unwrap();
-    let in_flight = batch.in_flight().to_vec();
-    let own = logs.names().into_iter().find(|name| name.starts_with(".forgetd-")).unwrap();
-    match died {
-        Died::Prepared => std::mem::forget(batch),
-        Died::Exchanged => {
-            std::mem::forget(batch);
-            rustix::fs::renameat_with(CWD, logs.path(&own), CWD, &path, RenameFlags::EXCHANGE).unwrap();
-        }
-        Died::Done => assert_eq!(batch.commit().unwrap(), Committed { rows: 3, children: 0 }),
-    }
+    let in_flight = die(&logs, died);
     let name = if rotated && path.exists() { "access.log.2" } else { "access.log.1" };
     if path.exists() {
         fs::rename(&path, logs.path(name)).unwrap();
@@ -278,7 +317,9 @@ fn after_a_crash_it_is_known_what_was_done(
     assert!(logs.names().iter().all(|name| !name.starts_with(".forgetd-")));
     if kept > 0 {
         assert_eq!(logs.text(name), lines(4, 0, kept));
-    } else if !rotated || died != Died::Exchanged {
+    } else if rotated && died == Died::Exchanged {
+        assert_eq!(logs.text(name), "", "it is no longer where it was to be removed");
+    } else {
         assert!(!logs.path(name).exists());
     }
 }
@@ -295,8 +336,7 @@ fn an_exchange_that_a_writer_did_not_notice_is_taken_back_after_a_crash() {
     let in_flight = batch.in_flight().to_vec();
     std::mem::forget(batch);
     let mut writer = OpenOptions::new().append(true).open(&path).unwrap();
-    let own = logs.names().into_iter().find(|name| name.starts_with(".forgetd-")).unwrap();
-    rustix::fs::renameat_with(CWD, logs.path(&own), CWD, &path, RenameFlags::EXCHANGE).unwrap();
+    exchange(logs.root());
     writer.write_all(line(6, 9).as_bytes()).unwrap();
     assert_eq!(logs.open().resolve(&logs.selection(), &in_flight).unwrap(), Resolution::RolledBack);
     assert_eq!(logs.text("access.log.1"), [lines(1, 3, 2), line(6, 9)].concat());

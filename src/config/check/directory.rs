@@ -22,6 +22,9 @@ const LONGEST_SETTLE: Duration = Duration::from_hours(31 * 24);
 /// A directory nearer to the root than this belongs to the system, or to everybody.
 const FEWEST_COMPONENTS: usize = 2;
 
+const PATTERN_HINT: &str =
+    "write a name with `*` for any characters, such as `sess_*`; directories below are always entered";
+
 /// Directories that are the system's own, with all that is below them.
 const SYSTEM: [&str; 12] =
     ["/bin", "/boot", "/dev", "/etc", "/lib", "/lib32", "/lib64", "/proc", "/root", "/sbin", "/sys", "/usr"];
@@ -76,7 +79,7 @@ pub(super) fn check(
             && is_no_evidence(path, declared.scope.known.state_dir.as_deref(), &path_at, problems)
     });
     let hint = "add `pattern = \"sess_*\"`: the names of the files that may go";
-    let pattern = problems.required(place, "pattern", pattern, hint).and_then(|text| name_pattern(text, problems));
+    let pattern = problems.required(place, "pattern", pattern, hint).and_then(|text| name_pattern(text, PATTERN_HINT, problems));
     let age = match age {
         None => Some(FileAge::Modified),
         Some(age) => self::age(age, problems),
@@ -109,7 +112,7 @@ fn is_own(path: &Path, place: &Range<usize>, problems: &mut FileProblems<'_>) ->
     let in_home = path.starts_with("/home") && depth <= FEWEST_COMPONENTS;
     let refused = depth < FEWEST_COMPONENTS
         || in_home
-        || SYSTEM.iter().chain(&PROGRAMS).any(|system| path.starts_with(system))
+        || is_the_systems(path)
         || SHARED.iter().any(|shared| path == Path::new(shared));
     if refused {
         let message = format!("`{}` is not a directory of one site", path.display());
@@ -118,8 +121,13 @@ fn is_own(path: &Path, place: &Range<usize>, problems: &mut FileProblems<'_>) ->
     !refused
 }
 
+/// Whether a directory is the system's or another program's.
+pub(super) fn is_the_systems(path: &Path) -> bool {
+    SYSTEM.iter().chain(&PROGRAMS).any(|system| path.starts_with(system))
+}
+
 /// What the daemon itself keeps must not be purged: least of all the evidence.
-fn is_no_evidence(
+pub(super) fn is_no_evidence(
     path: &Path,
     state_dir: Option<&Path>,
     place: &Range<usize>,
@@ -134,14 +142,12 @@ fn is_no_evidence(
 }
 
 /// A pattern for names.
-pub(super) fn name_pattern(text: Text, problems: &mut FileProblems<'_>) -> Option<NamePattern> {
+pub(super) fn name_pattern(text: Text, hint: &str, problems: &mut FileProblems<'_>) -> Option<NamePattern> {
     let span = text.span();
     let text = value::filled(text, problems)?;
     match NamePattern::new(&text) {
         Ok(pattern) => Some(pattern),
         Err(reason) => {
-            let hint =
-                "write a name with `*` for any characters, such as `sess_*`; directories below are always entered";
             problems.report_with_hint(&span, format!("`{text}` is not a pattern for names: {reason}"), hint);
             None
         }

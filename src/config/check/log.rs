@@ -11,7 +11,7 @@ use super::super::file::{ColumnValue, LogTable, Text};
 use super::super::line_pattern::{LinePattern, Offset};
 use super::super::site::{Column, Log, LogFormat, NamePattern, Store, UnparsedLine};
 use super::column::{self, Row};
-use super::directory::{is_clean, name_pattern};
+use super::directory::{is_clean, is_no_evidence, is_the_systems, name_pattern};
 use super::site::Declared;
 use super::table::holds_of;
 use super::{Targets, store, value};
@@ -24,6 +24,8 @@ const FIXED: [(&str, LogFormat); 5] = [
     ("nginx-error", LogFormat::NginxError),
     ("apache-error", LogFormat::ApacheError),
 ];
+
+const PATTERN_HINT: &str = "write a name with `*` for any characters, such as `shop.access.log*`";
 
 const UNPARSED: [(&str, UnparsedLine); 2] = [("scan", UnparsedLine::Scan), ("keep", UnparsedLine::Keep)];
 
@@ -47,7 +49,10 @@ pub(super) fn check(
         address,
     } = table;
     let path_at = path.as_ref().map_or_else(|| place.clone(), Spanned::span);
-    let files = files(path, place, problems);
+    let files = files(path, place, problems).filter(|(directory, _)| {
+        is_for_logs(directory, &path_at, problems)
+            && is_no_evidence(directory, declared.scope.known.state_dir.as_deref(), &path_at, problems)
+    });
     let format = self::format(Format { format, time_field, address_fields, pattern }, place, problems);
     let zone = zone(time_zone, format.as_ref(), place, problems);
     let unparsed = match unparsed {
@@ -110,7 +115,17 @@ fn files(path: Option<Text>, place: &Range<usize>, problems: &mut FileProblems<'
         problems.report_with_hint(&span, "a pattern can stand in the name of the file only", hint);
         return None;
     }
-    Some((directory.to_owned(), name_pattern(Spanned::new(span, name.to_owned()), problems)?))
+    Some((directory.to_owned(), name_pattern(Spanned::new(span, name.to_owned()), PATTERN_HINT, problems)?))
+}
+
+/// Configuration and programs are no logs, whatever is written in them.
+fn is_for_logs(directory: &Path, place: &Range<usize>, problems: &mut FileProblems<'_>) -> bool {
+    let refused = is_the_systems(directory);
+    if refused {
+        let message = format!("`{}` is not a directory for logs", directory.display());
+        problems.report_with_hint(place, message, "logs lie below `/var/log`, or in a directory of the site's own");
+    }
+    !refused
 }
 
 /// The keys that together say how a line is written.

@@ -99,6 +99,6 @@ impl<R: Read> Blocks<R> {
 
 fn between_addresses(bytes: &[u8]) -> usize {
     let tail = bytes.len().saturating_sub(LONGEST_ADDRESS);
-    let apart = |byte: &u8| matches!(byte, b' ' | b'"' | b',' | b'&' | b';' | b'\t' | 0);
+    let apart = |byte: &u8| !byte.is_ascii_alphanumeric() && !b".:%[]-_".contains(byte);
     bytes[tail..].iter().rposition(apart).map_or(bytes.len(), |at| tail + at + 1)
 }

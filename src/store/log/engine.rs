@@ -37,7 +37,7 @@ pub struct Tally {
     pub oldest: Option<Moment>,
     /// The time of the oldest line that stays as it is, and goes or changes once it is old enough.
     pub next: Option<Moment>,
-    /// The time of the latest line.
+    /// The latest time in any line, plausible or not.
     pub latest: Option<Moment>,
 }
 
@@ -98,7 +98,7 @@ impl Judgement {
 
     /// Whether a line says by its time that it is not due, which needs a time that matters and a line in the format.
     pub(super) fn is_not_due(&self, line: &[u8]) -> bool {
-        let time = self.engine().and_then(|mut engine| engine.dated(line, Want::Time));
+        let time = self.engine().and_then(|mut engine| engine.dated(line, Want::Time, &mut Tally::default()));
         matches!((self.cutoff, time), (Some(cutoff), Some(time)) if time >= cutoff)
     }
 
@@ -250,18 +250,14 @@ impl Engine<'_> {
             tally.matches += 1;
             return edits.replace(whole, b"");
         };
-        match self.dated(&edits.block[place], Want::Time) {
+        match self.dated(&edits.block[place], Want::Time, tally) {
             None => tally.undatable += 1,
             Some(time) if time < cutoff => {
                 tally.matches += 1;
                 tally.oldest = earlier(tally.oldest, Some(time));
-                tally.latest = tally.latest.max(Some(time));
                 edits.replace(whole, b"");
             }
-            Some(time) => {
-                tally.next = earlier(tally.next, Some(time));
-                tally.latest = tally.latest.max(Some(time));
-            }
+            Some(time) => tally.next = earlier(tally.next, Some(time)),
         }
     }
 
@@ -274,8 +270,7 @@ impl Engine<'_> {
     ) {
         let block = edits.block;
         let line = &block[place.clone()];
-        let time = self.dated(line, Want::Addresses);
-        tally.latest = tally.latest.max(time);
+        let time = self.dated(line, Want::Addresses, tally);
         match (self.judgement.cutoff, time) {
             (Some(_), None) => tally.undatable += 1,
             (Some(cutoff), Some(time)) if time >= cutoff => {
@@ -294,8 +289,9 @@ impl Engine<'_> {
     }
 
     /// The time of a line, where it is plausible.
-    fn dated(&mut self, line: &[u8], want: Want) -> Option<Moment> {
+    fn dated(&mut self, line: &[u8], want: Want, tally: &mut Tally) -> Option<Moment> {
         let time = self.reader.read(line, want, &mut self.fields)?;
+        tally.latest = tally.latest.max(Some(time));
         self.is_plausible(time).then_some(time)
     }
 }

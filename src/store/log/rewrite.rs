@@ -210,6 +210,11 @@ fn copy_extended(old: &File, new: &File) -> io::Result<()> {
 }
 
 impl Replacement<'_> {
+    /// Which file the new one is.
+    pub(super) fn identity(&self) -> Identity {
+        self.in_flight.new
+    }
+
     pub(super) fn in_flight(&self) -> &[u8] {
         self.told.set(true);
         &self.encoded
@@ -227,6 +232,9 @@ impl Replacement<'_> {
             Ok(()) => {}
             // Somebody moved it away.
             Err(Errno::NOENT) => return Ok(Placed::TurnedBack),
+            Err(Errno::INVAL | Errno::NOSYS) => {
+                return Err(self.directory.failed("its file system cannot exchange two names", "renameat2(2)"));
+            }
             Err(error) => return Err(self.directory.failed("a file cannot be exchanged for its successor", error)),
         }
         // From here on the new file is the only one under the name, and not ours to remove.

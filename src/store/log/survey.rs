@@ -80,12 +80,13 @@ pub(super) fn standing(openers: &Openers, file: &Identity, newest: Option<Identi
     }
 }
 
-/// Counts in every file, as far as it is not known already.
+/// Counts in every file, as far as it is not known already; what is known of files just `written` is looked at anew.
 pub(super) fn scan(
     directory: &LogDirectory,
     judgement: &Judgement,
     memory: &Memory,
     now: Timestamp,
+    written: &[Identity],
 ) -> Result<Scan, crate::store::StoreError> {
     let Listing { names, mut obstacles } = Listing::of(directory)?;
     let newest = names.last().map(|(_, identity)| *identity);
@@ -95,6 +96,7 @@ pub(super) fn scan(
         // What became of it since the listing is the next scan's business.
         let Found::File(file) = directory.file_at(name)? else { continue };
         let standing = standing(&openers, &file.identity, newest, now);
+        let memory = Some(memory).filter(|_| !written.iter().any(|written| written.is_file(&file.identity)));
         match count(&file, judgement, memory, standing) {
             Ok(tally) => scan.seen.push(Seen { identity: file.identity, tally, standing }),
             Err(error) if error.kind() == std::io::ErrorKind::InvalidData => *obstacles.entry(Obstacle::Damaged).or_default() += 1,
@@ -105,8 +107,13 @@ pub(super) fn scan(
     Ok(scan)
 }
 
-fn count(file: &LogFile, judgement: &Judgement, memory: &Memory, standing: Standing) -> std::io::Result<Tally> {
-    if let Some(tally) = known(file, judgement, memory) {
+fn count(
+    file: &LogFile,
+    judgement: &Judgement,
+    memory: Option<&Memory>,
+    standing: Standing,
+) -> std::io::Result<Tally> {
+    if let Some(tally) = memory.and_then(|memory| known(file, judgement, memory)) {
         return Ok(tally);
     }
     if standing != Standing::Idle && nothing_is_due_yet(file, judgement) {
