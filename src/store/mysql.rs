@@ -1,6 +1,6 @@
 //! MySQL 8 and MariaDB 10.6 or newer: the site's own database, on a server that the shop is using meanwhile.
 //!
-//! The predicate of a rule is built once, in [`predicate`], from the types that the server declares, and every
+//! The predicate of a rule is built once, in `predicate`, from the types that the server declares, and every
 //! statement that counts or erases is made from it. Work is done in short transactions over ranges of the key, under
 //! READ COMMITTED, so that only the rows that go are locked, and only for as long as a batch lasts.
 
