@@ -33,7 +33,7 @@ mod verify;
 
 use std::path::{Path, PathBuf};
 
-pub use entry::{BatchOutcome, Entry, Event, RunFinished, RunOutcome};
+pub use entry::{BatchOutcome, Entry, Event, Kept, RunFinished, RunOutcome};
 pub use error::AuditError;
 pub use line::{LineFault, MAX_LINE};
 pub use log::{Log, Sync};

@@ -19,6 +19,7 @@ mod tag;
 mod value;
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use toml::de::DeTable;
 
@@ -30,6 +31,8 @@ use super::{Category, CategoryId, Config, Problem, Problems, Processor, Source, 
 /// What the files before the sites declare.
 #[derive(Debug, Default)]
 struct Known {
+    /// Where the register and the evidence are.
+    state_dir: Option<PathBuf>,
     categories: BTreeMap<CategoryId, Category>,
     processors: BTreeMap<String, Processor>,
     /// Whether all categories could be read: only then is one that is not here unknown.
@@ -59,7 +62,8 @@ impl Config {
         let daemon = mandatory(&sources, DAEMON_FILE, &mut problems, daemon::check);
         let categories = mandatory(&sources, CATEGORIES_FILE, &mut problems, category::check).unwrap_or_default();
         let categories_complete = !has_problem(&problems, CATEGORIES_FILE);
-        let mut known = Known { categories, categories_complete, ..Known::default() };
+        let state_dir = daemon.as_ref().map(|daemon| daemon.state_dir.clone());
+        let mut known = Known { state_dir, categories, categories_complete, ..Known::default() };
         for source in below(&sources, "processors/") {
             read(source, &mut problems, |table, problems| processor::check(table, &mut known, problems));
         }

@@ -14,10 +14,7 @@ use super::table::{self, CheckedTable, DatetimeZone};
 use super::{Targets, directory, log, server, value};
 
 /// Kinds that can be declared.
-const KINDS: [&str; 3] = ["sqlite", "postgres", "mysql"];
-
-/// Kinds whose declaration is understood, and that this version cannot work on.
-const LATER_KINDS: [&str; 2] = ["directory", "log"];
+const KINDS: [&str; 5] = ["sqlite", "postgres", "mysql", "directory", "log"];
 
 /// Checks the stores of a site.
 pub(super) fn check(
@@ -71,10 +68,6 @@ fn store(
         problems.report_with_hint(&kind.span(), "expected a string", "write `\"sqlite\"`");
         return None;
     };
-    if LATER_KINDS.contains(&word) {
-        let message = format!("kind `{word}` is not supported by this version");
-        problems.report_with_hint(&kind.span(), message, suggest::hint("", KINDS));
-    }
     match word {
         "sqlite" => sqlite(decode(table, place, problems), place, declared, targets, problems),
         "postgres" => server::postgres(decode(table, place, problems), place, declared, targets, problems),
@@ -82,7 +75,7 @@ fn store(
         "directory" => directory::check(decode(table, place, problems), place, declared, targets, problems),
         "log" => log::check(decode(table, place, problems), place, declared, targets, problems),
         unknown => {
-            let hint = suggest::hint(unknown, KINDS.into_iter().chain(LATER_KINDS));
+            let hint = suggest::hint(unknown, KINDS);
             problems.report_with_hint(&kind.span(), format!("unknown kind `{unknown}`"), hint);
             None
         }

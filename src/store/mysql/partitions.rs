@@ -23,7 +23,7 @@ use super::sql::{quoted, text};
 use super::survey::in_snapshot;
 use super::walk::MysqlWalk;
 use crate::plan::{Action, TableRule, When};
-use crate::store::{Prepared, Resolution, StoreError, TableSelection};
+use crate::store::{Committed, Prepared, Resolution, StoreError, TableSelection};
 
 /// How long the lock is waited for. Meanwhile everybody else waits behind this wait.
 const LOCK_WAIT: Duration = Duration::from_secs(1);
@@ -315,11 +315,11 @@ impl Prepared for Drop<'_, '_> {
     }
 
     /// The statement commits by itself, and may have before an error.
-    fn commit(self: Box<Self>) -> Result<(), StoreError> {
+    fn commit(self: Box<Self>) -> Result<Committed, StoreError> {
         let (table, partition) = (self.walk.facts.quoted(), quoted(&self.partition.name));
         self.walk.database.decide(&format!("ALTER TABLE {table} DROP PARTITION {partition}"))?;
         self.walk.partitions.pop_front();
-        Ok(())
+        Ok(Committed { rows: self.partition.rows, children: 0 })
     }
 }
 

@@ -42,5 +42,6 @@ pub(super) fn survey(session: &mut Session, facts: &TableFacts, predicate: &Pred
         other_unit: units.into_iter().filter(|(_, count)| *count > 0).max_by_key(|(_, count)| *count),
         without_zone: session.count(&row, 5)?,
         oldest: oldest.zip(predicate.oldest.as_ref()).and_then(|(oldest, (_, reading))| reading.instant(oldest)),
+        kept: Vec::new(),
     })
 }

@@ -27,7 +27,7 @@ use super::scan::{self, Progress, WINDOW};
 use super::schema::{TableFacts, quoted};
 use super::values::Position;
 use crate::plan::Action;
-use crate::store::{Prepared, Remainder, StoreError, TableSelection, Walk};
+use crate::store::{Committed, Prepared, Remainder, StoreError, TableSelection, Walk};
 
 /// Each attempt at a drop that fails made the table's users wait: after so many, somebody is there to stay.
 const DROP_ATTEMPTS: u32 = 3;
@@ -372,7 +372,7 @@ impl Walk for PostgresWalk<'_> {
             return Ok(Remainder::default());
         }
         let (all, arrived) = self.count_left()?;
-        Ok(Remainder { left: all - arrived, arrived })
+        Ok(Remainder { left: all - arrived, arrived, ..Remainder::default() })
     }
 }
 
@@ -460,7 +460,7 @@ impl Prepared for Batch<'_, '_> {
         Some(&self.erased.transaction)
     }
 
-    fn commit(mut self: Box<Self>) -> Result<(), StoreError> {
+    fn commit(mut self: Box<Self>) -> Result<Committed, StoreError> {
         self.open = false;
         self.walk.session.commit()?;
         let (part, rows) = (self.part, self.erased.rows);
@@ -470,7 +470,7 @@ impl Prepared for Batch<'_, '_> {
         {
             *dead += rows;
         }
-        Ok(())
+        Ok(Committed { rows, children: self.erased.children })
     }
 }
 

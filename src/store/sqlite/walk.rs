@@ -25,7 +25,7 @@ use super::predicate::{Predicate, quoted, table};
 use super::schema::{KeyShape, TableFacts};
 use super::statements::Statements;
 use super::survey;
-use crate::store::{Prepared, Remainder, StoreError, TableSelection, Walk};
+use crate::store::{Committed, Prepared, Remainder, StoreError, TableSelection, Walk};
 
 /// Most rowids in memory: 8 MB.
 const CHUNK_OF_ROWIDS: usize = 1_000_000;
@@ -223,7 +223,7 @@ impl Walk for SqliteWalk<'_> {
                 Ok((survey::counted(row, 0)?, survey::counted(row, 1)?))
             })
         })?;
-        Ok(Remainder { left: all - arrived, arrived })
+        Ok(Remainder { left: all - arrived, arrived, ..Remainder::default() })
     }
 }
 
@@ -249,11 +249,11 @@ impl Prepared for Batch<'_, '_> {
         &self.in_flight
     }
 
-    fn commit(self: Box<Self>) -> Result<(), StoreError> {
+    fn commit(self: Box<Self>) -> Result<Committed, StoreError> {
         let batch = *self;
         batch.transaction.commit()?;
         batch.walk.done += batch.count;
-        Ok(())
+        Ok(Committed { rows: batch.erased.rows, children: batch.erased.children })
     }
 }
 
