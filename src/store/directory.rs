@@ -16,6 +16,7 @@ mod judge;
 mod look;
 mod name_date;
 mod names;
+mod refused;
 mod root;
 mod walker;
 

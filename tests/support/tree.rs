@@ -99,7 +99,18 @@ impl Tree {
 
     /// Walks to the end: files removed, and what is left.
     pub(crate) fn erase(&self) -> (u64, Remainder) {
-        let (mut store, selection) = (self.open(), self.selection());
+        self.erase_by(&mut *self.open())
+    }
+
+    /// As a run does: counts first.
+    pub(crate) fn erase_as_a_run_does(&self) -> (u64, Remainder) {
+        let mut store = self.open();
+        store.survey(&self.selection()).unwrap();
+        self.erase_by(&mut *store)
+    }
+
+    fn erase_by(&self, store: &mut dyn Store) -> (u64, Remainder) {
+        let selection = self.selection();
         let mut walk = store.walk(&selection, Duration::ZERO).unwrap();
         let mut erased = 0;
         while let Some(batch) = walk.prepare(100).unwrap() {

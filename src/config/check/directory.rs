@@ -79,7 +79,8 @@ pub(super) fn check(
             && is_no_evidence(path, declared.scope.known.state_dir.as_deref(), &path_at, problems)
     });
     let hint = "add `pattern = \"sess_*\"`: the names of the files that may go";
-    let pattern = problems.required(place, "pattern", pattern, hint).and_then(|text| name_pattern(text, PATTERN_HINT, problems));
+    let pattern =
+        problems.required(place, "pattern", pattern, hint).and_then(|text| name_pattern(text, PATTERN_HINT, problems));
     let age = match age {
         None => Some(FileAge::Modified),
         Some(age) => self::age(age, problems),

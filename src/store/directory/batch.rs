@@ -19,6 +19,7 @@ use super::in_flight;
 use super::in_use::InUse;
 use super::judge::{Expired, Judge, Verdict};
 use super::look;
+use super::refused::{self, Refused};
 use super::root::{self, Root};
 use crate::store::{Committed, Prepared, StoreError};
 
@@ -37,7 +38,7 @@ pub(super) struct Batch<'w, 's> {
 impl<'w, 's> Batch<'w, 's> {
     pub(super) fn new(walk: &'w mut FilesWalk<'s>, groups: Vec<Group>) -> Batch<'w, 's> {
         let rows = groups.iter().map(|group| group.names.len()).sum::<usize>();
-        let in_flight = in_flight::encode(walk.root.identity, &groups);
+        let in_flight = in_flight::encode(walk.root, &groups);
         Batch { walk, groups, rows: u64::try_from(rows).unwrap_or(u64::MAX), in_flight }
     }
 }
@@ -61,7 +62,12 @@ impl Prepared for Batch<'_, '_> {
         let groups = std::mem::take(&mut self.groups);
         let FilesWalk { judge, in_use, walker, .. } = &*self.walk;
         let eraser = Eraser { root, judge, in_use, locks_seen: walker.locks() };
-        eraser.erase(&groups)
+        let Erased { rows, refused, unknown, .. } = eraser.erase(&groups);
+        self.walk.refused.add(refused);
+        match unknown {
+            None => Ok(Committed { rows, children: 0 }),
+            Some(error) => Err(StoreError::CommitUnknown { place: root.place.clone(), reason: error.to_string() }),
+        }
     }
 }
 
@@ -82,64 +88,71 @@ struct Eraser<'a> {
     locks_seen: &'a HashSet<u64>,
 }
 
-/// What became of a directory's files.
+/// What became of files.
 #[derive(Default)]
 struct Erased {
     rows: u64,
-    /// Why files could not be removed, where that was so.
-    refused: Option<Errno>,
-    /// What is not known to be durable.
-    unsynced: Option<OwnedFd>,
+    /// Those that are certainly still there.
+    refused: Refused,
+    /// Why it is not known of others whether they are.
+    unknown: Option<Errno>,
+    /// Directories whose removals are not known to be durable.
+    unsynced: Vec<OwnedFd>,
+}
+
+impl Erased {
+    fn refused(files: usize, why: Errno) -> Erased {
+        Erased { refused: Refused::of(files, why), ..Erased::default() }
+    }
+
+    fn add(&mut self, more: Erased) {
+        let Erased { rows, refused, unknown, unsynced } = more;
+        self.rows += rows;
+        self.refused.add(refused);
+        self.unknown = self.unknown.or(unknown);
+        self.unsynced.extend(unsynced);
+    }
 }
 
 impl Eraser<'_> {
-    fn erase(&self, groups: &[Group]) -> Result<Committed, StoreError> {
+    fn erase(&self, groups: &[Group]) -> Erased {
         let mut total = Erased::default();
         // In pieces, so that the directories of each are synced together.
         for piece in groups.chunks(MOST_UNSYNCED) {
             let (results, ()) = look::both(piece, |group| self.group(group), || ());
-            let mut unsynced = Vec::new();
-            for result in results {
-                let erased = result.map_err(|error| self.unknown(error))?;
-                total.rows += erased.rows;
-                total.refused = total.refused.or(erased.refused);
-                unsynced.extend(erased.unsynced);
-            }
-            for directory in unsynced {
-                rustix::fs::fsync(directory).map_err(|error| self.unknown(error))?;
+            results.into_iter().for_each(|erased| total.add(erased));
+            for directory in total.unsynced.drain(..) {
+                total.unknown = root::sync(&directory).err().or(total.unknown);
             }
         }
-        match total.refused {
-            Some(error) if total.rows == 0 => Err(self.root.failed(format!("files cannot be removed: {error}"))),
-            Some(error) => {
-                tracing::warn!(store = %self.root.place, %error, "some files cannot be removed");
-                Ok(Committed { rows: total.rows, children: 0 })
-            }
-            None => Ok(Committed { rows: total.rows, children: 0 }),
-        }
-    }
-
-    fn unknown(&self, error: Errno) -> StoreError {
-        StoreError::CommitUnknown { place: self.root.place.clone(), reason: error.to_string() }
+        total
     }
 
     /// Removes what may go of one directory's files.
-    fn group(&self, group: &Group) -> Result<Erased, Errno> {
+    fn group(&self, group: &Group) -> Erased {
+        let directory = match self.enter(group) {
+            Ok(Some(directory)) => directory,
+            Ok(None) => return Erased::default(),
+            Err(error) => return Erased::refused(group.names.len(), error),
+        };
         let mut erased = Erased::default();
-        let Some(directory) = self.root.reach(&group.path)? else { return Ok(erased) };
-        if root::inode(directory.as_fd())? != group.inode || self.was_locked(&directory)? {
-            return Ok(erased);
-        }
         for (name, inode) in group.names.iter() {
             match self.remove(&directory, name, inode) {
                 Ok(true) => erased.rows += 1,
                 Ok(false) => {}
-                Err(error @ (Errno::ACCESS | Errno::PERM | Errno::ROFS | Errno::BUSY)) => erased.refused = Some(error),
-                Err(error) => return Err(error),
+                Err(error) if refused::is_certain(error) => erased.refused.add(Refused::of(1, error)),
+                Err(error) => erased.unknown = Some(error),
             }
         }
-        erased.unsynced = (erased.rows > 0).then_some(directory);
-        Ok(erased)
+        erased.unsynced.extend((erased.rows > 0).then_some(directory));
+        erased
+    }
+
+    /// The directory, if it is the one that was read and nobody has locked it since.
+    fn enter(&self, group: &Group) -> Result<Option<OwnedFd>, Errno> {
+        let Some(directory) = self.root.reach(&group.path)? else { return Ok(None) };
+        let is_same = self.root.inode(directory.as_fd())? == Some(group.inode);
+        Ok((is_same && !self.was_locked(&directory)?).then_some(directory))
     }
 
     /// Whether the file was there, may go, and is gone.
@@ -150,7 +163,8 @@ impl Eraser<'_> {
         }
         match rustix::fs::unlinkat(directory, name, AtFlags::empty()) {
             Ok(()) => Ok(true),
-            Err(Errno::NOENT) => Ok(false),
+            // Another process was faster, or put a directory in its place.
+            Err(Errno::NOENT | Errno::ISDIR) => Ok(false),
             Err(error) => Err(error),
         }
     }
@@ -163,7 +177,7 @@ impl Eraser<'_> {
         const ABOVE: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
         let mut at = rustix::fs::openat(directory, c".", ABOVE, Mode::empty())?;
         loop {
-            let inode = root::inode(at.as_fd())?;
+            let Some(inode) = self.root.inode(at.as_fd())? else { return Ok(true) };
             if self.in_use.is_locked(inode) {
                 return Ok(true);
             }
@@ -171,7 +185,7 @@ impl Eraser<'_> {
                 return Ok(false);
             }
             let above = rustix::fs::openat(&at, c"..", ABOVE, Mode::empty())?;
-            if root::inode(above.as_fd())? == inode {
+            if self.root.inode(above.as_fd())? == Some(inode) {
                 // The top of everything: it was moved out of the tree just now.
                 return Ok(true);
             }

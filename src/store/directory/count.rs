@@ -32,7 +32,7 @@ pub(super) struct Counts {
 pub(super) struct Found {
     /// The moment and the cutoff it is about.
     pub(super) moment: (Timestamp, Option<Timestamp>),
-    /// In ascending order; `None` where there are too many.
+    /// In ascending order; `None` where there are too many, or where the file system does not tell them with the names.
     pub(super) inodes: Option<Vec<u64>>,
 }
 
@@ -105,10 +105,7 @@ pub(super) fn count(root: &Root, judge: &Judge, in_use: &InUse) -> Result<(Count
         for result in results {
             let (of_chunk, expired) = result.map_err(|error| root.unavailable(error))?;
             counts.add(&of_chunk);
-            inodes = inodes.filter(|inodes| inodes.len() + expired.len() <= MOST_REMEMBERED);
-            if let Some(inodes) = &mut inodes {
-                inodes.extend(expired);
-            }
+            inodes = together(inodes, expired);
         }
         chunks = next?;
     }
@@ -118,14 +115,24 @@ pub(super) fn count(root: &Root, judge: &Judge, in_use: &InUse) -> Result<(Count
     Ok((counts, Found { moment: judge.moment(), inodes }))
 }
 
-fn of_chunk(chunk: &Chunk, judge: &Judge, in_use: &InUse) -> Result<(Counts, Vec<u64>), Errno> {
+/// Both, unless one is missing or they are too many.
+fn together(all: Option<Vec<u64>>, more: Option<Vec<u64>>) -> Option<Vec<u64>> {
+    let (mut all, more) = all.zip(more)?;
+    all.extend(more);
+    (all.len() <= MOST_REMEMBERED).then_some(all)
+}
+
+/// Counts, with the inodes of what is expired. `None` for these where the directory tells another inode than the file
+/// itself, as overlayfs and FUSE do: then what stands in a directory does not tell which file it is.
+fn of_chunk(chunk: &Chunk, judge: &Judge, in_use: &InUse) -> Result<(Counts, Option<Vec<u64>>), Errno> {
     let mut counts = Counts::default();
-    let mut expired = Vec::new();
-    for (name, inode) in chunk.names.iter() {
+    let mut expired = Some(Vec::new());
+    for (name, told) in chunk.names.iter() {
         let verdict = judge.look(chunk.directory.as_fd(), name, chunk.locked, in_use)?;
         counts.take_in(verdict);
-        if matches!(verdict, Verdict::Expired(_)) {
-            expired.push(inode);
+        if let Verdict::Expired(Expired { inode, .. }) = verdict {
+            expired = expired.filter(|_| inode == told);
+            expired.iter_mut().for_each(|expired| expired.push(inode));
         }
     }
     Ok((counts, expired))

@@ -13,9 +13,10 @@ use rustix::io::Errno;
 use super::batch::Batch;
 use super::count::{self, Found};
 use super::in_use::InUse;
-use super::judge::{Judge, Verdict};
+use super::judge::{Expired, Judge, Verdict};
 use super::look;
 use super::names::Names;
+use super::refused::Refused;
 use super::root::Root;
 use super::walker::{Chunk, Walker};
 use crate::store::{Prepared, Remainder, StoreError, Walk};
@@ -42,6 +43,8 @@ pub(super) struct FilesWalk<'s> {
     begun: bool,
     /// Files that may go, in the order of the walk.
     pub(super) ready: VecDeque<Group>,
+    /// Files that may go and could not be removed.
+    pub(super) refused: Refused,
 }
 
 impl<'s> FilesWalk<'s> {
@@ -50,7 +53,8 @@ impl<'s> FilesWalk<'s> {
         let walker = Walker::begin(root, in_use.locks())?;
         let found = found.filter(|found| found.moment == judge.moment()).and_then(|found| found.inodes);
         let ready = VecDeque::new();
-        Ok(FilesWalk { root, judge, in_use, walker, found, chunks: Vec::new(), begun: false, ready })
+        let refused = Refused::default();
+        Ok(FilesWalk { root, judge, in_use, walker, found, chunks: Vec::new(), begun: false, ready, refused })
     }
 
     /// Looks until `count` files are ready, or there are no more.
@@ -103,17 +107,18 @@ impl<'s> FilesWalk<'s> {
 /// is removed.
 fn expired(chunk: &Chunk, judge: &Judge, in_use: &InUse, found: Option<&[u64]>) -> Result<Group, Errno> {
     let mut names = Names::default();
-    for (name, inode) in chunk.names.iter() {
-        let is_expired = match found {
-            Some(found) => !chunk.locked && found.binary_search(&inode).is_ok() && judge.is_named(name),
-            None => {
-                let verdict = judge.look(chunk.directory.as_fd(), name, chunk.locked, in_use)?;
-                matches!(verdict, Verdict::Expired(_))
+    for (name, told) in chunk.names.iter() {
+        let expired = match found {
+            Some(found) => {
+                let was_found = !chunk.locked && found.binary_search(&told).is_ok() && judge.is_named(name);
+                was_found.then_some(told)
             }
+            None => match judge.look(chunk.directory.as_fd(), name, chunk.locked, in_use)? {
+                Verdict::Expired(Expired { inode, .. }) => Some(inode),
+                _ => None,
+            },
         };
-        if is_expired {
-            names.push(name, inode);
-        }
+        expired.iter().for_each(|inode| names.push(name, *inode));
     }
     Ok(Group { path: Arc::clone(&chunk.path), inode: chunk.inode, names })
 }
@@ -124,7 +129,7 @@ impl Walk for FilesWalk<'_> {
         self.fill(limit)?;
         let groups = self.take(limit);
         if groups.is_empty() {
-            return Ok(None);
+            return std::mem::take(&mut self.refused).at_the_end(self.root).map(|()| None);
         }
         Ok(Some(Box::new(Batch::new(self, groups))))
     }

@@ -5,6 +5,9 @@
 //! not removed. An inode may have been given to a new file of the same name since; that one was born after the run
 //! began. What the application removed itself in between cannot be told from what the batch removed, and counts with
 //! it.
+//!
+//! A file system in memory ends with the machine, and what is mounted in its place is another one. All that was in it
+//! is gone then, and counts as well.
 
 use std::ffi::CStr;
 use std::os::fd::AsFd;
@@ -24,11 +27,12 @@ use crate::store::{Resolution, StoreError};
 const VERSION: u8 = 1;
 
 /// Writes down a batch.
-pub(super) fn encode(identity: Identity, groups: &[Group]) -> Vec<u8> {
+pub(super) fn encode(root: &Root, groups: &[Group]) -> Vec<u8> {
     let mut bytes = vec![VERSION];
-    for number in [identity.file_system, identity.inode] {
+    for number in [root.identity.file_system, root.identity.inode] {
         bytes.extend(number.to_le_bytes());
     }
+    push(&mut bytes, &root.boot);
     for group in groups {
         push(&mut bytes, &group.path);
         push_number(&mut bytes, group.inode);
@@ -54,11 +58,19 @@ fn push_number(bytes: &mut Vec<u8>, mut number: u64) {
     bytes.push(u8::try_from(number).unwrap_or_default());
 }
 
-fn decode(bytes: &[u8]) -> Option<(Identity, Vec<Group>)> {
+/// A batch as it was written down.
+struct Noted<'a> {
+    identity: Identity,
+    boot: &'a [u8],
+    groups: Vec<Group>,
+}
+
+fn decode(bytes: &[u8]) -> Option<Noted<'_>> {
     let mut unread = Unread(bytes);
     (unread.take(1)? == [VERSION]).then_some(())?;
     let mut fixed = || Some(u64::from_le_bytes(unread.take(8)?.try_into().ok()?));
     let identity = Identity { file_system: fixed()?, inode: fixed()? };
+    let boot = unread.text()?;
     let mut groups = Vec::new();
     while !unread.0.is_empty() {
         let (path, inode): (Arc<[u8]>, u64) = (unread.text()?.into(), unread.number()?);
@@ -69,7 +81,7 @@ fn decode(bytes: &[u8]) -> Option<(Identity, Vec<Group>)> {
         }
         groups.push(Group { path, inode, names });
     }
-    Some((identity, groups))
+    Some(Noted { identity, boot, groups })
 }
 
 /// Bytes not yet read.
@@ -102,10 +114,14 @@ impl<'a> Unread<'a> {
 
 /// Counts what is gone of a batch of the run that began at `began`.
 pub(super) fn resolve(root: &Root, began: Timestamp, in_flight: &[u8]) -> Result<Resolution, StoreError> {
-    let Some((identity, groups)) = decode(in_flight) else {
+    let Some(Noted { identity, boot, groups }) = decode(in_flight) else {
         return Err(root.failed("the file of the batch in flight cannot be read"));
     };
     if identity != root.identity {
+        let ended = !boot.is_empty() && std::fs::read(root::BOOT).is_ok_and(|now| now != boot);
+        if ended {
+            return Ok(Resolution::Committed);
+        }
         let reason = "another directory is in its place: is a file system not mounted?".to_owned();
         return Err(StoreError::Unavailable { place: root.place.clone(), reason });
     }
@@ -137,16 +153,23 @@ fn still_there(root: &Root, group: &Group, began: Timestamp) -> Result<usize, Er
             Err(error) => return Err(error),
         }
     }
+    // The process may have died between removing and syncing: what is said to be gone must not come back with the power.
+    if there < group.names.len() {
+        root::sync(&directory)?;
+    }
     Ok(there)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+    use std::time::Duration;
+
     use super::*;
+    use crate::config::site::{Directory, FileAge, NamePattern};
 
     #[test]
     fn a_batch_is_read_back_as_it_was_written() {
-        let identity = Identity { file_system: u64::MAX, inode: 2 };
         let mut names = Names::default();
         names.push(c"sess_1", 127);
         names.push(c"\xFF\n", u64::MAX);
@@ -154,17 +177,49 @@ mod tests {
             Group { path: b""[..].into(), inode: 2, names },
             Group { path: b"a/\xFE"[..].into(), inode: 128, names: Names::default() },
         ];
-        let bytes = encode(identity, &groups);
-        let (read, decoded) = decode(&bytes).unwrap();
-        assert_eq!(read, identity);
+        let directory = tempfile::tempdir_in("/dev/shm").unwrap();
+        let root = open(directory.path());
+        let bytes = encode(&root, &groups);
+        let Noted { identity, boot, groups: decoded } = decode(&bytes).unwrap();
+        assert_eq!((identity, boot), (root.identity, std::fs::read(root::BOOT).unwrap().as_slice()));
         let plain = |groups: &[Group]| -> Vec<_> {
             let names = |group: &Group| group.names.iter().map(|(n, i)| (n.to_owned(), i)).collect::<Vec<_>>();
             groups.iter().map(|group| (group.path.to_vec(), group.inode, names(group))).collect()
         };
         assert_eq!(plain(&decoded), plain(&groups));
         for length in 0..bytes.len() {
-            let whole = decode(&bytes[..length]).map_or(0, |(_, groups)| groups.len());
+            let whole = decode(&bytes[..length]).map_or(0, |noted| noted.groups.len());
             assert!(whole < groups.len(), "{length}");
         }
+    }
+
+    fn open(path: &Path) -> Root {
+        Root::open(&Directory {
+            path: path.to_owned(),
+            pattern: NamePattern::new("*").unwrap(),
+            age: FileAge::Modified,
+            settle: Duration::ZERO,
+        })
+        .unwrap()
+    }
+
+    #[test]
+    fn what_was_in_memory_is_gone_after_the_next_boot_and_only_then() {
+        let place = tempfile::tempdir_in("/dev/shm").unwrap();
+        let (was, is) = (place.path().join("was"), place.path().join("is"));
+        for path in [&was, &is] {
+            std::fs::create_dir(path).unwrap();
+        }
+        let mut names = Names::default();
+        names.push(c"sess_1", 127);
+        let groups = [Group { path: b""[..].into(), inode: 2, names }];
+        let (mut was, is) = (open(&was), open(&is));
+        let resolved = |was: &Root| resolve(&is, Timestamp::UNIX_EPOCH, &encode(was, &groups));
+        assert!(matches!(resolved(&was), Err(StoreError::Unavailable { .. })));
+        was.boot = b"the one before".to_vec();
+        assert_eq!(resolved(&was).unwrap(), Resolution::Committed);
+        // As of a file system on a disk, which may be mounted again.
+        was.boot = Vec::new();
+        assert!(matches!(resolved(&was), Err(StoreError::Unavailable { .. })));
     }
 }

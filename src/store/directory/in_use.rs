@@ -18,6 +18,11 @@ use crate::store::StoreError;
 
 const LOCKS: &str = "/proc/locks";
 
+/// The kernel tells the locks page by page. Where one is released between two pages, another is skipped: so what may be
+/// more than a page is read several times, and a lock that was seen once counts.
+const ONE_PAGE: usize = 3 * 1024;
+const LOOKS: u32 = 6;
+
 /// Looking through all processes again is worth at most this part of the time, as 1/n.
 const SHARE_OF_TIME: u32 = 20;
 
@@ -39,13 +44,11 @@ impl InUse {
 
     /// Looks again: always for locks, and for open files unless that was a moment ago for what it costs.
     pub(super) fn refresh(&mut self, root: &Root) -> Result<(), StoreError> {
-        let locks = fs::read_to_string(LOCKS)
-            .map_err(|error| root.failed(format!("locks cannot be seen: {LOCKS}: {error}")))?;
-        self.locked = locked(&locks, root);
+        self.locked = locks(root)?;
         let enough = |(when, took): (Instant, Duration)| when.elapsed() < took * SHARE_OF_TIME;
         if !self.looked.is_some_and(enough) {
             let started = Instant::now();
-            self.open = open_files(root.device);
+            self.open = open_files(root);
             self.looked = Some((started, started.elapsed()));
         }
         Ok(())
@@ -69,14 +72,18 @@ impl InUse {
     }
 }
 
-fn locked(locks: &str, root: &Root) -> HashSet<u64> {
-    let (major, minor) = root.device;
-    // On file systems that number their parts (btrfs) or their layers (overlayfs), what stat(2) calls the device is
-    // not what a lock is filed under. There any lock on such an inode counts.
-    let exact = major != 0 || root.in_memory();
-    let held = locks.lines().filter_map(place);
-    let of_ours = held.filter(|held| held.major == major && (!exact || held.minor == minor));
-    of_ours.map(|held| held.inode).collect()
+fn locks(root: &Root) -> Result<HashSet<u64>, StoreError> {
+    let mut seen = HashSet::new();
+    for _ in 0..LOOKS {
+        let locks = fs::read_to_string(LOCKS)
+            .map_err(|error| root.failed(format!("locks cannot be seen: {LOCKS}: {error}")))?;
+        let held = locks.lines().filter_map(place);
+        seen.extend(held.filter(|held| root.may_have((held.major, held.minor))).map(|held| held.inode));
+        if locks.len() < ONE_PAGE {
+            break;
+        }
+    }
+    Ok(seen)
 }
 
 /// Where a lock is.
@@ -103,8 +110,8 @@ fn place(line: &str) -> Option<Place> {
     })
 }
 
-/// Inodes of files on the device that another process has open, as far as they may be seen.
-fn open_files(device: (u32, u32)) -> HashSet<u64> {
+/// Inodes of files of the tree's file system that another process has open, as far as they may be seen.
+fn open_files(root: &Root) -> HashSet<u64> {
     let mut open = HashSet::new();
     let own = std::process::id().to_string();
     let Ok(processes) = fs::read_dir("/proc") else { return open };
@@ -115,7 +122,7 @@ fn open_files(device: (u32, u32)) -> HashSet<u64> {
         };
         // Others' processes may not be looked at, and any may have ended.
         if let Some(open_by_it) = directory(&format!("/proc/{id}/fd")) {
-            look_through(&open_by_it, device, &mut open);
+            look_through(&open_by_it, root, &mut open);
         }
     }
     open
@@ -126,19 +133,19 @@ fn directory(path: &str) -> Option<OwnedFd> {
     rustix::fs::openat(CWD, &path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).ok()
 }
 
-fn look_through(open_by_it: &OwnedFd, device: (u32, u32), open: &mut HashSet<u64>) {
+fn look_through(open_by_it: &OwnedFd, root: &Root, open: &mut HashSet<u64>) {
     let Ok(descriptors) = rustix::fs::Dir::read_from(open_by_it) else { return };
     for descriptor in descriptors.flatten() {
-        open.extend(regular_file(open_by_it, descriptor.file_name(), device));
+        open.extend(regular_file(open_by_it, descriptor.file_name(), root));
     }
 }
 
 /// The inode of the file behind a descriptor. The link of /proc leads to the file without opening it, and a server of
 /// a network file system is not asked.
-fn regular_file(open_by_it: &OwnedFd, descriptor: &CStr, device: (u32, u32)) -> Option<u64> {
+fn regular_file(open_by_it: &OwnedFd, descriptor: &CStr, root: &Root) -> Option<u64> {
     let flags = AtFlags::NO_AUTOMOUNT | AtFlags::STATX_DONT_SYNC;
     let stat = rustix::fs::statx(open_by_it.as_fd(), descriptor, flags, StatxFlags::TYPE | StatxFlags::INO).ok()?;
-    let is_ours = (stat.stx_dev_major, stat.stx_dev_minor) == device;
+    let is_ours = root.may_have(root::device(&stat));
     (is_ours && root::file_type(&stat) == FileType::RegularFile).then_some(stat.stx_ino)
 }
 

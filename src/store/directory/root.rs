@@ -29,6 +29,9 @@ const LONGEST_PATH: usize = 4096;
 /// File systems in memory (linux/magic.h): what is gone from them is gone.
 const IN_MEMORY: [u64; 2] = [0x0102_1994, 0x8584_58F6];
 
+/// Identifies the boot of this machine.
+pub(super) const BOOT: &str = "/proc/sys/kernel/random/boot_id";
+
 /// What makes an open directory the one that was meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Identity {
@@ -47,6 +50,8 @@ pub(super) struct Root {
     /// Major and minor number of the device.
     pub(super) device: (u32, u32),
     in_memory: bool,
+    /// The boot of this machine, with which a file system in memory ends; empty for others.
+    pub(super) boot: Vec<u8>,
 }
 
 impl Root {
@@ -67,12 +72,15 @@ impl Root {
         let stat = stat(fd.as_fd(), c"", AtFlags::EMPTY_PATH).map_err(unavailable)?;
         let file_system = rustix::fs::fstatvfs(&fd).map_err(unavailable)?.f_fsid;
         let magic = rustix::fs::fstatfs(&fd).map_err(unavailable)?.f_type;
+        let in_memory = u64::try_from(magic).is_ok_and(|magic| IN_MEMORY.contains(&magic));
         Ok(Root {
             fd,
             place,
             identity: Identity { file_system, inode: stat.stx_ino },
-            device: (stat.stx_dev_major, stat.stx_dev_minor),
-            in_memory: u64::try_from(magic).is_ok_and(|magic| IN_MEMORY.contains(&magic)),
+            device: device(&stat),
+            in_memory,
+            // Where it cannot be told, such a file system is treated like one on a disk.
+            boot: if in_memory { std::fs::read(BOOT).unwrap_or_default() } else { Vec::new() },
         })
     }
 
@@ -80,8 +88,19 @@ impl Root {
         self.fd.as_fd()
     }
 
-    pub(super) fn in_memory(&self) -> bool {
-        self.in_memory
+    /// Whether what the kernel says of a file on `device` may be about one of these. File systems that number their
+    /// parts (btrfs) or their layers (overlayfs) tell another device for a file than for its directory, and a third for
+    /// its lock. All such devices have no major number, and there any counts.
+    pub(super) fn may_have(&self, device: (u32, u32)) -> bool {
+        let is_exact = self.device.0 != 0 || self.in_memory;
+        device == self.device || (!is_exact && device.0 == 0)
+    }
+
+    /// The inode of an open directory; `None` where it is on another device than the root. A part of the file system
+    /// that has one of its own (a subvolume or a snapshot of btrfs) is no mount, and its inodes are numbered anew.
+    pub(super) fn inode(&self, directory: BorrowedFd<'_>) -> Result<Option<u64>, Errno> {
+        let stat = stat(directory, c"", AtFlags::EMPTY_PATH)?;
+        Ok((device(&stat) == self.device).then_some(stat.stx_ino))
     }
 
     /// The directory itself once more, with a position of its own.
@@ -141,7 +160,16 @@ pub(super) fn enter(from: BorrowedFd<'_>, name: &CStr) -> Result<Option<OwnedFd>
             Err(error) => return Err(error),
         }
     }
-    Ok(None)
+    // It may well be there: to take it for gone would be a wrong count.
+    Err(Errno::AGAIN)
+}
+
+/// Makes the removals from a directory durable, as far as its file system can (that of SMB cannot).
+pub(super) fn sync(directory: &OwnedFd) -> Result<(), Errno> {
+    match rustix::fs::fsync(directory) {
+        Err(Errno::INVAL) => Ok(()),
+        synced => synced,
+    }
 }
 
 /// What there is to know of a file, without following a link.
@@ -156,9 +184,9 @@ pub(super) fn stat(from: BorrowedFd<'_>, name: &CStr, flags: AtFlags) -> Result<
     rustix::fs::statx(from, name, flags, WANTED)
 }
 
-/// The inode of an open directory.
-pub(super) fn inode(directory: BorrowedFd<'_>) -> Result<u64, Errno> {
-    Ok(stat(directory, c"", AtFlags::EMPTY_PATH)?.stx_ino)
+/// Major and minor number of the device.
+pub(super) fn device(stat: &Statx) -> (u32, u32) {
+    (stat.stx_dev_major, stat.stx_dev_minor)
 }
 
 pub(super) fn file_type(stat: &Statx) -> FileType {

@@ -155,7 +155,7 @@ impl<'r> Walker<'r> {
         while let Some(name) = self.next_pending() {
             let Some(above) = self.open_again()? else { return Ok(false) };
             let Some(below) = root::enter(above.as_fd(), &name)? else { continue };
-            let inode = root::inode(below.as_fd())?;
+            let Some(inode) = self.root.inode(below.as_fd())? else { continue };
             if self.path.last().is_some_and(|byte| *byte != b'/') {
                 self.path.push(b'/');
             }
@@ -187,7 +187,7 @@ impl<'r> Walker<'r> {
             None => {
                 let path = self.path.get(..frame.path).unwrap_or_default();
                 let Some(fd) = self.root.reach(path)? else { return Ok(None) };
-                if root::inode(fd.as_fd())? != frame.inode {
+                if self.root.inode(fd.as_fd())? != Some(frame.inode) {
                     return Ok(None);
                 }
                 Arc::new(fd)
