@@ -19,9 +19,15 @@ const SWAPS: u64 = 100_000;
 const LONGEST: Duration = Duration::from_secs(120);
 
 /// What is swapped with what: a directory with a link to the canary and with an empty one, a file with a link to the
-/// canary and an expired one with a young one.
-const PAIRS: [(&str, &str); 5] =
-    [("a", "link_a"), ("a/b", "a/link_b"), ("a/sess_2", "a/link_sess"), ("sess_2", "sess_3"), ("a", "z")];
+/// canary and with a directory, and an expired one with a young one.
+const PAIRS: [(&str, &str); 6] = [
+    ("a", "link_a"),
+    ("a/b", "a/link_b"),
+    ("a/sess_2", "a/link_sess"),
+    ("sess_2", "sess_3"),
+    ("a", "z"),
+    ("sess_4", "z"),
+];
 
 /// Outside of the root, and just what the rule is about.
 fn canary(tree: &Tree) -> Vec<PathBuf> {

@@ -19,7 +19,7 @@ use super::in_flight;
 use super::in_use::InUse;
 use super::judge::{Expired, Judge, Verdict};
 use super::look;
-use super::refused::{self, Refused};
+use super::refused::Refused;
 use super::root::{self, Root};
 use crate::store::{Committed, Prepared, StoreError};
 
@@ -88,6 +88,15 @@ struct Eraser<'a> {
     locks_seen: &'a HashSet<u64>,
 }
 
+/// What became of one file.
+enum Fate {
+    Gone,
+    Kept,
+    /// It may go, and is certainly still there.
+    Refused(Errno),
+    Unknown(Errno),
+}
+
 /// What became of files.
 #[derive(Default)]
 struct Erased {
@@ -138,10 +147,10 @@ impl Eraser<'_> {
         let mut erased = Erased::default();
         for (name, inode) in group.names.iter() {
             match self.remove(&directory, name, inode) {
-                Ok(true) => erased.rows += 1,
-                Ok(false) => {}
-                Err(error) if refused::is_certain(error) => erased.refused.add(Refused::of(1, error)),
-                Err(error) => erased.unknown = Some(error),
+                Fate::Gone => erased.rows += 1,
+                Fate::Kept => {}
+                Fate::Refused(error) => erased.refused.add(Refused::of(1, error)),
+                Fate::Unknown(error) => erased.unknown = Some(error),
             }
         }
         erased.unsynced.extend((erased.rows > 0).then_some(directory));
@@ -155,17 +164,23 @@ impl Eraser<'_> {
         Ok((is_same && !self.was_locked(&directory)?).then_some(directory))
     }
 
-    /// Whether the file was there, may go, and is gone.
-    fn remove(&self, directory: &OwnedFd, name: &CStr, inode: u64) -> Result<bool, Errno> {
-        match self.judge.look(directory.as_fd(), name, false, self.in_use)? {
-            Verdict::Expired(Expired { inode: found, .. }) if found == inode => {}
-            _ => return Ok(false),
+    /// Removes the file if it may go.
+    fn remove(&self, directory: &OwnedFd, name: &CStr, inode: u64) -> Fate {
+        match self.judge.look(directory.as_fd(), name, false, self.in_use) {
+            Ok(Verdict::Expired(Expired { inode: found, .. })) if found == inode => {}
+            Ok(_) => return Fate::Kept,
+            Err(error) => return Fate::Refused(error),
         }
         match rustix::fs::unlinkat(directory, name, AtFlags::empty()) {
-            Ok(()) => Ok(true),
+            Ok(()) => Fate::Gone,
             // Another process was faster, or put a directory in its place.
-            Err(Errno::NOENT | Errno::ISDIR) => Ok(false),
-            Err(error) => Err(error),
+            Err(Errno::NOENT | Errno::ISDIR) => Fate::Kept,
+            // A server may have removed it all the same, and its answer was lost.
+            Err(error) => match root::stat(directory.as_fd(), name, AtFlags::empty()) {
+                Ok(stat) if stat.stx_ino == inode => Fate::Refused(error),
+                Ok(_) | Err(Errno::NOENT) => Fate::Gone,
+                Err(_) => Fate::Unknown(error),
+            },
         }
     }
 

@@ -33,9 +33,3 @@ impl Refused {
         }
     }
 }
-
-/// Whether a file is certainly still there after a call that should have removed it ended so. After any other error
-/// nobody knows: the answer of a server may have been lost.
-pub(super) fn is_certain(error: Errno) -> bool {
-    matches!(error, Errno::ACCESS | Errno::PERM | Errno::BUSY | Errno::NOSPC | Errno::DQUOT)
-}
