@@ -26,32 +26,43 @@ const PATTERN_HINT: &str =
     "write a name with `*` for any characters, such as `sess_*`; directories below are always entered";
 
 /// Directories that are the system's own, with all that is below them.
-const SYSTEM: [&str; 12] =
-    ["/bin", "/boot", "/dev", "/etc", "/lib", "/lib32", "/lib64", "/proc", "/root", "/sbin", "/sys", "/usr"];
+const SYSTEM: [&str; 14] = [
+    "/bin", "/boot", "/dev", "/etc", "/lib", "/lib32", "/lib64", "/nix", "/proc", "/root", "/sbin", "/snap", "/sys",
+    "/usr",
+];
+
+/// Memory for everybody lies among the devices; sites do keep their sessions there.
+const MEMORY: &str = "/dev/shm";
 
 /// Directories in which a program keeps what only it can take apart, with all that is below them: a database without
 /// one of its files is no database.
-const PROGRAMS: [&str; 10] = [
+const PROGRAMS: [&str; 14] = [
+    "/run/systemd",
     "/var/lib/apt",
     "/var/lib/containerd",
     "/var/lib/docker",
     "/var/lib/dpkg",
+    "/var/lib/libvirt",
+    "/var/lib/mongodb",
     "/var/lib/mysql",
     "/var/lib/pgsql",
     "/var/lib/postgresql",
     "/var/lib/redis",
     "/var/lib/rpm",
     "/var/lib/systemd",
+    "/var/spool/cron",
 ];
 
 /// Directories that everybody shares: what is below them may be one site's, they themselves never are.
-const SHARED: [&str; 14] = [
+const SHARED: [&str; 16] = [
+    MEMORY,
     "/run/lock",
     "/run/user",
     "/srv/www",
     "/var/backups",
     "/var/cache",
     "/var/lib",
+    "/var/lib/private",
     "/var/local",
     "/var/lock",
     "/var/log",
@@ -109,22 +120,24 @@ pub(super) fn is_clean(path: &Path, place: &Range<usize>, problems: &mut FilePro
 
 /// A directory of which one site's files are a part only must not be purged as if it were the site's.
 fn is_own(path: &Path, place: &Range<usize>, problems: &mut FileProblems<'_>) -> bool {
-    let depth = path.components().filter(|part| matches!(part, Component::Normal(_))).count();
-    let in_home = path.starts_with("/home") && depth <= FEWEST_COMPONENTS;
-    let refused = depth < FEWEST_COMPONENTS
-        || in_home
-        || is_the_systems(path)
-        || SHARED.iter().any(|shared| path == Path::new(shared));
-    if refused {
+    let is_own = may_be_one_sites(path);
+    if !is_own {
         let message = format!("`{}` is not a directory of one site", path.display());
         problems.report_with_hint(place, message, "name the directory that holds the visitors' files alone");
     }
-    !refused
+    is_own
+}
+
+fn may_be_one_sites(path: &Path) -> bool {
+    let depth = path.components().filter(|part| matches!(part, Component::Normal(_))).count();
+    let in_home = path.starts_with("/home") && depth <= FEWEST_COMPONENTS;
+    let is_shared = SHARED.iter().any(|shared| path == Path::new(shared));
+    depth >= FEWEST_COMPONENTS && !in_home && !is_the_systems(path) && !is_shared
 }
 
 /// Whether a directory is the system's or another program's.
 pub(super) fn is_the_systems(path: &Path) -> bool {
-    SYSTEM.iter().chain(&PROGRAMS).any(|system| path.starts_with(system))
+    !path.starts_with(MEMORY) && SYSTEM.iter().chain(&PROGRAMS).any(|system| path.starts_with(system))
 }
 
 /// What the daemon itself keeps must not be purged: least of all the evidence.
@@ -221,6 +234,52 @@ fn settle(text: &Text, problems: &mut FileProblems<'_>) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_directory_of_the_system_or_of_everybody_is_never_one_sites() {
+        for path in [
+            "/",
+            "/etc",
+            "/home",
+            "/var",
+            "/srv",
+            "/opt",
+            "/tmp",
+            "/home/shop",
+            "/etc/forgetd",
+            "/usr/share/php",
+            "/dev",
+            "/dev/shm",
+            "/dev/mqueue/x",
+            "/var/lib",
+            "/var/lib/mysql/shop",
+            "/var/log",
+            "/var/www",
+            "/var/tmp",
+            "/proc/1/fd",
+            "/sys/fs/cgroup",
+            "/boot/efi",
+            "/root/shop",
+            "/nix/store",
+            "/run/systemd/units",
+            "/var/spool/cron/crontabs",
+        ] {
+            assert!(!may_be_one_sites(Path::new(path)), "{path}");
+        }
+        for path in [
+            "/home/shop/uploads",
+            "/var/lib/php/sessions",
+            "/srv/shop",
+            "/var/www/shop",
+            "/dev/shm/sessions",
+            "/etcetera/x",
+            "/var/log/shop",
+            "/var/lib/private/shop",
+            "/tmp/forms",
+        ] {
+            assert!(may_be_one_sites(Path::new(path)), "{path}");
+        }
+    }
 
     #[test]
     fn a_date_in_a_name_needs_a_day() {
