@@ -240,7 +240,11 @@ fn a_crash_in_the_middle_of_a_batch_is_resolved_name_by_name() {
     let (mut store, selection) = (tree.open(), tree.selection());
     let mut walk = store.walk(&selection, Duration::ZERO).unwrap();
     let in_flight = walk.prepare(100).unwrap().unwrap().in_flight().to_vec();
-    let resolve = || tree.open().resolve(&selection, &in_flight).unwrap();
+    // By the clock of the machine, and so that a new file is later by that of the file system, which ticks.
+    let began = (std::time::UNIX_EPOCH + std::time::UNIX_EPOCH.elapsed().unwrap()).try_into().unwrap();
+    std::thread::sleep(Duration::from_millis(20));
+    let began = Selection { now: began, ..selection.clone() };
+    let resolve = || tree.open().resolve(&began, &in_flight).unwrap();
     assert_eq!(resolve(), Resolution::RolledBack);
     for gone in &files[..4] {
         fs::remove_file(gone).unwrap();
