@@ -16,6 +16,7 @@ mod site;
 mod store;
 mod table;
 mod tag;
+mod targets;
 mod value;
 
 use std::collections::BTreeMap;
@@ -25,8 +26,8 @@ use toml::de::DeTable;
 
 use super::error::FileProblems;
 use super::read::{CATEGORIES_FILE, DAEMON_FILE};
-use super::site::Scalar;
 use super::{Category, CategoryId, Config, Problem, Problems, Processor, Source, file};
+use targets::Targets;
 
 /// What the files before the sites declare.
 #[derive(Debug, Default)]
@@ -47,10 +48,6 @@ impl Known {
     }
 }
 
-/// Records that have their rules already (by database, table and filter), and the file that says so: a second
-/// declaration of the same records would let the shorter period win unseen.
-type Targets = BTreeMap<(String, String, BTreeMap<String, Scalar>), String>;
-
 impl Config {
     /// Checks a whole directory of files, as [`read_directory`](super::read_directory) gives them.
     ///
@@ -68,7 +65,7 @@ impl Config {
             read(source, &mut problems, |table, problems| processor::check(table, &mut known, problems));
         }
         known.processors_complete = !has_problem(&problems, "processors/");
-        let (mut sites, mut targets) = (BTreeMap::new(), Targets::new());
+        let (mut sites, mut targets) = (BTreeMap::new(), Targets::default());
         for source in below(&sources, "sites/") {
             read(source, &mut problems, |table, problems| {
                 site::check(table, &known, &mut sites, &mut targets, problems)

@@ -11,7 +11,7 @@ use super::super::file::{AgeTable, AgeValue, DirectoryTable, Keyed, Text};
 use super::super::site::{Directory, FileAge, NamePattern, Store};
 use super::site::Declared;
 use super::table::holds_of;
-use super::{Targets, store, value};
+use super::{Targets, value};
 
 /// A restore from backup brings old dates with it: whoever notices has a day to say so.
 const DEFAULT_SETTLE: Duration = Duration::from_hours(24);
@@ -102,7 +102,7 @@ pub(super) fn check(
     };
     let (holds, _) = holds_of(place, holds, declared, problems)?;
     let directory = Directory { path: path?, pattern: pattern?, age: age?, settle: settle? };
-    store::claim_files(&directory.location(), &path_at, targets, problems);
+    targets.claim_directory(&directory, &path_at, problems);
     Some(Store::Directory { directory, holds })
 }
 

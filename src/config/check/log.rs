@@ -14,7 +14,7 @@ use super::column::{self, Row};
 use super::directory::{is_clean, is_no_evidence, is_the_systems, name_pattern};
 use super::site::Declared;
 use super::table::holds_of;
-use super::{Targets, store, value};
+use super::{Targets, value};
 
 /// Formats that need no further key.
 const FIXED: [(&str, LogFormat); 5] = [
@@ -69,7 +69,7 @@ pub(super) fn check(
     let address = address.and_then(|value| self::address(value, line, problems));
     let (directory, pattern) = files?;
     let log = Log { directory, pattern, format: format?, zone: zone?, unparsed: unparsed?, parameters };
-    store::claim_files(&log.location(), &path_at, targets, problems);
+    targets.claim_log(&log, &path_at, problems);
     Some(Store::Log { log, holds, address })
 }
 

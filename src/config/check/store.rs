@@ -8,7 +8,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::super::error::{FileProblems, suggest};
 use super::super::file::{Section, SqliteTable, TableTable, decode};
-use super::super::site::{DatabaseKind, Store, Table};
+use super::super::site::{DatabaseKind, Store};
 use super::site::Declared;
 use super::table::{self, CheckedTable, DatetimeZone};
 use super::{Targets, directory, log, server, value};
@@ -91,7 +91,11 @@ fn sqlite(
 ) -> Option<Store> {
     let SqliteTable { path, table } = store;
     let hint = "add `path = \"/srv/shop/chat.db\"`: the database file";
+    let path_at = path.as_ref().map_or_else(|| place.clone(), Spanned::span);
     let path = value::absolute_path(place, "path", path, hint, problems);
+    if let Some(path) = &path {
+        targets.claim_database(path, &path_at, problems);
+    }
     let kind = path.map(|path| DatabaseKind::Sqlite { path });
     tables(kind, table, DatetimeZone::Mandatory, declared, targets, problems)
 }
@@ -110,7 +114,7 @@ pub(super) fn tables(
     check_ids(&tables, problems);
     let kind = kind?;
     for table in &tables {
-        claim(&kind.location(), table, targets, problems);
+        targets.claim_table(&kind, &table.table, &table.place, problems);
     }
     Some(Store::Tables { database: kind, tables: tables.into_iter().map(|checked| checked.table).collect() })
 }
@@ -126,39 +130,5 @@ fn check_ids(tables: &[CheckedTable], problems: &mut FileProblems<'_>) {
                 "tell them apart by a key `id = \"…\"`, which takes the place of the table's name in the names of rules",
             );
         }
-    }
-}
-
-/// Remembers which files a directory or a log means; that another one means the same is a problem.
-pub(super) fn claim_files(
-    location: &str,
-    place: &Range<usize>,
-    targets: &mut Targets,
-    problems: &mut FileProblems<'_>,
-) {
-    let target = (location.to_owned(), String::new(), BTreeMap::new());
-    let file = problems.file().to_owned();
-    if let Some(first) = targets.get(&target) {
-        problems.report_with_hint(
-            place,
-            format!("the same files are declared in `{first}` already"),
-            "declare them once",
-        );
-    } else {
-        targets.insert(target, file);
-    }
-}
-
-/// Remembers which records the table means; that another one means the same is a problem.
-fn claim(location: &str, checked: &CheckedTable, targets: &mut Targets, problems: &mut FileProblems<'_>) {
-    let Table { name, filter, .. } = &checked.table;
-    let target = (location.to_owned(), name.to_ascii_lowercase(), filter.clone());
-    let file = problems.file().to_owned();
-    if let Some(first) = targets.get(&target) {
-        let message = format!("the same records of `{name}` are declared in `{first}` already");
-        let hint = "declare them once, or narrow each by a `filter` of its own";
-        problems.report_with_hint(&checked.place, message, hint);
-    } else {
-        targets.insert(target, file);
     }
 }

@@ -58,9 +58,7 @@ impl Codec {
     pub(super) fn reader<'f>(self, file: &'f File) -> io::Result<Box<dyn Read + 'f>> {
         Ok(match self {
             Codec::Plain => Box::new(file),
-            Codec::Gzip(_) => {
-                Box::new(Compressed(MultiGzDecoder::new(io::BufReader::with_capacity(BUFFER, file))))
-            }
+            Codec::Gzip(_) => Box::new(Compressed(MultiGzDecoder::new(io::BufReader::with_capacity(BUFFER, file)))),
             Codec::Zstd => Box::new(Compressed(zstd::Decoder::new(file)?)),
             Codec::Unknown => return Err(io::ErrorKind::Unsupported.into()),
         })

@@ -203,13 +203,7 @@ impl Engine<'_> {
     }
 
     /// Judges what follows of a long line. Whether it changed is counted once, with `changed`.
-    pub fn long_rest(
-        &mut self,
-        piece: &[u8],
-        verdict: Verdict,
-        mode: Mode,
-        out: &mut Vec<u8>,
-    ) -> Output {
+    pub fn long_rest(&mut self, piece: &[u8], verdict: Verdict, mode: Mode, out: &mut Vec<u8>) -> Output {
         let mut edits = Edits { block: piece, out, copied: 0, edited: false, mode };
         match (verdict, &self.masking) {
             (Verdict::Goes, _) => edits.replace(0..piece.len(), b""),
@@ -261,13 +255,7 @@ impl Engine<'_> {
         }
     }
 
-    fn judge_addresses(
-        &mut self,
-        masking: &Masking,
-        place: Range<usize>,
-        edits: &mut Edits<'_>,
-        tally: &mut Tally,
-    ) {
+    fn judge_addresses(&mut self, masking: &Masking, place: Range<usize>, edits: &mut Edits<'_>, tally: &mut Tally) {
         let block = edits.block;
         let line = &block[place.clone()];
         let time = self.dated(line, Want::Addresses, tally);
