@@ -92,6 +92,7 @@ impl LineReader {
     pub(super) fn scan(&self, line: &[u8], fields: &mut Fields) {
         fields.clear();
         if self.unparsed == UnparsedLine::Scan {
+            self.parameters.push(line, fields);
             scan::anywhere(line, fields);
         }
     }
@@ -140,7 +141,11 @@ impl Clf {
         for _ in 0..self.before {
             start += memchr::memchr(b' ', line.get(start..)?)? + 1;
         }
-        let end = start + memchr::memchr(b' ', line.get(start..)?)?;
+        let mut end = start + memchr::memchr(b' ', line.get(start..)?)?;
+        // Where `X-Forwarded-For` takes the place of the client, a comma is followed by the next proxy.
+        while end > start && line[end - 1] == b',' {
+            end += 1 + memchr::memchr(b' ', line.get(end + 1..)?)?;
+        }
         // Mostly neither the user's identity nor the name is known: ` - - [time] "`.
         let usual = end + 5 + CLF_LENGTH + 2;
         if line.get(end..end + 6) == Some(b" - - [") && line.get(usual - 1..usual + 2) == Some(b"] \"") {

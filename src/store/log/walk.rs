@@ -11,7 +11,8 @@ use super::engine::Tally;
 use super::files::{Found, Identity, LogDirectory, LogFile};
 use super::memory::Facts;
 use super::openers::{Openers, Standing};
-use super::rewrite::{self, Emptied, Placed, Replacement, Written};
+use super::place::{Emptied, Placed};
+use super::rewrite::{self, Replacement, Written};
 use super::survey::{self, Listing, Scan};
 use super::time::Moment;
 use crate::store::{Committed, Prepared, Remainder, StoreError, Walk};
@@ -44,6 +45,8 @@ struct Progress {
     waiting: Vec<Identity>,
     /// New files.
     written: Vec<Identity>,
+    /// Why a file could not be written anew; the others come first.
+    no_room: Option<String>,
 }
 
 /// What a walk does with a file.
@@ -52,6 +55,8 @@ enum Next<'d> {
     NothingToDo,
     /// Somebody has it open.
     Waits,
+    /// There is no room for a second one, and why.
+    NoRoom(String),
 }
 
 impl LogWalk {
@@ -70,15 +75,20 @@ impl Desk {
         if survey::known(&file, judgement, memory).is_some() {
             return Ok(Next::NothingToDo);
         }
+        let seen = self.scan.seen.iter().find(|seen| seen.identity == file.identity);
+        if let Some(seen) = seen.filter(|seen| seen.standing == Standing::Idle && seen.tally.matches == 0) {
+            self.remember(&file, &seen.tally);
+            return Ok(Next::NothingToDo);
+        }
         let newest = self.names.last().map(|(_, identity)| *identity);
         let openers = Openers::look([file.identity]);
         if survey::standing(&openers, &file.identity, newest, *now) != Standing::Idle {
             return Ok(Next::Waits);
         }
-        let seen = self.scan.seen.iter().find(|seen| seen.identity == file.identity);
-        if let Some(seen) = seen.filter(|seen| seen.standing == Standing::Idle && seen.tally.matches == 0) {
-            self.remember(&file, &seen.tally);
-            return Ok(Next::NothingToDo);
+        // Where every line goes the new file is empty.
+        let goes_whole = seen.is_some_and(|seen| judgement.drops() && seen.tally.matches == seen.tally.lines);
+        if !goes_whole && let Some(reason) = directory.lacks_room(file.identity.size)? {
+            return Ok(Next::NoRoom(reason));
         }
         lock(directory, &file)?;
         // Whoever held the lock may have put another file in its place.
@@ -143,10 +153,12 @@ impl Walk for LogWalk {
                 }
                 Next::NothingToDo => {}
                 Next::Waits => progress.waiting.push(*identity),
+                Next::NoRoom(reason) => progress.no_room = Some(reason),
             }
             progress.done += 1;
         }
-        Ok(None)
+        let place = desk.work.directory.place.clone();
+        progress.no_room.take().map_or(Ok(None), |reason| Err(StoreError::Failed { place, reason }))
     }
 
     fn remainder(&mut self) -> Result<Remainder, StoreError> {

@@ -215,7 +215,7 @@ impl<'s> MysqlWalk<'s> {
         if self.proof == Proof::NotAsked {
             self.database.limit_statements(StatementLimit::Counting)?;
             self.proof = match self.count_left()? {
-                Remainder { left: 0, arrived: 0 } => Proof::Nothing,
+                Remainder { left: 0, arrived: 0, .. } => Proof::Nothing,
                 _ => Proof::Premature,
             };
             self.database.limit_statements(StatementLimit::Batch)?;
