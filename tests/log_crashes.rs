@@ -98,7 +98,11 @@ fn scene() -> Shop {
     let mixed = lines(0..EXPIRED, old) + &lines(EXPIRED..EXPIRED + KEPT, young);
     write(&directory.join("access.log.3"), &mixed, 5);
     write(&directory.join("access.log.2"), &lines(EXPIRED + KEPT..2 * EXPIRED + KEPT, old), 4);
-    write(&directory.join("access.log.1"), &(lines(1_000..1_000 + EXPIRED, old) + &lines(2_000..2_000 + KEPT, young)), 3);
+    write(
+        &directory.join("access.log.1"),
+        &(lines(1_000..1_000 + EXPIRED, old) + &lines(2_000..2_000 + KEPT, young)),
+        3,
+    );
     write(&directory.join("access.log"), "", 2);
     shop
 }

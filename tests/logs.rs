@@ -1,5 +1,6 @@
 //! Logs on a real file system: rotation, writers, links, compression, interruption.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on has failed")]
+#![allow(clippy::print_stderr, reason = "a test that is left out says so")]
 
 #[path = "support/log.rs"]
 mod log;
@@ -8,7 +9,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt, symlink};
 use std::os::unix::process::ExitStatusExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -138,6 +139,8 @@ fn what_is_no_log_is_left_alone_and_told_without_its_name() {
     fs::create_dir(logs.path("access.log.d")).unwrap();
     rustix::fs::mknodat(CWD, logs.path("access.log.pipe"), rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
     logs.file("access.log.xz", b"\xFD7zXZ\0 and so on");
+    // Who takes it for text sees an address in it, and destroys the file.
+    logs.file("access.log.br", b"\x8B\x05 a::b \n");
     let mut damaged = gzip(lines(1, 3, 2).as_bytes());
     damaged.truncate(damaged.len() - 5);
     logs.file("access.log.damaged.gz", damaged);
@@ -152,7 +155,8 @@ fn what_is_no_log_is_left_alone_and_told_without_its_name() {
         let told = findings.iter().filter(|finding| finding.contains(what) && finding.contains(hint)).count();
         assert_eq!(told, 1, "{what}: {findings:?}");
     }
-    assert!(findings.iter().all(|finding| finding.starts_with("1 file ") && !finding.contains("access.log.")));
+    let counted = |finding: &String| finding.starts_with("1 file ") || finding.starts_with("2 files ");
+    assert!(findings.iter().all(|finding| counted(finding) && !finding.contains("access.log.")), "{findings:?}");
     assert_eq!(logs.erase(), (0, Remainder::default()));
     assert_eq!(fs::read_to_string(elsewhere).unwrap(), lines(1, 3, 2));
 }
@@ -266,18 +270,34 @@ fn the_process_that_dies() {
     fs::write(Path::new(directory).join("in-flight"), batch.in_flight()).unwrap();
     match died {
         "Prepared" => {}
-        "Exchanged" => exchange(Path::new(directory)),
+        "Exchanged" if died_with_lines(batch.in_flight()) => exchange(Path::new(directory), "access.log.1"),
+        "Exchanged" => take_away(Path::new(directory), "access.log.1"),
         _ => assert_eq!(batch.commit().unwrap(), Committed { rows: 3, children: 0 }),
     }
     std::process::abort();
 }
 
+fn died_with_lines(in_flight: &[u8]) -> bool {
+    let told: serde_json::Value = serde_json::from_slice(in_flight).unwrap();
+    told["emptied"] == "kept"
+}
+
+/// The store's own name for a new file.
+fn own(directory: &Path) -> PathBuf {
+    let mut paths = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+    paths.find(|path| path.file_name().unwrap().to_str().unwrap().starts_with(".forgetd-")).unwrap()
+}
+
 /// What the store does first when it commits.
-fn exchange(directory: &Path) {
-    let names = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    let own = names.into_iter().find(|name| name.starts_with(".forgetd-")).unwrap();
-    let path = |name: &str| directory.join(name);
-    rustix::fs::renameat_with(CWD, path(&own), CWD, path("access.log.1"), RenameFlags::EXCHANGE).unwrap();
+fn exchange(directory: &Path, name: &str) {
+    let other = directory.join(name);
+    rustix::fs::renameat_with(CWD, own(directory), CWD, other, RenameFlags::EXCHANGE).unwrap();
+}
+
+/// The same where no line stays.
+fn take_away(directory: &Path, name: &str) {
+    let own = own(directory).into_os_string().into_string().unwrap();
+    fs::rename(directory.join(name), own + "-taken").unwrap();
 }
 
 fn die(logs: &Logs, died: Died) -> Vec<u8> {
@@ -317,8 +337,6 @@ fn after_a_crash_it_is_known_what_was_done(
     assert!(logs.names().iter().all(|name| !name.starts_with(".forgetd-")));
     if kept > 0 {
         assert_eq!(logs.text(name), lines(4, 0, kept));
-    } else if rotated && died == Died::Exchanged {
-        assert_eq!(logs.text(name), "", "it is no longer where it was to be removed");
     } else {
         assert!(!logs.path(name).exists());
     }
@@ -336,10 +354,240 @@ fn an_exchange_that_a_writer_did_not_notice_is_taken_back_after_a_crash() {
     let in_flight = batch.in_flight().to_vec();
     std::mem::forget(batch);
     let mut writer = OpenOptions::new().append(true).open(&path).unwrap();
-    exchange(logs.root());
+    exchange(logs.root(), "access.log.1");
     writer.write_all(line(6, 9).as_bytes()).unwrap();
     assert_eq!(logs.open().resolve(&logs.selection(), &in_flight).unwrap(), Resolution::RolledBack);
     assert_eq!(logs.text("access.log.1"), [lines(1, 3, 2), line(6, 9)].concat());
+}
+
+/// A batch over `access.log.1` whose process died at this moment, and what it wrote down.
+fn interrupted(logs: &Logs) -> Vec<u8> {
+    let mut store = logs.open();
+    let selection = logs.selection();
+    let mut walk = store.walk(&selection, Duration::ZERO).unwrap();
+    let batch = walk.prepare(1).unwrap().unwrap();
+    let in_flight = batch.in_flight().to_vec();
+    std::mem::forget(batch);
+    in_flight
+}
+
+fn appending(path: &Path) -> File {
+    OpenOptions::new().append(true).open(path).unwrap()
+}
+
+/// Every line of every file, sorted.
+fn all_lines(logs: &Logs) -> Vec<String> {
+    let mut all: Vec<String> =
+        logs.names().iter().flat_map(|name| logs.text(name).lines().map(str::to_owned).collect::<Vec<_>>()).collect();
+    all.sort();
+    all
+}
+
+fn sorted(text: &str) -> Vec<String> {
+    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    lines.sort();
+    lines
+}
+
+#[test]
+fn a_file_whose_successor_was_rotated_on_gets_its_place_there_and_the_next_log_stays_what_it_is() {
+    let logs = Logs::new();
+    let path = logs.file("access.log.1", lines(1, 3, 2));
+    logs.file("access.log", lines(11, 0, 2));
+    let in_flight = interrupted(&logs);
+    let mut writer = appending(&path);
+    exchange(logs.root(), "access.log.1");
+    fs::rename(&path, logs.path("access.log.2")).unwrap();
+    fs::rename(logs.path("access.log"), &path).unwrap();
+    writer.write_all(line(6, 9).as_bytes()).unwrap();
+    assert_eq!(logs.open().resolve(&logs.selection(), &in_flight).unwrap(), Resolution::RolledBack);
+    assert_eq!(logs.text("access.log.2"), [lines(1, 3, 2), line(6, 9)].concat());
+    assert_eq!(logs.text("access.log.1"), lines(11, 0, 2));
+    assert_eq!(logs.names().len(), 2);
+}
+
+#[test]
+fn a_file_whose_successor_is_gone_is_seen_again() {
+    let logs = Logs::new();
+    let path = logs.file("access.log.1", lines(1, 3, 2));
+    logs.file("access.log", "");
+    let in_flight = interrupted(&logs);
+    let writer = appending(&path);
+    exchange(logs.root(), "access.log.1");
+    fs::remove_file(&path).unwrap();
+    assert_eq!(logs.open().resolve(&logs.selection(), &in_flight).unwrap(), Resolution::RolledBack);
+    drop(writer);
+    assert_eq!(logs.text("access.log.1"), lines(1, 3, 2));
+}
+
+#[test]
+fn lines_that_came_to_both_files_are_all_kept() {
+    let logs = Logs::new();
+    let path = logs.file("access.log.1", lines(1, 3, 2));
+    logs.file("access.log", "");
+    let in_flight = interrupted(&logs);
+    let mut writer = appending(&path);
+    exchange(logs.root(), "access.log.1");
+    appending(&path).write_all(line(7, 10).as_bytes()).unwrap();
+    writer.write_all(line(6, 9).as_bytes()).unwrap();
+    assert_eq!(logs.open().resolve(&logs.selection(), &in_flight).unwrap(), Resolution::RolledBack);
+    assert_eq!(logs.text("access.log.1"), [lines(1, 3, 2), line(6, 9), line(7, 10)].concat());
+}
+
+#[test]
+fn another_file_that_was_hit_by_the_exchange_gets_its_name_back() {
+    let logs = Logs::new();
+    let path = logs.file("access.log.1", lines(1, 3, 2));
+    logs.file("access.log", "");
+    let in_flight = interrupted(&logs);
+    // In the last moment rotation put another file there.
+    fs::rename(&path, logs.path("access.log.2")).unwrap();
+    fs::write(&path, lines(21, 0, 4)).unwrap();
+    exchange(logs.root(), "access.log.1");
+    assert_eq!(logs.open().resolve(&logs.selection(), &in_flight).unwrap(), Resolution::RolledBack);
+    assert_eq!(logs.text("access.log.1"), lines(21, 0, 4));
+    assert_eq!(logs.text("access.log.2"), lines(1, 3, 2));
+    assert_eq!(logs.names().len(), 3);
+}
+
+#[rstest]
+#[case::its_name_is_free(false)]
+#[case::its_name_is_taken(true)]
+fn another_file_that_was_taken_away_is_seen_again(#[case] taken: bool) {
+    let logs = Logs::new();
+    let path = logs.file("access.log.1", lines(1, 3, 0));
+    logs.file("access.log", "");
+    age(&logs.path("access.log"), 4_000);
+    let in_flight = interrupted(&logs);
+    fs::rename(&path, logs.path("access.log.2")).unwrap();
+    fs::write(&path, lines(21, 0, 4)).unwrap();
+    take_away(logs.root(), "access.log.1");
+    let third = if taken { lines(31, 0, 1) } else { String::new() };
+    if taken {
+        fs::write(&path, &third).unwrap();
+    }
+    assert_eq!(logs.open().resolve(&logs.selection(), &in_flight).unwrap(), Resolution::RolledBack);
+    assert_eq!(all_lines(&logs), sorted(&[lines(1, 3, 0), lines(21, 0, 4), third].concat()));
+    assert!(logs.names().iter().all(|name| name.starts_with("access.log")));
+    assert_eq!(logs.erase().0, 3);
+}
+
+#[test]
+fn a_file_that_is_written_to_while_it_is_taken_away_comes_back() {
+    let logs = Logs::new();
+    let path = logs.file("access.log.1", lines(1, 3, 0));
+    logs.file("access.log", "");
+    age(&logs.path("access.log"), 4_000);
+    let mut writer = None;
+    assert_eq!(in_between(&logs, || writer = Some(appending(&path))), Committed::default());
+    writer.take().unwrap().write_all(line(6, 9).as_bytes()).unwrap();
+    assert_eq!(logs.text("access.log.1"), [lines(1, 3, 0), line(6, 9)].concat());
+    age(&path, 86_400);
+    assert_eq!(logs.erase(), (3, Remainder::default()));
+    assert_eq!(logs.text("access.log.1"), line(6, 9));
+}
+
+/// A small file system in memory, until it is dropped. `None` where nothing may be mounted.
+struct Small<'s>(&'s Path);
+
+impl Small<'_> {
+    fn mount<'s>(at: &'s Path, size: &str) -> Option<Small<'s>> {
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", size, "forgetd-test"]).arg(at);
+        let mounted = mount.status().is_ok_and(|status| status.success());
+        if !mounted {
+            eprintln!("left out: nothing can be mounted here");
+        }
+        mounted.then_some(Small(at))
+    }
+}
+
+impl Drop for Small<'_> {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("--lazy").arg(self.0).status();
+    }
+}
+
+#[test]
+fn a_file_for_which_there_is_no_room_is_left_and_the_others_go_first() {
+    let logs = Logs::new();
+    let Some(_mounted) = Small::mount(logs.root(), "size=24m") else { return };
+    let old = lines(1, 3, 0);
+    let large = [lines(1, 3, 0), line(9, 5).repeat(80_000)].concat();
+    logs.file("access.log.1", &large);
+    age(&logs.path("access.log.1"), 90_000);
+    logs.file("access.log.2", &old);
+    logs.file("access.log", "");
+    age(&logs.path("access.log"), 4_000);
+    let mut store = logs.open();
+    let selection = logs.selection();
+    assert_eq!(store.survey(&selection).unwrap().matches, 6);
+    let mut walk = store.walk(&selection, Duration::ZERO).unwrap();
+    assert_eq!(walk.prepare(1).unwrap().unwrap().commit().unwrap().rows, 3);
+    let error = walk.prepare(1).err().expect("there is no room");
+    assert!(error.to_string().contains("no room to write a file anew beside itself"), "{error}");
+    assert!(walk.prepare(1).unwrap().is_none());
+    drop(walk);
+    assert!(logs.text("access.log.1") == large, "it stays as it is");
+    assert!(!logs.path("access.log.2").exists(), "what goes whole needs no room");
+}
+
+#[test]
+fn a_file_wholly_past_its_period_masks_what_is_in_no_format() {
+    let mut logs = Logs::masking();
+    logs.cutoff = Some(cutoff());
+    let path = logs.file("access.log.1", "from 192.0.2.9\n");
+    logs.file("access.log", "");
+    assert_eq!(logs.erase().0, 0, "the file may be of yesterday");
+    assert_eq!(logs.survey().undatable, 0);
+    age(&path, 86_400 * 11);
+    assert_eq!(logs.erase(), (1, Remainder::default()));
+    assert_eq!(logs.text("access.log.1"), "from 192.0.2.0\n");
+}
+
+#[test]
+fn access_control_lists_are_kept() {
+    let logs = Logs::new();
+    let path = logs.file("access.log.1", lines(1, 3, 2));
+    logs.file("access.log", "");
+    // acl(5) in the form of the kernel (linux/posix_acl_xattr.h): owner rw, user 1000 r, group r, mask r, others nothing.
+    let entries = [(1_u16, 6_u16, u32::MAX), (2, 4, 1000), (4, 4, u32::MAX), (16, 4, u32::MAX), (32, 0, u32::MAX)];
+    let entry = |(tag, rights, id): (u16, u16, u32)| {
+        [&tag.to_le_bytes()[..], &rights.to_le_bytes()[..], &id.to_le_bytes()[..]].concat()
+    };
+    let list = [&2_u32.to_le_bytes()[..], &entries.map(entry).concat()].concat();
+    let name = "system.posix_acl_access";
+    if let Err(error) = rustix::fs::setxattr(&path, name, &list, XattrFlags::empty()) {
+        eprintln!("left out: this file system has no such lists ({error})");
+        return;
+    }
+    assert_eq!(logs.erase().0, 3);
+    let mut kept = [0; 256];
+    let length = rustix::fs::getxattr(&path, name, &mut kept[..]).unwrap();
+    assert_eq!(kept[..length], list);
+}
+
+#[test]
+fn a_file_that_was_rotated_on_since_the_walk_began_is_found_under_its_new_name() {
+    let logs = Logs::new();
+    logs.file("access.log.2", lines(1, 3, 2));
+    age(&logs.path("access.log.2"), 90_000);
+    logs.file("access.log.1", lines(11, 3, 2));
+    logs.file("access.log", "");
+    let mut store = logs.open();
+    let selection = logs.selection();
+    store.survey(&selection).unwrap();
+    let mut walk = store.walk(&selection, Duration::ZERO).unwrap();
+    assert_eq!(walk.prepare(1).unwrap().unwrap().commit().unwrap().rows, 3);
+    for (from, to) in
+        [("access.log.2", "access.log.3"), ("access.log.1", "access.log.2"), ("access.log", "access.log.1")]
+    {
+        fs::rename(logs.path(from), logs.path(to)).unwrap();
+    }
+    assert_eq!(walk.prepare(1).unwrap().unwrap().commit().unwrap().rows, 3);
+    assert!(walk.prepare(1).unwrap().is_none());
+    assert_eq!(walk.remainder().unwrap(), Remainder::default());
+    assert_eq!((logs.text("access.log.2"), logs.text("access.log.3")), (lines(14, 0, 2), lines(4, 0, 2)));
 }
 
 #[test]

@@ -301,7 +301,10 @@ fn a_batch_in_flight_of_any_kind_is_resolved_by_its_records() {
         assert_eq!(resolve(&in_flight), Resolution::RolledBack);
         let batch = walk.prepare(LIMIT).unwrap().unwrap();
         let in_flight = batch.in_flight().to_vec();
-        assert_eq!(batch.commit().unwrap(), Committed { rows: kind.batch(LIMIT), children: kind.batch(LIMIT) * kind.children() });
+        assert_eq!(
+            batch.commit().unwrap(),
+            Committed { rows: kind.batch(LIMIT), children: kind.batch(LIMIT) * kind.children() }
+        );
         // The visitors come back, and are none of those that were erased.
         let erased: Vec<i64> = ids(1..=100).difference(&writer.visitors()).copied().collect();
         writer.write(&erased.into_iter().map(|id| Visitor::new(id, now())).collect::<Vec<_>>());

@@ -46,8 +46,7 @@ const UNKNOWN: [&[u8]; 10] = [
 ];
 
 /// Ends of names of files that hold no lines and cannot be told by their first bytes.
-const NO_LINES: [&str; 13] =
-    ["br", "lzma", "lz", "lz4", "lzo", "xz", "bz2", "7z", "zip", "gpg", "pgp", "age", "enc"];
+const NO_LINES: [&str; 13] = ["br", "lzma", "lz", "lz4", "lzo", "xz", "bz2", "7z", "zip", "gpg", "pgp", "age", "enc"];
 
 impl Codec {
     /// By the first bytes of a file. A name counts only against it: what is no text must not be taken for lines.
@@ -86,9 +85,7 @@ impl Codec {
     pub(super) fn reader<'f>(self, file: &'f File) -> io::Result<Box<dyn Read + 'f>> {
         Ok(match self {
             Codec::Plain => Box::new(file),
-            Codec::Gzip(_) => {
-                Box::new(Compressed(MultiGzDecoder::new(io::BufReader::with_capacity(BUFFER, file))))
-            }
+            Codec::Gzip(_) => Box::new(Compressed(MultiGzDecoder::new(io::BufReader::with_capacity(BUFFER, file)))),
             Codec::Zstd => Box::new(Compressed(zstd::Decoder::new(file)?)),
             Codec::Unknown => return Err(io::ErrorKind::Unsupported.into()),
         })

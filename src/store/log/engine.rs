@@ -264,13 +264,7 @@ impl Engine<'_> {
         }
     }
 
-    fn judge_addresses(
-        &mut self,
-        masking: &Masking,
-        place: Range<usize>,
-        edits: &mut Edits<'_>,
-        tally: &mut Tally,
-    ) {
+    fn judge_addresses(&mut self, masking: &Masking, place: Range<usize>, edits: &mut Edits<'_>, tally: &mut Tally) {
         let block = edits.block;
         let line = &block[place.clone()];
         let time = self.dated(line, Want::Addresses, tally);

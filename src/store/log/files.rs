@@ -154,10 +154,8 @@ impl LogDirectory {
             StoreError::Unavailable { place: place.clone(), reason }
         })?;
         let pattern = log.pattern.as_str();
-        let glob = globset::Glob::new(pattern).map_err(|_| StoreError::Unavailable {
-            place: place.clone(),
-            reason: "the pattern is none".to_owned(),
-        })?;
+        let glob = globset::Glob::new(pattern)
+            .map_err(|_| StoreError::Unavailable { place: place.clone(), reason: "the pattern is none".to_owned() })?;
         let dotted = pattern.starts_with('.');
         Ok(LogDirectory { file: file.into(), place, matcher: glob.compile_matcher(), dotted })
     }
@@ -216,10 +214,8 @@ impl LogDirectory {
     pub(super) fn file_at(&self, name: OsString) -> Result<Found, StoreError> {
         // Neither a pipe nor a device is waited for.
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-        let resolve = ResolveFlags::BENEATH
-            | ResolveFlags::NO_SYMLINKS
-            | ResolveFlags::NO_MAGICLINKS
-            | ResolveFlags::NO_XDEV;
+        let resolve =
+            ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS | ResolveFlags::NO_XDEV;
         let file = match rustix::fs::openat2(&self.file, &name, flags, Mode::empty(), resolve) {
             Ok(file) => File::from(file),
             Err(Errno::LOOP) => return Ok(Found::Obstacle(Obstacle::Link)),

@@ -30,8 +30,7 @@ impl Json {
     pub(super) fn read(&mut self, line: &[u8], want: Want, fields: &mut Fields) -> Option<Range<usize>> {
         self.path.clear();
         let addresses = if want == Want::Addresses { &self.addresses[..] } else { &[] };
-        let mut text =
-            Reading { line, at: 0, time: &self.time, addresses, path: &mut self.path, fields, found: None };
+        let mut text = Reading { line, at: 0, time: &self.time, addresses, path: &mut self.path, fields, found: None };
         text.space();
         if text.peek() != Some(b'{') {
             return None;

@@ -48,9 +48,8 @@ impl LogDirectory {
 
     /// Why a file of `size` bytes cannot be written a second time, where there is no room for it.
     pub(super) fn lacks_room(&self, size: u64) -> Result<Option<String>, StoreError> {
-        let system = rustix::fs::fstatvfs(&self.file).map_err(|error| {
-            self.failed("the file system cannot be looked at", error)
-        })?;
+        let system = rustix::fs::fstatvfs(&self.file)
+            .map_err(|error| self.failed("the file system cannot be looked at", error))?;
         let free = system.f_bavail.saturating_mul(system.f_frsize);
         // Compressed anew it may be a little larger.
         let needed = size.saturating_add(size / 8).saturating_add(LEFT_FREE);

@@ -215,13 +215,7 @@ struct LongLine<'e, 'j> {
 }
 
 impl LongLine<'_, '_> {
-    fn piece(
-        &mut self,
-        block: Block,
-        task: &mut Task<'_>,
-        tally: &mut Tally,
-        spare: &mut Vec<Work>,
-    ) -> io::Result<()> {
+    fn piece(&mut self, block: Block, task: &mut Task<'_>, tally: &mut Tally, spare: &mut Vec<Work>) -> io::Result<()> {
         let mut work = Work { block, ..spare.pop().unwrap_or_default() };
         work.out.clear();
         let output = match self.verdict {

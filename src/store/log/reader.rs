@@ -200,13 +200,7 @@ impl Iterator for Unescaped<'_> {
     }
 }
 
-fn custom(
-    pattern: &LinePattern,
-    line: &[u8],
-    want: Want,
-    fields: &mut Fields,
-    clock: &mut Clock,
-) -> Option<Moment> {
+fn custom(pattern: &LinePattern, line: &[u8], want: Want, fields: &mut Fields, clock: &mut Clock) -> Option<Moment> {
     let (mut at, mut time) = (0, None);
     for (part, follows) in pattern.parts() {
         let end = match follows {

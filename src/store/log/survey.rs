@@ -99,7 +99,9 @@ pub(super) fn scan(
         let memory = Some(memory).filter(|_| !written.iter().any(|written| written.is_file(&file.identity)));
         match count(&file, judgement, memory, standing) {
             Ok(tally) => scan.seen.push(Seen { identity: file.identity, tally, standing }),
-            Err(error) if error.kind() == std::io::ErrorKind::InvalidData => *obstacles.entry(Obstacle::Damaged).or_default() += 1,
+            Err(error) if error.kind() == std::io::ErrorKind::InvalidData => {
+                *obstacles.entry(Obstacle::Damaged).or_default() += 1
+            }
             Err(error) => return Err(directory.failed("a file cannot be read", error)),
         }
     }
@@ -107,12 +109,7 @@ pub(super) fn scan(
     Ok(scan)
 }
 
-fn count(
-    file: &LogFile,
-    judgement: &Judgement,
-    memory: Option<&Memory>,
-    standing: Standing,
-) -> std::io::Result<Tally> {
+fn count(file: &LogFile, judgement: &Judgement, memory: Option<&Memory>, standing: Standing) -> std::io::Result<Tally> {
     if let Some(tally) = memory.and_then(|memory| known(file, judgement, memory)) {
         return Ok(tally);
     }
@@ -173,15 +170,15 @@ impl Scan {
             message,
             hint: hint.map(str::to_owned),
         };
-        let mut findings: Vec<Finding> = self
-            .obstacles
-            .iter()
-            .map(|(obstacle, count)| warning(obstacle.message(*count), obstacle.hint()))
-            .collect();
+        let mut findings: Vec<Finding> =
+            self.obstacles.iter().map(|(obstacle, count)| warning(obstacle.message(*count), obstacle.hint())).collect();
         if self.view == View::Blind && !self.seen.is_empty() {
             let message = "forgetd may not look into every process, and so cannot tell whether one still writes to a \
                            log: only rotated files are touched that were not written to for an hour";
-            findings.push(warning(message.to_owned(), Some("run it as root, and where every process that writes to the directory can be seen")));
+            findings.push(warning(
+                message.to_owned(),
+                Some("run it as root, and where every process that writes to the directory can be seen"),
+            ));
         }
         let Survey { total, undatable, .. } = self.survey();
         if undatable > total / 2 {

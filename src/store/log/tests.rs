@@ -1,3 +1,5 @@
+mod formats;
+
 use std::collections::BTreeSet;
 use std::io::{Read, Seek};
 
@@ -9,6 +11,7 @@ use rstest::rstest;
 use super::codec::Codec;
 use super::engine::{Judgement, Mode, Output, Tally};
 use super::pipeline::{self, Task};
+use super::time::Moment;
 use crate::config::site::{ColumnAction, Log, LogFormat, Mask, NamePattern, Unparsed, UnparsedLine, Zone};
 use crate::plan::{LineAction, LogRule, When};
 
@@ -83,21 +86,57 @@ fn has_time(log: &Log, line: &str, time: &str) -> bool {
 }
 
 #[rstest]
-#[case::common(LogFormat::Common, r#"192.0.2.7 - - [10/Oct/2026:13:55:36 +0200] "GET / HTTP/1.1" 200 5"#, "2026-10-10T11:55:36Z")]
-#[case::west(LogFormat::Common, r#"192.0.2.7 - - [10/Oct/2026:13:55:36 -0330] "GET / HTTP/1.1" 200 5"#, "2026-10-10T17:25:36Z")]
-#[case::with_a_user(LogFormat::Combined, r#"192.0.2.7 - eva [29/Feb/2024:23:59:60 +0000] "GET / HTTP/1.1" 200 5 "-" "-""#, "2024-03-01T00:00:00Z")]
-#[case::user_with_spaces(LogFormat::Combined, r#"192.0.2.7 - Eva Nová [10/Oct/2026:13:55:36 +0200] "GET / HTTP/1.1" 200 5 "-" "-""#, "2026-10-10T11:55:36Z")]
-#[case::vhost(LogFormat::VhostCombined, r#"shop.example:443 2001:db8::1 - - [10/Oct/2026:13:55:36 +0200] "-" 408 0 "-" "-""#, "2026-10-10T11:55:36Z")]
-#[case::nginx_error(LogFormat::NginxError, "2026/10/10 13:55:36 [error] 7#7: *1 open() failed, client: 192.0.2.7", "2026-10-10T11:55:36Z")]
+#[case::common(
+    LogFormat::Common,
+    r#"192.0.2.7 - - [10/Oct/2026:13:55:36 +0200] "GET / HTTP/1.1" 200 5"#,
+    "2026-10-10T11:55:36Z"
+)]
+#[case::west(
+    LogFormat::Common,
+    r#"192.0.2.7 - - [10/Oct/2026:13:55:36 -0330] "GET / HTTP/1.1" 200 5"#,
+    "2026-10-10T17:25:36Z"
+)]
+#[case::with_a_user(
+    LogFormat::Combined,
+    r#"192.0.2.7 - eva [29/Feb/2024:23:59:60 +0000] "GET / HTTP/1.1" 200 5 "-" "-""#,
+    "2024-03-01T00:00:00Z"
+)]
+#[case::user_with_spaces(
+    LogFormat::Combined,
+    r#"192.0.2.7 - Eva Nová [10/Oct/2026:13:55:36 +0200] "GET / HTTP/1.1" 200 5 "-" "-""#,
+    "2026-10-10T11:55:36Z"
+)]
+#[case::vhost(
+    LogFormat::VhostCombined,
+    r#"shop.example:443 2001:db8::1 - - [10/Oct/2026:13:55:36 +0200] "-" 408 0 "-" "-""#,
+    "2026-10-10T11:55:36Z"
+)]
+#[case::nginx_error(
+    LogFormat::NginxError,
+    "2026/10/10 13:55:36 [error] 7#7: *1 open() failed, client: 192.0.2.7",
+    "2026-10-10T11:55:36Z"
+)]
 #[case::nginx_error_in_winter(LogFormat::NginxError, "2026/01/10 13:55:36 [warn] 7#7: x", "2026-01-10T12:55:36Z")]
-#[case::apache_error(LogFormat::ApacheError, "[Sat Oct 10 13:55:36.123456 2026] [core:error] [pid 1] [client 192.0.2.7:5] x", "2026-10-10T11:55:36.123456Z")]
-#[case::apache_error_of_old(LogFormat::ApacheError, "[Fri Oct  9 13:55:36 2026] [error] [client 192.0.2.7] x", "2026-10-09T11:55:36Z")]
+#[case::apache_error(
+    LogFormat::ApacheError,
+    "[Sat Oct 10 13:55:36.123456 2026] [core:error] [pid 1] [client 192.0.2.7:5] x",
+    "2026-10-10T11:55:36.123456Z"
+)]
+#[case::apache_error_of_old(
+    LogFormat::ApacheError,
+    "[Fri Oct  9 13:55:36 2026] [error] [client 192.0.2.7] x",
+    "2026-10-09T11:55:36Z"
+)]
 #[case::json_float(json(), r#"{"level":"info","ts":1791633336.25,"request":{}}"#, "2026-10-10T11:55:36.25Z")]
 #[case::json_seconds(json(), r#"{"ts": 1791633336}"#, "2026-10-10T11:55:36Z")]
 #[case::json_millis(json(), r#"{"ts":"1791633336250"}"#, "2026-10-10T11:55:36.25Z")]
 #[case::json_rfc_3339(json(), r#"{"ts":"2026-10-10T13:55:36.5+02:00"}"#, "2026-10-10T11:55:36.5Z")]
 #[case::json_without_offset(json(), r#"{"ts":"2026-10-10 13:55:36"}"#, "2026-10-10T11:55:36Z")]
-#[case::custom(custom("{address} [{time:%d/%b/%Y:%H:%M:%S %z}] {_}"), "192.0.2.7 [10/Oct/2026:13:55:36 +0200] GET /", "2026-10-10T11:55:36Z")]
+#[case::custom(
+    custom("{address} [{time:%d/%b/%Y:%H:%M:%S %z}] {_}"),
+    "192.0.2.7 [10/Oct/2026:13:55:36 +0200] GET /",
+    "2026-10-10T11:55:36Z"
+)]
 #[case::custom_without_offset(custom("{time:%Y-%m-%d %H:%M:%S}|{_}"), "2026-10-10 13:55:36|x", "2026-10-10T11:55:36Z")]
 // Clocks were set back at 3:00, so that 2:30 was twice: the later of the two keeps the line longer.
 #[case::twice(LogFormat::NginxError, "2026/10/25 02:30:00 [error] x", "2026-10-25T01:30:00Z")]
@@ -127,16 +166,25 @@ fn a_line_has_the_time_that_its_format_says(#[case] format: LogFormat, #[case] l
 #[case(custom("[{time:%s}] {address}"), "[x] 192.0.2.7")]
 fn what_has_no_plausible_time_is_kept_and_counted(#[case] format: LogFormat, #[case] line: &str) {
     let text = format!("{line}\n");
-    let (left, tally) = judged(&judgement(log(format), LineAction::Drop, Some("2026-10-20T00:00:00Z")), text.as_bytes());
+    let (left, tally) =
+        judged(&judgement(log(format), LineAction::Drop, Some("2026-10-20T00:00:00Z")), text.as_bytes());
     assert_eq!(left, text.as_bytes());
     assert_eq!((tally.lines, tally.matches, tally.undatable), (1, 0, 1));
 }
 
 #[rstest]
-#[case::nginx(r#"192.0.2.7 - x [01/Jan/2001:00:00:00 +0000] [10/Oct/2026:13:55:36 +0000] "GET / HTTP/1.1" 200 5 "-" "-""#)]
-#[case::nginx_escapes(r#"192.0.2.7 - - [01/Jan/2001:00:00:00 +0000] \x22 [10/Oct/2026:13:55:36 +0000] "GET / HTTP/1.1" 200 5 "-" "-""#)]
-#[case::apache_escapes(r#"192.0.2.7 - - [01/Jan/2001:00:00:00 +0000] \"x [10/Oct/2026:13:55:36 +0000] "GET / HTTP/1.1" 200 5 "-" "-""#)]
-#[case::in_the_request(r#"192.0.2.7 - - [10/Oct/2026:13:55:36 +0000] "GET /[01/Jan/2001:00:00:00 +0000] \"" 200 5 "-" "-""#)]
+#[case::nginx(
+    r#"192.0.2.7 - x [01/Jan/2001:00:00:00 +0000] [10/Oct/2026:13:55:36 +0000] "GET / HTTP/1.1" 200 5 "-" "-""#
+)]
+#[case::nginx_escapes(
+    r#"192.0.2.7 - - [01/Jan/2001:00:00:00 +0000] \x22 [10/Oct/2026:13:55:36 +0000] "GET / HTTP/1.1" 200 5 "-" "-""#
+)]
+#[case::apache_escapes(
+    r#"192.0.2.7 - - [01/Jan/2001:00:00:00 +0000] \"x [10/Oct/2026:13:55:36 +0000] "GET / HTTP/1.1" 200 5 "-" "-""#
+)]
+#[case::in_the_request(
+    r#"192.0.2.7 - - [10/Oct/2026:13:55:36 +0000] "GET /[01/Jan/2001:00:00:00 +0000] \"" 200 5 "-" "-""#
+)]
 fn a_visitor_cannot_date_a_line(#[case] line: &str) {
     assert!(has_time(&log(LogFormat::Combined), line, "2026-10-10T13:55:36Z"));
 }
@@ -152,6 +200,12 @@ const TAIL: &str = r#" - - [10/Oct/2026:13:55:36 +0200] "GET /?ip=192.0.2.9 HTTP
 #[case::brackets_and_port("[2001:db8:1:2::1]:443", "2001:db8:1::", "-")]
 #[case::port("192.0.2.77:52100", "192.0.2.0", "-")]
 #[case::list("192.0.2.77,198.51.100.9", "192.0.2.0,198.51.100.0", "-,-")]
+#[case::list_with_spaces(
+    "192.0.2.77, 2001:db8:1:2::9, 198.51.100.9",
+    "192.0.2.0, 2001:db8:1::, 198.51.100.0",
+    "-, -, -"
+)]
+#[case::list_with_unknown("unknown, 192.0.2.77", "unknown, 192.0.2.0", "unknown, -")]
 #[case::host_name("77.visitor.example", "-", "-")]
 #[case::nothing("-", "-", "-")]
 #[case::socket("unix:", "unix:", "unix:")]
@@ -181,8 +235,10 @@ fn quoted_fields_beyond_the_format_are_masked_as_far_as_they_are_addresses(#[cas
 
 #[test]
 fn an_agent_with_escaped_quotes_is_not_taken_for_further_fields() {
-    let line = r#"192.0.2.0 - - [10/Oct/2026:13:55:36 +0200] "GET / HTTP/1.1" 200 5 "-" "x \"192.0.2.9\" \\" "192.0.2.9""#;
-    let expected = r#"192.0.2.0 - - [10/Oct/2026:13:55:36 +0200] "GET / HTTP/1.1" 200 5 "-" "x \"192.0.2.9\" \\" "192.0.2.0""#;
+    let line =
+        r#"192.0.2.0 - - [10/Oct/2026:13:55:36 +0200] "GET / HTTP/1.1" 200 5 "-" "x \"192.0.2.9\" \\" "192.0.2.9""#;
+    let expected =
+        r#"192.0.2.0 - - [10/Oct/2026:13:55:36 +0200] "GET / HTTP/1.1" 200 5 "-" "x \"192.0.2.9\" \\" "192.0.2.0""#;
     assert_eq!(masked(log(LogFormat::Combined), TRUNCATE, line), expected);
 }
 
@@ -196,7 +252,9 @@ fn an_agent_with_escaped_quotes_is_not_taken_for_further_fields() {
 fn declared_parameters_are_masked_wherever_they_stand(#[case] url: &str, #[case] expected: &str) {
     let log = Log { parameters: BTreeSet::from(["ip".to_owned()]), ..log(LogFormat::Combined) };
     let line = |url: &str| {
-        format!(r#"192.0.2.0 - - [10/Oct/2026:13:55:36 +0200] "GET {url} HTTP/1.1" 200 5 "http://shop.example{url}" "-" "a=b; ip=-""#)
+        format!(
+            r#"192.0.2.0 - - [10/Oct/2026:13:55:36 +0200] "GET {url} HTTP/1.1" 200 5 "http://shop.example{url}" "-" "a=b; ip=-""#
+        )
     };
     assert_eq!(masked(log, TRUNCATE, &line(url)), line(expected));
 }
@@ -205,7 +263,10 @@ fn declared_parameters_are_masked_wherever_they_stand(#[case] url: &str, #[case]
 #[case("client: 192.0.2.9, server: x", "client: 192.0.2.0, server: x")]
 #[case("client: 2001:db8:1:2::9, server: x", "client: 2001:db8:1::, server: x")]
 #[case("client 192.0.2.9 closed keepalive connection", "client 192.0.2.0 closed keepalive connection")]
-#[case("client sent invalid method while reading client request line, client: 192.0.2.9", "client sent invalid method while reading client request line, client: 192.0.2.0")]
+#[case(
+    "client sent invalid method while reading client request line, client: 192.0.2.9",
+    "client sent invalid method while reading client request line, client: 192.0.2.0"
+)]
 #[case("upstream: \"http://10.0.0.1:80\", client: unix:", "upstream: \"http://10.0.0.1:80\", client: unix:")]
 fn error_logs_of_nginx_name_the_client(#[case] message: &str, #[case] expected: &str) {
     let line = |message| format!("2026/10/10 13:55:36 [error] 7#7: *1 {message}");
@@ -213,7 +274,10 @@ fn error_logs_of_nginx_name_the_client(#[case] message: &str, #[case] expected: 
 }
 
 #[rstest]
-#[case("[client 192.0.2.9:54321] AH1: x, referer: http://10.0.0.1/", "[client 192.0.2.0] AH1: x, referer: http://10.0.0.1/")]
+#[case(
+    "[client 192.0.2.9:54321] AH1: x, referer: http://10.0.0.1/",
+    "[client 192.0.2.0] AH1: x, referer: http://10.0.0.1/"
+)]
 #[case("[client 2001:db8:1:2::9:54321] x", "[client 2001:db8:1::] x")]
 #[case("[client [2001:db8:1:2::9]:54321] x", "[client 2001:db8:1::] x")]
 #[case("[client 192.0.2.9] x", "[client 192.0.2.0] x")]
@@ -224,8 +288,14 @@ fn error_logs_of_apache_name_the_client(#[case] message: &str, #[case] expected:
 }
 
 #[rstest]
-#[case(r#""request":{"remote_ip":"192.0.2.9","uri":"/192.0.2.8"}"#, r#""request":{"remote_ip":"192.0.2.0","uri":"/192.0.2.8"}"#)]
-#[case(r#""request":{"headers":{"X-Forwarded-For":["192.0.2.9, 192.0.2.8","2001:db8:1:2::1"],"Host":["192.0.2.9"]}}"#, r#""request":{"headers":{"X-Forwarded-For":["192.0.2.0, 192.0.2.0","2001:db8:1::"],"Host":["192.0.2.9"]}}"#)]
+#[case(
+    r#""request":{"remote_ip":"192.0.2.9","uri":"/192.0.2.8"}"#,
+    r#""request":{"remote_ip":"192.0.2.0","uri":"/192.0.2.8"}"#
+)]
+#[case(
+    r#""request":{"headers":{"X-Forwarded-For":["192.0.2.9, 192.0.2.8","2001:db8:1:2::1"],"Host":["192.0.2.9"]}}"#,
+    r#""request":{"headers":{"X-Forwarded-For":["192.0.2.0, 192.0.2.0","2001:db8:1::"],"Host":["192.0.2.9"]}}"#
+)]
 #[case(r#""request.remote_ip":"192.0.2.9""#, r#""request.remote_ip":"192.0.2.0""#)]
 #[case(r#""client":"192.0.2.9:5000""#, r#""client":"192.0.2.0""#)]
 #[case(r#""client":"host.example""#, r#""client":"-""#)]
@@ -254,7 +324,10 @@ fn parts_of_a_pattern_are_masked() {
 #[case("2001:db8:1:2::9: refused", "2001:db8:1::: refused")]
 #[case("[2001:db8:1:2::9]:443", "[2001:db8:1::]:443")]
 #[case("::ffff:192.0.2.9", "::ffff:192.0.2.0")]
-#[case("10/Oct/2026:13:55:36 v1.2.3.4 1.2.3.4.5 256.1.1.1 01.2.3.4", "10/Oct/2026:13:55:36 v1.2.3.4 1.2.3.4.5 256.1.1.1 01.2.3.4")]
+#[case(
+    "10/Oct/2026:13:55:36 v1.2.3.4 1.2.3.4.5 256.1.1.1 01.2.3.4",
+    "10/Oct/2026:13:55:36 v1.2.3.4 1.2.3.4.5 256.1.1.1 01.2.3.4"
+)]
 #[case("std::vec Cafe::add(1) a: b::", "std::vec Cafe::add(1) a: b::")]
 #[case("\0\0\0192.0.2.9", "\0\0\0192.0.2.0")]
 fn addresses_are_found_anywhere_in_a_line_that_is_not_in_the_format(#[case] line: &str, #[case] expected: &str) {
@@ -265,7 +338,9 @@ fn addresses_are_found_anywhere_in_a_line_that_is_not_in_the_format(#[case] line
 
 #[test]
 fn lines_of_the_very_instant_of_the_cutoff_are_kept() {
-    let at = |second: u32| format!("192.0.2.7 - - [10/Oct/2026:13:55:{second} +0000] \"GET / HTTP/1.1\" 200 5 \"-\" \"-\"\n");
+    let at = |second: u32| {
+        format!("192.0.2.7 - - [10/Oct/2026:13:55:{second} +0000] \"GET / HTTP/1.1\" 200 5 \"-\" \"-\"\n")
+    };
     let text = [at(35), at(36), at(37)].concat();
     let (left, tally) =
         judged(&judgement(log(LogFormat::Combined), LineAction::Drop, Some("2026-10-10T13:55:36Z")), text.as_bytes());
@@ -286,6 +361,43 @@ fn addresses_of_their_own_period_stay_in_younger_lines_and_in_those_without_a_ti
     assert_eq!(String::from_utf8(left).unwrap(), [&masked, "from 192.0.2.9\n", &young].concat());
     assert_eq!((tally.matches, tally.undatable), (1, 1));
     assert_eq!(tally.next.unwrap().timestamp().unwrap(), instant("2026-10-10T11:55:36Z"));
+}
+
+#[test]
+fn a_line_without_a_time_is_as_old_as_its_file_where_only_its_addresses_are_concerned() {
+    let text = b"from 192.0.2.9\n192.0.2.9 - - [10/Oct/2027:13:55:36 +0000] \"GET / HTTP/1.1\" 200 5 \"-\" \"-\"\n";
+    let future = String::from_utf8_lossy(&text[15..]).into_owned();
+    let written = |time: &str| Moment::of(instant(time));
+    let judgement = judgement(log(LogFormat::Combined), TRUNCATE, Some("2026-10-01T00:00:00Z"));
+    let (left, tally) = judged(&judgement.of_file(written("2026-09-30T23:59:59Z")), text);
+    assert_eq!(String::from_utf8(left).unwrap(), ["from 192.0.2.0\n", &future].concat(), "a time that lies is no time");
+    assert_eq!((tally.matches, tally.undatable), (1, 1));
+    let (left, tally) = judged(&judgement.of_file(written("2026-10-01T00:00:00Z")), text);
+    assert_eq!(left, text);
+    assert_eq!((tally.matches, tally.undatable), (0, 1));
+    assert_eq!(tally.next.unwrap().timestamp().unwrap(), instant("2026-10-01T00:00:00Z"), "it is looked at again");
+}
+
+#[test]
+fn a_line_that_is_not_in_the_format_is_never_dropped_by_the_age_of_its_file() {
+    let judgement = judgement(log(LogFormat::Combined), LineAction::Drop, Some("2026-10-01T00:00:00Z"));
+    let (left, tally) = judged(&judgement.of_file(Moment::of(instant("2020-01-01T00:00:00Z"))), b"from 192.0.2.9\n");
+    assert_eq!((&left[..], tally.matches, tally.undatable), (&b"from 192.0.2.9\n"[..], 0, 1));
+}
+
+#[test]
+fn where_the_operator_keeps_unparsed_lines_their_file_does_not_date_them() {
+    let kept = Log { unparsed: UnparsedLine::Keep, ..log(LogFormat::Combined) };
+    let judgement = judgement(kept, TRUNCATE, Some("2026-10-01T00:00:00Z"));
+    let (left, tally) = judged(&judgement.of_file(Moment::of(instant("2020-01-01T00:00:00Z"))), b"from 192.0.2.9\n");
+    assert_eq!((&left[..], tally.matches, tally.undatable), (&b"from 192.0.2.9\n"[..], 0, 1));
+}
+
+#[test]
+fn declared_parameters_are_found_in_a_line_that_is_not_in_the_format() {
+    let log = Log { parameters: BTreeSet::from(["ip".to_owned()]), ..log(LogFormat::Combined) };
+    let line = "cut off: GET /?ip=2001%3Adb8%3A1%3A2%3A%3A9&x=192.0.2.9";
+    assert_eq!(masked(log, TRUNCATE, line), "cut off: GET /?ip=2001%3Adb8%3A1%3A%3A&x=192.0.2.0");
 }
 
 #[test]
@@ -338,7 +450,8 @@ fn any_line() -> impl Strategy<Value = Vec<u8>> {
     let in_format = (address, 1_u8..=28, 2025_u16..=2026, "[ -~]{0,40}", 0_u8..60).prop_map(
         |(address, day, year, request, second)| {
             let request = request.replace(['"', '\\'], "'");
-            format!("{address} - - [{day:02}/Oct/{year}:13:55:{second:02} +0000] \"{request}\" 200 5 \"-\" \"-\"").into_bytes()
+            format!("{address} - - [{day:02}/Oct/{year}:13:55:{second:02} +0000] \"{request}\" 200 5 \"-\" \"-\"")
+                .into_bytes()
         },
     );
     prop_oneof![
@@ -423,7 +536,42 @@ fn a_line_longer_than_any_block_goes_or_stays_whole_and_is_counted_once() {
     // Behind its beginning nothing says what is what: every address goes.
     let left = String::from_utf8(left).unwrap();
     assert_eq!(left.lines().count(), 3);
-    assert!(left.lines().all(|line| line.starts_with("192.0.2.0 - - [10/Oct/202") && line.ends_with(" 192.0.2.0 \" 200")));
+    assert!(
+        left.lines().all(|line| line.starts_with("192.0.2.0 - - [10/Oct/202") && line.ends_with(" 192.0.2.0 \" 200"))
+    );
+}
+
+#[test]
+fn a_long_line_without_an_address_at_its_beginning_is_looked_at_again_when_it_is_due() {
+    let line = format!(r#"- - - [10/Oct/2026:13:55:36 +0000] "GET /{} 192.0.2.9 " 200"#, "a".repeat(2_000));
+    let young = judgement(log(LogFormat::Combined), TRUNCATE, Some("2026-10-01T00:00:00Z"));
+    let (left, tally) = piped(&young, Codec::Plain, line.as_bytes(), 700);
+    assert_eq!((left, tally.matches), (line.clone().into_bytes(), 0));
+    assert_eq!(tally.next.unwrap().timestamp().unwrap(), instant("2026-10-10T13:55:36Z"));
+    let due = judgement(log(LogFormat::Combined), TRUNCATE, Some("2026-10-20T00:00:00Z"));
+    let (left, tally) = piped(&due, Codec::Plain, line.as_bytes(), 700);
+    assert_eq!((String::from_utf8(left).unwrap(), tally.matches), (line.replace("192.0.2.9", "192.0.2.0"), 1));
+}
+
+#[test]
+fn lines_of_megabytes_zeros_and_bytes_that_are_no_text_come_through_as_they_are() {
+    let old =
+        |fill: &[u8]| [br#"192.0.2.9 - - [10/Oct/2025:13:55:36 +0000] "GET /"#, fill, br#"" 200 5 "-" "-""#].concat();
+    let young =
+        |fill: &[u8]| [br#"192.0.2.9 - - [10/Oct/2026:13:55:36 +0000] "GET /"#, fill, br#"" 200 5 "-" "-""#].concat();
+    let (long, bytes) = (vec![b'a'; 5 << 20], b"\0\xFF\xFE\x80\r\0");
+    let zeros = vec![0; 3 << 20];
+    let lines =
+        [old(&long), young(&long), zeros.clone(), old(bytes), young(bytes), b"\r".to_vec(), old(b"x"), young(b"y")];
+    let text = lines.join(&b'\n');
+    let judgement = judgement(log(LogFormat::Combined), LineAction::Drop, Some("2026-10-01T00:00:00Z"));
+    let size = Codec::Plain.block_size();
+    for codec in [Codec::Plain, Codec::Gzip(1), Codec::Zstd] {
+        let (left, tally) = piped(&judgement, codec, &stored(codec, &text), size);
+        let kept = [young(&long), zeros.clone(), young(bytes), b"\r".to_vec(), young(b"y")].join(&b'\n');
+        assert!(left == kept, "{codec:?}: not what was to be kept");
+        assert_eq!((tally.lines, tally.matches, tally.undatable), (8, 3, 2), "{codec:?}");
+    }
 }
 
 #[test]
@@ -445,10 +593,25 @@ fn a_damaged_file_is_told_from_a_disk_that_fails() {
 #[case(b"\x1F\x8B\x08\0\0\0\0\0\x02\x03", Codec::Gzip(9))]
 #[case(b"\x1F\x8B\x08\0\0\0\0\0\0\x03", Codec::Gzip(6))]
 #[case(b"\x28\xB5\x2F\xFD", Codec::Zstd)]
+#[case(b"\x50\x2A\x4D\x18\x04\0\0\0", Codec::Zstd)]
+#[case(b"\x5D\x2A\x4D\x18\x04\0\0\0", Codec::Zstd)]
 #[case(b"BZh9", Codec::Unknown)]
+#[case(b"LZIP\x01", Codec::Unknown)]
+#[case(b"\x89LZO\0\r\n\x1A\n", Codec::Unknown)]
 #[case(b"\xFD7zXZ\0", Codec::Unknown)]
 #[case(b"192.0.2.7 - -", Codec::Plain)]
 #[case(b"", Codec::Plain)]
 fn compression_is_told_by_the_first_bytes(#[case] head: &[u8], #[case] codec: Codec) {
     assert_eq!(Codec::of(head), codec);
+}
+
+#[rstest]
+#[case("access.log.1.br", b"\x8B\x05", Codec::Unknown)]
+#[case("access.log.1.gpg", b"\x85\x01", Codec::Unknown)]
+#[case("access.log.1.br", b"", Codec::Plain)]
+#[case("access.log.1.gz", b"192.0.2.7 - -", Codec::Plain)]
+#[case("access.log.1.xz", b"\x1F\x8B\x08\0\0\0\0\0\0\x03", Codec::Gzip(6))]
+#[case("lz", b"192.0.2.7 - -", Codec::Plain)]
+fn a_name_only_keeps_a_file_from_being_taken_for_lines(#[case] name: &str, #[case] head: &[u8], #[case] codec: Codec) {
+    assert_eq!(Codec::of_file(name.as_ref(), head), codec);
 }

@@ -69,9 +69,14 @@ impl LogWalk {
 }
 
 impl Desk {
-    fn next(&self, name: &OsString) -> Result<Next<'_>, StoreError> {
+    /// What becomes of a file that was there when the walk began.
+    fn next(&self, name: &OsString, listed: &Identity) -> Result<Next<'_>, StoreError> {
         let Work { directory, judgement, memory, now, .. } = &self.work;
-        let Found::File(file) = directory.file_at(name.clone())? else { return Ok(Next::NothingToDo) };
+        let Some(name) = self.name_now(name, listed)? else { return Ok(Next::NothingToDo) };
+        let Found::File(file) = directory.file_at(name.clone())? else { return Ok(Next::Waits) };
+        if !file.identity.is_file(listed) {
+            return Ok(Next::Waits);
+        }
         if survey::known(&file, judgement, memory).is_some() {
             return Ok(Next::NothingToDo);
         }
@@ -92,10 +97,19 @@ impl Desk {
         }
         lock(directory, &file)?;
         // Whoever held the lock may have put another file in its place.
-        if directory.identity_at(name) != Ok(file.identity) {
+        if directory.identity_at(&name) != Ok(file.identity) {
             return Ok(Next::Waits);
         }
         self.write(file)
+    }
+
+    /// The name of a file, which rotation may have given another one. `None` where it is gone or no longer meant.
+    fn name_now(&self, name: &OsString, listed: &Identity) -> Result<Option<OsString>, StoreError> {
+        let directory = &self.work.directory;
+        if directory.identity_at(name).is_ok_and(|here| here.is_file(listed)) {
+            return Ok(Some(name.clone()));
+        }
+        Ok(directory.name_of(|file| file.is_file(listed))?.filter(|name| directory.matches(name)))
     }
 
     /// Writes a file anew, where anything in it changes.
@@ -147,7 +161,7 @@ impl Walk for LogWalk {
     fn prepare(&mut self, _limit: u32) -> Result<Option<Box<dyn Prepared + '_>>, StoreError> {
         let LogWalk { desk, progress } = self;
         while let Some((name, identity)) = desk.names.get(progress.done) {
-            match desk.next(name)? {
+            match desk.next(name, identity)? {
                 Next::Place(replacement) => {
                     return Ok(Some(Box::new(Batch { replacement, progress, identity: *identity })));
                 }

@@ -1,0 +1,134 @@
+//! Lines made in every format, of which it is therefore known what must become of them.
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// A line, and what is known of it because it was made so.
+#[derive(Debug, Clone)]
+struct Made {
+    line: Vec<u8>,
+    /// The same with its addresses masked, as far as they are named by the format.
+    masked: Vec<u8>,
+    expired: bool,
+}
+
+fn formats() -> impl Strategy<Value = LogFormat> {
+    proptest::sample::select(vec![
+        LogFormat::Common,
+        LogFormat::Combined,
+        LogFormat::VhostCombined,
+        LogFormat::NginxError,
+        LogFormat::ApacheError,
+        json(),
+        custom("{address} [{time:%d/%b/%Y:%H:%M:%S %z}] {_}"),
+    ])
+}
+
+/// A line of October in the format. Whatever a visitor sent stands in it as the server would write it.
+fn written(format: &LogFormat, client: &str, (year, day, second): (u16, u8, u8), sent: &[u8]) -> Vec<u8> {
+    let mut plain = sent.to_vec();
+    plain.retain(|byte| !b"\n\"\\".contains(byte));
+    let clf = format!("[{day:02}/Oct/{year}:13:55:{second:02} +0000]");
+    let surround = |before: String, after: String| [before.as_bytes(), &plain, after.as_bytes()].concat();
+    match format {
+        LogFormat::Common => surround(format!("{client} - eva {clf} \"GET /"), "\" 200 5".into()),
+        LogFormat::Combined => surround(format!("{client} - - {clf} \"GET /"), "\" 200 5 \"-\" \"curl\"".into()),
+        LogFormat::VhostCombined => {
+            surround(format!("shop.example:443 {client} - - {clf} \"GET /"), "\" 200 5 \"-\" \"curl\"".into())
+        }
+        LogFormat::NginxError => surround(
+            format!("{year}/10/{day:02} 13:55:{second:02} [error] 7#7: *1 open() \""),
+            format!("\" failed, client: {client}, server: x"),
+        ),
+        LogFormat::ApacheError => surround(
+            format!("[Sat Oct {day:02} 13:55:{second:02}.000001 {year}] [core:error] [pid 1] [client {client}] "),
+            String::new(),
+        ),
+        LogFormat::Json { .. } => {
+            let sent = serde_json::to_string(&String::from_utf8_lossy(sent)).unwrap();
+            let time = format!("{year}-10-{day:02}T13:55:{second:02}Z");
+            format!(r#"{{"ts":"{time}","x":{sent},"request":{{"remote_ip":"{client}"}},"y":[{sent}]}}"#).into_bytes()
+        }
+        LogFormat::Custom(_) => surround(format!("{client} {clf} "), String::new()),
+    }
+}
+
+/// Its network, bit by bit, by the standard library's own words.
+fn network_of(address: std::net::IpAddr) -> String {
+    match address {
+        std::net::IpAddr::V4(address) => {
+            let [a, b, c, _] = address.octets();
+            format!("{a}.{b}.{c}.0")
+        }
+        std::net::IpAddr::V6(address) => {
+            let [a, b, c, ..] = address.segments();
+            std::net::Ipv6Addr::new(a, b, c, 0, 0, 0, 0, 0).to_string()
+        }
+    }
+}
+
+fn made(format: LogFormat) -> impl Strategy<Value = (LogFormat, Vec<Made>)> {
+    let address = prop_oneof![
+        any::<std::net::Ipv4Addr>().prop_map(std::net::IpAddr::V4),
+        any::<u128>()
+            .prop_map(|bits| std::net::IpAddr::V6((bits & (u128::MAX >> 3) | 1 << 125).into()))
+            .prop_filter("6to4 keeps less", |address| !address.to_string().starts_with("2002:")),
+    ];
+    let sent = prop_oneof![
+        "[ -~]{0,40}".prop_map(String::into_bytes),
+        proptest::collection::vec(any::<u8>(), 0..40),
+        Just(b"\0\0 caf\xE9 \r".to_vec()),
+    ];
+    let of_format = format.clone();
+    let in_format =
+        (address, (2025_u16..=2026, 1_u8..=28, 0_u8..60), sent).prop_map(move |(address, time, sent)| Made {
+            line: written(&of_format, &address.to_string(), time, &sent),
+            masked: written(&of_format, &network_of(address), time, &sent),
+            expired: time.0 == 2025,
+        });
+    let junk = proptest::collection::vec(any::<u8>(), 0..60).prop_map(|mut line| {
+        // Nothing in it that an address is made of.
+        line.retain(|byte| !b"\n.:".contains(byte));
+        Made { masked: line.clone(), line, expired: false }
+    });
+    let lines = proptest::collection::vec(prop_oneof![4 => in_format, 1 => junk], 0..40);
+    (Just(format), lines)
+}
+
+/// Lines behind each other, the last with or without its newline. An empty last line is none.
+fn joined<'m>(lines: impl Iterator<Item = &'m Vec<u8>>) -> Vec<u8> {
+    lines.flat_map(|line| [&line[..], b"\n"].concat()).collect()
+}
+
+proptest! {
+    #[test]
+    fn in_every_format_expired_lines_go_and_the_others_stay_as_they_are_in_their_order(
+        (format, made) in formats().prop_flat_map(made),
+        size in 512_usize..4096,
+    ) {
+        let judgement = judgement(log(format), LineAction::Drop, Some("2026-10-01T00:00:00Z"));
+        let text = joined(made.iter().map(|made| &made.line));
+        let kept = joined(made.iter().filter(|made| !made.expired).map(|made| &made.line));
+        let (left, tally) = piped(&judgement, Codec::Plain, &text, size);
+        prop_assert_eq!(String::from_utf8_lossy(&left), String::from_utf8_lossy(&kept));
+        prop_assert!(left == kept);
+        let dropped = made.iter().filter(|made| made.expired).count();
+        prop_assert_eq!((tally.lines, tally.matches), (made.len() as u64, dropped as u64));
+    }
+
+    #[test]
+    fn in_every_format_the_client_keeps_its_network_and_all_else_stays_as_it_is(
+        (format, made) in formats().prop_flat_map(made),
+    ) {
+        let judgement = judgement(log(format), TRUNCATE, None);
+        let text = joined(made.iter().map(|made| &made.line));
+        let masked = joined(made.iter().map(|made| &made.masked));
+        let (left, tally) = judged(&judgement, &text);
+        prop_assert_eq!(String::from_utf8_lossy(&left), String::from_utf8_lossy(&masked));
+        prop_assert!(left == masked);
+        let changed = made.iter().filter(|made| made.line != made.masked).count();
+        prop_assert_eq!((tally.lines, tally.matches), (made.len() as u64, changed as u64));
+        prop_assert_eq!(judged(&judgement, &left), (left.clone(), Tally { matches: 0, ..tally }));
+    }
+}
