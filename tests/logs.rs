@@ -360,15 +360,9 @@ fn an_exchange_that_a_writer_did_not_notice_is_taken_back_after_a_crash() {
     assert_eq!(logs.text("access.log.1"), [lines(1, 3, 2), line(6, 9)].concat());
 }
 
-/// A batch over `access.log.1` whose process died at this moment, and what it wrote down.
+/// A batch over `access.log.1` whose process died before anything was exchanged, and what it wrote down.
 fn interrupted(logs: &Logs) -> Vec<u8> {
-    let mut store = logs.open();
-    let selection = logs.selection();
-    let mut walk = store.walk(&selection, Duration::ZERO).unwrap();
-    let batch = walk.prepare(1).unwrap().unwrap();
-    let in_flight = batch.in_flight().to_vec();
-    std::mem::forget(batch);
-    in_flight
+    die(logs, Died::Prepared)
 }
 
 fn appending(path: &Path) -> File {

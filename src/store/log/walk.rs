@@ -72,11 +72,8 @@ impl Desk {
     /// What becomes of a file that was there when the walk began.
     fn next(&self, name: &OsString, listed: &Identity) -> Result<Next<'_>, StoreError> {
         let Work { directory, judgement, memory, now, .. } = &self.work;
-        let Some(name) = self.name_now(name, listed)? else { return Ok(Next::NothingToDo) };
-        let Found::File(file) = directory.file_at(name.clone())? else { return Ok(Next::Waits) };
-        if !file.identity.is_file(listed) {
-            return Ok(Next::Waits);
-        }
+        let name = self.name_now(name, listed)?;
+        let Found::File(file) = directory.file_at(name.clone())? else { return Ok(Next::NothingToDo) };
         if survey::known(&file, judgement, memory).is_some() {
             return Ok(Next::NothingToDo);
         }
@@ -103,13 +100,15 @@ impl Desk {
         self.write(file)
     }
 
-    /// The name of a file, which rotation may have given another one. `None` where it is gone or no longer meant.
-    fn name_now(&self, name: &OsString, listed: &Identity) -> Result<Option<OsString>, StoreError> {
+    /// The name of a file, which rotation may have given another one. Where it is gone, what stands there instead is
+    /// looked at: another rule may have written it anew.
+    fn name_now(&self, name: &OsString, listed: &Identity) -> Result<OsString, StoreError> {
         let directory = &self.work.directory;
         if directory.identity_at(name).is_ok_and(|here| here.is_file(listed)) {
-            return Ok(Some(name.clone()));
+            return Ok(name.clone());
         }
-        Ok(directory.name_of(|file| file.is_file(listed))?.filter(|name| directory.matches(name)))
+        let moved = directory.name_of(|file| file.is_file(listed))?.filter(|name| directory.matches(name));
+        Ok(moved.unwrap_or_else(|| name.clone()))
     }
 
     /// Writes a file anew, where anything in it changes.
