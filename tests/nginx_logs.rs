@@ -119,7 +119,7 @@ fn visit(visitor: u64, port: u16, ended: &AtomicBool, made: &AtomicU64) -> BTree
         }
         visits.insert(number, wall());
         made.fetch_add(1, Ordering::Relaxed);
-        thread::sleep(Duration::from_micros(200));
+        thread::sleep(Duration::from_millis(1));
     }
     visits
 }
@@ -158,7 +158,7 @@ fn rotate(directory: &Path, logs: &Path, nginx: &Nginx, ended: &AtomicBool) -> u
             assert!(ran.status.success(), "{ran:?}");
         }
         rotations += 1;
-        thread::sleep(Duration::from_millis(400));
+        thread::sleep(Duration::from_millis(300));
     }
     rotations
 }
@@ -226,7 +226,7 @@ fn every_request_is_in_exactly_one_log_or_was_dropped_as_expired() {
             (dropped, last_cutoff) = (dropped + rows, cutoff);
             masked += mask_lines(&forgetd);
             assert!(since.elapsed() < LONGEST, "it takes too long");
-            thread::sleep(Duration::from_millis(300));
+            thread::sleep(Duration::from_millis(200));
         }
         drop(rotation_ends);
         assert!(rotating.join().unwrap() > 5, "it was hardly rotated");

@@ -25,6 +25,16 @@ fn formats() -> impl Strategy<Value = LogFormat> {
     ])
 }
 
+/// Those in which the beginning of a line says its time and its client.
+fn long_formats() -> impl Strategy<Value = LogFormat> {
+    proptest::sample::select(vec![
+        LogFormat::Common,
+        LogFormat::Combined,
+        LogFormat::VhostCombined,
+        custom("{address} [{time:%d/%b/%Y:%H:%M:%S %z}] {_}"),
+    ])
+}
+
 /// A line of October in the format. Whatever a visitor sent stands in it as the server would write it.
 fn written(format: &LogFormat, client: &str, (year, day, second): (u16, u8, u8), sent: &[u8]) -> Vec<u8> {
     let mut plain = sent.to_vec();
@@ -131,4 +141,82 @@ proptest! {
         prop_assert_eq!((tally.lines, tally.matches), (made.len() as u64, changed as u64));
         prop_assert_eq!(judged(&judgement, &left), (left.clone(), Tally { matches: 0, ..tally }));
     }
+
+    #[test]
+    fn lines_longer_than_a_block_go_or_stay_whole_and_keep_their_order(
+        (format, made) in long_formats().prop_flat_map(made),
+        lengths in proptest::collection::vec(0_usize..3_000, 40),
+        size in 256_usize..1_024,
+    ) {
+        let longer = |line: &[u8], length: usize| [line, &vec![b'x'; length][..]].concat();
+        let grown = |line: fn(&Made) -> &Vec<u8>| {
+            let lines = made.iter().zip(&lengths).map(|(made, length)| longer(line(made), *length));
+            lines.collect::<Vec<_>>()
+        };
+        let (lines, masked) = (grown(|made| &made.line), grown(|made| &made.masked));
+        let text = joined(lines.iter());
+        let kept = joined(lines.iter().zip(&made).filter(|(_, made)| !made.expired).map(|(line, _)| line));
+        let log = log(format);
+        let dropping = judgement(log.clone(), LineAction::Drop, Some("2026-10-01T00:00:00Z"));
+        let (left, tally) = piped(&dropping, Codec::Plain, &text, size);
+        prop_assert!(left == kept);
+        let expired = made.iter().filter(|made| made.expired).count();
+        prop_assert_eq!((tally.lines, tally.matches), (made.len() as u64, expired as u64));
+        let (left, tally) = piped(&judgement(log, TRUNCATE, None), Codec::Plain, &text, size);
+        prop_assert!(left == joined(masked.iter()));
+        prop_assert_eq!(tally.lines, made.len() as u64);
+    }
+
+    #[test]
+    fn the_time_of_a_line_is_the_one_that_the_calendar_says(
+        seconds in 800_000_000_i64..1_793_000_000,
+        quarters in -48_i64..=56,
+    ) {
+        let offset = quarters * 900;
+        let (year, month, day, second) = by_the_calendar(seconds + offset);
+        let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
+        let zone = format!("{}{:02}{:02}", if offset < 0 { '-' } else { '+' }, offset.abs() / 3_600, offset.abs() / 60 % 60);
+        let name = MONTHS[usize::try_from(month).unwrap() - 1];
+        let clf = format!("{day:02}/{name}/{year}:{hour:02}:{minute:02}:{second:02} {zone}");
+        let rfc = format!("{year}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}{}:{}", &zone[..3], &zone[3..]);
+        let instant = Timestamp::from_second(seconds).unwrap().to_string();
+        let mut lines = vec![
+            (LogFormat::Combined, format!("- - - [{clf}] \"GET /\" 200 5")),
+            (custom("{address} [{time:%d/%b/%Y:%H:%M:%S %z}] {_}"), format!("- [{clf}] x")),
+            (json(), format!("{{\"ts\":\"{rfc}\"}}")),
+            (json(), format!("{{\"ts\":{seconds}.0}}")),
+        ];
+        if offset == 0 {
+            let time = format!("{hour:02}:{minute:02}:{second:02}");
+            lines.push((LogFormat::NginxError, format!("{year}/{month:02}/{day:02} {time} [error] x")));
+            lines.push((LogFormat::ApacheError, format!("[Mon {name} {day:02} {time}.000000 {year}] x")));
+        }
+        for (format, line) in lines {
+            let right = has_time(&log(format), &line, &instant);
+            prop_assert!(right, "{}", line);
+        }
+    }
+}
+
+const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+
+/// Year, month and day, and the second of the day: counted year by year and month by month, unlike the code under test.
+fn by_the_calendar(seconds: i64) -> (i64, i64, i64, i64) {
+    let (mut days, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
+    let is_leap = |year: i64| year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let (mut year, mut month) = (1970, 1);
+    while days >= 365 + i64::from(is_leap(year)) {
+        days -= 365 + i64::from(is_leap(year));
+        year += 1;
+    }
+    let length = |month: i64| match month {
+        2 => 28 + i64::from(is_leap(year)),
+        4 | 6 | 9 | 11 => 30,
+        _ => 31,
+    };
+    while days >= length(month) {
+        days -= length(month);
+        month += 1;
+    }
+    (year, month, days + 1, second)
 }
