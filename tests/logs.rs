@@ -585,6 +585,27 @@ fn a_file_that_was_rotated_on_since_the_walk_began_is_found_under_its_new_name()
 }
 
 #[test]
+fn a_new_file_with_the_number_of_one_that_is_gone_has_arrived() {
+    let logs = Logs::new();
+    let path = logs.file("access.log.1", lines(1, 3, 2));
+    logs.file("access.log", "");
+    let number = fs::metadata(&path).unwrap().ino();
+    let mut store = logs.open();
+    let selection = logs.selection();
+    let mut walk = store.walk(&selection, Duration::ZERO).unwrap();
+    assert_eq!(walk.prepare(1).unwrap().unwrap().commit().unwrap().rows, 3);
+    let mut arrived = 0;
+    for new in 2..40 {
+        arrived += 3;
+        if fs::metadata(logs.file(&format!("access.log.{new}"), lines(1, 3, 1))).unwrap().ino() == number {
+            break;
+        }
+    }
+    assert!(walk.prepare(1).unwrap().is_none());
+    assert_eq!(walk.remainder().unwrap(), Remainder { arrived, ..Remainder::default() });
+}
+
+#[test]
 fn a_batch_that_is_not_committed_leaves_nothing_behind() {
     let logs = Logs::new();
     logs.file("access.log.1", lines(1, 3, 2));

@@ -179,13 +179,11 @@ impl Walk for LogWalk {
         let scan = work.scan(&progress.written)?;
         let mut remainder = Remainder { kept: scan.kept(), ..Remainder::default() };
         for seen in scan.seen.iter().filter(|seen| seen.standing == Standing::Idle) {
-            let is_it = |other: &Identity| other.is_file(&seen.identity);
-            let was_there = names.iter().map(|(_, identity)| identity).chain(&progress.written).any(is_it);
-            let share = if was_there && !progress.waiting.iter().any(is_it) {
-                &mut remainder.left
-            } else {
-                &mut remainder.arrived
-            };
+            // The number of a file that is gone is soon given to another: its state tells them apart.
+            let mut there = names.iter().map(|(_, identity)| identity).chain(&progress.written);
+            let was_there = there.any(|identity| *identity == seen.identity);
+            let waits = progress.waiting.iter().any(|identity| identity.is_file(&seen.identity));
+            let share = if was_there && !waits { &mut remainder.left } else { &mut remainder.arrived };
             *share += seen.tally.matches;
         }
         Ok(remainder)
