@@ -125,7 +125,7 @@ impl LogFile {
 
 /// What stands under a name.
 pub(super) enum Found {
-    File(LogFile),
+    File(Box<LogFile>),
     Obstacle(Obstacle),
     /// Nothing, or nothing that could be a log: a directory, a socket.
     Nothing,
@@ -244,7 +244,7 @@ impl LogDirectory {
         if codec == Codec::Unknown {
             return Ok(Found::Obstacle(Obstacle::UnknownCompression));
         }
-        Ok(Found::File(LogFile { name, file, identity: Identity::of(&stat), stat, codec }))
+        Ok(Found::File(Box::new(LogFile { name, file, identity: Identity::of(&stat), stat, codec })))
     }
 
     /// Which directory it is: what is underneath an unmounted one is another log.

@@ -46,16 +46,18 @@ impl LogDirectory {
         if is_it { Ok(file) } else { Err(io::ErrorKind::NotFound.into()) }
     }
 
-    /// Why a file of `size` bytes cannot be written a second time, where there is no room for it.
-    pub(super) fn lacks_room(&self, size: u64) -> Result<Option<String>, StoreError> {
+    /// Fails where there is no room to write a file of `size` bytes a second time.
+    pub(super) fn look_for_room(&self, size: u64) -> Result<(), StoreError> {
         let system = rustix::fs::fstatvfs(&self.file)
             .map_err(|error| self.failed("the file system cannot be looked at", error))?;
         let free = system.f_bavail.saturating_mul(system.f_frsize);
         // Compressed anew it may be a little larger.
         let needed = size.saturating_add(size / 8).saturating_add(LEFT_FREE);
-        Ok((free < needed).then(|| {
-            let (needed, free) = (needed.div_ceil(1 << 20), free >> 20);
-            format!("no room to write a file anew beside itself: {needed} MiB must be free, and {free} MiB are")
-        }))
+        if free >= needed {
+            return Ok(());
+        }
+        let (needed, free) = (needed.div_ceil(1 << 20), free >> 20);
+        let why = format!("{needed} MiB must be free, and {free} MiB are");
+        Err(self.failed("there is no room to write a file anew beside itself", why))
     }
 }

@@ -36,10 +36,10 @@ enum Format {
     /// The Common Log Format and its offspring.
     Clf(Clf),
     NginxError {
-        peer: Marker,
+        peers: Vec<Marker>,
     },
     ApacheError {
-        peers: [Marker; 2],
+        peers: Vec<Marker>,
     },
     Json(Json),
     Custom(LinePattern),
@@ -62,8 +62,8 @@ impl LineReader {
             LogFormat::Common => clf(0, 2),
             LogFormat::Combined => clf(0, 6),
             LogFormat::VhostCombined => clf(1, 6),
-            LogFormat::NginxError => Format::NginxError { peer: Marker::new("client") },
-            LogFormat::ApacheError => Format::ApacheError { peers: [Marker::new("client"), Marker::new("remote")] },
+            LogFormat::NginxError => Format::NginxError { peers: vec![Marker::new("client")] },
+            LogFormat::ApacheError => Format::ApacheError { peers: vec![Marker::new("client"), Marker::new("remote")] },
             LogFormat::Json { time, addresses } => Format::Json(Json::new(time, addresses)),
             LogFormat::Custom(pattern) => Format::Custom(LinePattern::new(pattern).ok()?),
         };
@@ -110,10 +110,10 @@ impl LineReader {
                 }
                 Some(time)
             }
-            Format::NginxError { peer } => {
+            Format::NginxError { peers } => {
                 let time = clock.nginx_error(line.first_chunk()?)?;
                 if want == Want::Addresses {
-                    peer.push_peers(line, fields);
+                    peers.iter().for_each(|peer| peer.push_peers(line, fields));
                 }
                 Some(time)
             }

@@ -50,7 +50,7 @@ impl OwnName {
 /// What writing a file anew led to.
 pub(super) enum Written<'d> {
     /// Nothing would change.
-    Nothing(LogFile, Tally),
+    Nothing(Box<LogFile>, Tally),
     /// The new file is complete and durable.
     Ready(Box<Replacement<'d>>),
 }
@@ -59,7 +59,7 @@ pub(super) enum Written<'d> {
 pub(super) struct Replacement<'d> {
     directory: &'d LogDirectory,
     own: OwnName,
-    old: LogFile,
+    old: Box<LogFile>,
     new: File,
     pub(super) tally: Tally,
     in_flight: InFlight,
@@ -73,7 +73,7 @@ pub(super) struct Replacement<'d> {
 pub(super) fn write<'d>(
     directory: &'d LogDirectory,
     own: &OwnName,
-    old: LogFile,
+    old: Box<LogFile>,
     judgement: &Judgement,
     (memory, now): (&Memory, super::time::Moment),
     emptied: Emptied,

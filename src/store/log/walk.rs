@@ -45,8 +45,8 @@ struct Progress {
     waiting: Vec<Identity>,
     /// New files.
     written: Vec<Identity>,
-    /// Why a file could not be written anew; the others come first.
-    no_room: Option<String>,
+    /// Why a file could not be written anew: the others come first.
+    failed: Option<StoreError>,
 }
 
 /// What a walk does with a file.
@@ -55,8 +55,6 @@ enum Next<'d> {
     NothingToDo,
     /// Somebody has it open.
     Waits,
-    /// There is no room for a second one, and why.
-    NoRoom(String),
 }
 
 impl LogWalk {
@@ -89,8 +87,8 @@ impl Desk {
         }
         // Where every line goes the new file is empty.
         let goes_whole = seen.is_some_and(|seen| judgement.drops() && seen.tally.matches == seen.tally.lines);
-        if !goes_whole && let Some(reason) = directory.lacks_room(file.identity.size)? {
-            return Ok(Next::NoRoom(reason));
+        if !goes_whole {
+            directory.look_for_room(file.identity.size)?;
         }
         lock(directory, &file)?;
         // Whoever held the lock may have put another file in its place.
@@ -112,7 +110,7 @@ impl Desk {
     }
 
     /// Writes a file anew, where anything in it changes.
-    fn write(&self, file: LogFile) -> Result<Next<'_>, StoreError> {
+    fn write(&self, file: Box<LogFile>) -> Result<Next<'_>, StoreError> {
         let Work { directory, judgement, memory, own, now, .. } = &self.work;
         let Some(now) = Moment::of(*now) else { return Ok(Next::NothingToDo) };
         let newest = self.names.last().is_some_and(|(_, newest)| newest.is_file(&file.identity));
@@ -160,18 +158,18 @@ impl Walk for LogWalk {
     fn prepare(&mut self, _limit: u32) -> Result<Option<Box<dyn Prepared + '_>>, StoreError> {
         let LogWalk { desk, progress } = self;
         while let Some((name, identity)) = desk.names.get(progress.done) {
-            match desk.next(name, identity)? {
-                Next::Place(replacement) => {
+            match desk.next(name, identity) {
+                Ok(Next::Place(replacement)) => {
                     return Ok(Some(Box::new(Batch { replacement, progress, identity: *identity })));
                 }
-                Next::NothingToDo => {}
-                Next::Waits => progress.waiting.push(*identity),
-                Next::NoRoom(reason) => progress.no_room = Some(reason),
+                Ok(Next::NothingToDo) => {}
+                Ok(Next::Waits) => progress.waiting.push(*identity),
+                Err(error @ StoreError::Failed { .. }) => progress.failed = Some(error),
+                Err(error) => return Err(error),
             }
             progress.done += 1;
         }
-        let place = desk.work.directory.place.clone();
-        progress.no_room.take().map_or(Ok(None), |reason| Err(StoreError::Failed { place, reason }))
+        progress.failed.take().map_or(Ok(None), Err)
     }
 
     fn remainder(&mut self) -> Result<Remainder, StoreError> {
