@@ -19,6 +19,7 @@ mod reader;
 mod rewrite;
 mod scan;
 mod survey;
+mod text;
 mod time;
 mod walk;
 

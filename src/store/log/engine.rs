@@ -9,6 +9,7 @@ use jiff::Timestamp;
 
 use super::field::{Fields, Masking};
 use super::reader::{LineReader, Want};
+use super::text::Instead;
 use super::time::Moment;
 use crate::config::site::{Log, UnparsedLine};
 use crate::config::time_format::{EARLIEST_PLAUSIBLE, FUTURE_TOLERANCE};
@@ -168,12 +169,18 @@ struct Edits<'b> {
 }
 
 impl Edits<'_> {
-    fn replace(&mut self, place: Range<usize>, text: &[u8]) {
+    fn leave_out(&mut self, place: Range<usize>) {
         self.edited = true;
         if self.mode == Mode::Write {
             self.out.extend_from_slice(&self.block[self.copied..place.start]);
-            self.out.extend_from_slice(text);
             self.copied = place.end;
+        }
+    }
+
+    fn replace(&mut self, place: Range<usize>, instead: Instead) {
+        self.leave_out(place);
+        if self.mode == Mode::Write {
+            self.out.extend_from_slice(instead.text().as_bytes());
         }
     }
 
@@ -227,7 +234,7 @@ impl Engine<'_> {
     pub fn long_rest(&mut self, piece: &[u8], verdict: Verdict, mode: Mode, out: &mut Vec<u8>) -> Output {
         let mut edits = Edits { block: piece, out, copied: 0, edited: false, mode };
         match (verdict, &self.masking) {
-            (Verdict::Goes, _) => edits.replace(0..piece.len(), b""),
+            (Verdict::Goes, _) => edits.leave_out(0..piece.len()),
             (Verdict::Masked, Some(masking)) => {
                 self.reader.scan(piece, &mut self.fields);
                 apply(masking, piece, 0, &mut self.fields, &mut edits);
@@ -251,14 +258,14 @@ impl Engine<'_> {
         let whole = place.start..next;
         let Some(cutoff) = self.judgement.cutoff else {
             tally.matches += 1;
-            return edits.replace(whole, b"");
+            return edits.leave_out(whole);
         };
         match self.dated(&edits.block[place], Want::Time, tally) {
             None => tally.undatable += 1,
             Some(time) if time < cutoff => {
                 tally.matches += 1;
                 tally.oldest = earlier(tally.oldest, Some(time));
-                edits.replace(whole, b"");
+                edits.leave_out(whole);
             }
             Some(time) => tally.next = earlier(tally.next, Some(time)),
         }
@@ -300,9 +307,9 @@ impl Engine<'_> {
 fn apply(masking: &Masking, line: &[u8], start: usize, fields: &mut Fields, edits: &mut Edits<'_>) -> bool {
     let mut changed = false;
     for field in fields.in_order() {
-        masking.apply(line, field, |place, text| {
+        masking.apply(line, field, |place, instead| {
             changed = true;
-            edits.replace(start + place.start..start + place.end, text);
+            edits.replace(start + place.start..start + place.end, instead);
         });
     }
     changed

@@ -197,9 +197,9 @@ impl Replacement<'_> {
         }
         // Once it may stand under the file's own name it is not ours to empty: only who finds it back may.
         self.ended = true;
-        let placed = take_place(self.directory, &self.own, &self.in_flight)?;
-        self.ended = placed == Placed::InPlace;
-        Ok(placed)
+        let placed = take_place(self.directory, &self.own, &self.in_flight);
+        self.ended = matches!(placed, Ok(Placed::InPlace) | Err(StoreError::CommitUnknown { .. }));
+        placed
     }
 }
 
