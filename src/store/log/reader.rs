@@ -156,7 +156,7 @@ impl Clf {
             let quote = from + memchr::memchr(b'"', line.get(from..)?)?;
             if line.get(quote.checked_sub(1)?) != Some(&b'\\') {
                 let opens = quote.checked_sub(CLF_LENGTH + 3).and_then(|at| line.get(at)) == Some(&b'[');
-                let closes = line.get(quote - 2..quote) == Some(b"] ");
+                let closes = line[..quote].ends_with(b"] ");
                 return (opens && closes && end > start).then_some((start..end, quote));
             }
             from = quote + 1;

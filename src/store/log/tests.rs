@@ -151,6 +151,8 @@ fn a_line_has_the_time_that_its_format_says(#[case] format: LogFormat, #[case] l
 #[rstest]
 #[case(LogFormat::Combined, "")]
 #[case(LogFormat::Combined, "192.0.2.7")]
+#[case(LogFormat::Combined, " \"8888")]
+#[case(LogFormat::VhostCombined, "  \"8888")]
 #[case(LogFormat::Combined, r#"192.0.2.7 - - [31/Feb/2026:13:55:36 +0200] "GET / HTTP/1.1" 200 5"#)]
 #[case(LogFormat::Combined, r#"192.0.2.7 - - [10/Oct/2026:24:00:00 +0200] "GET / HTTP/1.1" 200 5"#)]
 #[case(LogFormat::Combined, r#"192.0.2.7 - - [10/Oct/2026:13:55:36] "GET / HTTP/1.1" 200 5"#)]

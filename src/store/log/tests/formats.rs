@@ -106,6 +106,26 @@ fn made(format: LogFormat) -> impl Strategy<Value = (LogFormat, Vec<Made>)> {
     (Just(format), lines)
 }
 
+/// Lines that are cut off anywhere, have a byte changed, or are made of what the format is made of.
+fn nearly(format: LogFormat) -> impl Strategy<Value = (LogFormat, Vec<u8>)> {
+    const SYNTAX: &str = "[ \\[\\]\"\\\\:/+0-9a-fipOct{},=.&?%-]{0,60}";
+    let syntax = proptest::collection::vec(SYNTAX.prop_map(String::into_bytes), 0..10);
+    let damages = proptest::collection::vec((any::<usize>(), any::<usize>(), any::<u8>()), 40);
+    (made(format), damages, syntax).prop_map(|((format, made), damages, syntax)| {
+        let damaged = |(made, (cut, at, byte)): (Made, (usize, usize, u8))| {
+            let mut line = made.line;
+            line.truncate(cut % (2 * line.len() + 1));
+            let length = line.len();
+            if let Some(place) = line.get_mut(at % (length + 1)) {
+                *place = byte;
+            }
+            line
+        };
+        let lines = made.into_iter().zip(damages).map(damaged).chain(syntax).collect::<Vec<_>>();
+        (format, lines.join(&b'\n'))
+    })
+}
+
 /// Lines behind each other, the last with or without its newline. An empty last line is none.
 fn joined<'m>(lines: impl Iterator<Item = &'m Vec<u8>>) -> Vec<u8> {
     lines.flat_map(|line| [&line[..], b"\n"].concat()).collect()
@@ -140,6 +160,30 @@ proptest! {
         let changed = made.iter().filter(|made| made.line != made.masked).count();
         prop_assert_eq!((tally.lines, tally.matches), (made.len() as u64, changed as u64));
         prop_assert_eq!(judged(&judgement, &left), (left.clone(), Tally { matches: 0, ..tally }));
+    }
+
+    #[test]
+    fn whatever_a_line_is_in_any_format_none_is_lost_and_what_is_done_is_done_once(
+        (format, text) in formats().prop_flat_map(nearly),
+    ) {
+        let log = Log { parameters: BTreeSet::from(["ip".to_owned()]), ..log(format) };
+        let dropping = judgement(log.clone(), LineAction::Drop, Some("2026-10-01T00:00:00Z"));
+        let (left, tally) = judged(&dropping, &text);
+        let (before, after) = (lines(&text), lines(&left));
+        prop_assert_eq!((tally.lines, tally.lines - tally.matches), (before.len() as u64, after.len() as u64));
+        let mut rest = before.iter();
+        prop_assert!(after.iter().all(|line| rest.any(|other| other == line)), "a line changed or moved");
+        for action in [TRUNCATE, ERASE] {
+            let masking = judgement(log.clone(), action, None);
+            let (once, tally) = judged(&masking, &text);
+            let after = lines(&once);
+            prop_assert_eq!(after.len(), before.len());
+            let changed = before.iter().zip(&after).filter(|(before, after)| before != after).count();
+            prop_assert_eq!(tally.matches, changed as u64);
+            let (twice, tally) = judged(&masking, &once);
+            prop_assert_eq!(String::from_utf8_lossy(&twice), String::from_utf8_lossy(&once));
+            prop_assert_eq!(tally.matches, 0);
+        }
     }
 
     #[test]
