@@ -1,6 +1,7 @@
 //! Rules over logs through the built program: plan, approval, purge, holds, what waits for rotation, and the shipped
 //! examples on lines as their servers write them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on has failed")]
+#![allow(clippy::print_stderr, reason = "a test that is left out says so")]
 
 #[path = "support/installation.rs"]
 mod installation;
@@ -139,6 +140,36 @@ fn a_hold_on_the_log_or_on_its_addresses_keeps_every_line() {
         assert_eq!(shop.run(&["hold", "lift", "2"]).code, 0);
         assert_eq!(purge(&shop, LINES)["erased"], 3);
     }
+}
+
+/// In a container, a directory that is mounted into it may be written to by processes that cannot be seen there.
+#[test]
+fn where_a_writer_may_be_hidden_a_rotated_file_is_left_alone_for_an_hour() {
+    let shop = shop(UNGUARDED);
+    let path = logs(&shop);
+    let old = lines(OLD, 3);
+    let script = format!(
+        "mount -t tmpfs none {0} && printf '%s' \"$LINES_OF_OLD\" | tee {0}/access.log.1 > {0}/access.log.2 && \
+         touch -d '2 hours ago' {0}/access.log.2 && : > {0}/access.log && \
+         \"$FORGETD\" --config {1} purge --yes >&2; \"$FORGETD\" --config {1} plan; \
+         wc -c < {0}/access.log.1; ls {0}",
+        path.display(),
+        shop.path().join("config").display(),
+    );
+    let output = std::process::Command::new("unshare")
+        .args(["--mount", "--pid", "--fork", "--mount-proc", "sh", "-c", &script])
+        .env("LINES_OF_OLD", &old)
+        .env("FORGETD", env!("CARGO_BIN_EXE_forgetd"))
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    if told.is_empty() {
+        eprintln!("left out: no namespaces here: {}", String::from_utf8_lossy(&output.stderr));
+        return;
+    }
+    assert!(told.contains("cannot tell whether one still writes to a log"), "{output:?}");
+    assert!(told.contains("3 expired records stay for now: it cannot be told whether"), "{output:?}");
+    assert!(told.ends_with(&format!("{}\naccess.log\naccess.log.1\n", old.len())), "{output:?}");
 }
 
 /// Lines and names are visitors' in whatever a person or a machine gets to see.

@@ -91,6 +91,15 @@ impl Drop for Nginx {
     }
 }
 
+/// Ends what others do until they are told to, also where the test fails.
+struct Ending<'e>(&'e AtomicBool);
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// One visitor after the other on one connection. Returns when each was there, by its number.
 fn visit(visitor: u64, port: u16, ended: &AtomicBool, made: &AtomicU64) -> BTreeMap<u64, Timestamp> {
     let mut visits = BTreeMap::new();
@@ -110,7 +119,7 @@ fn visit(visitor: u64, port: u16, ended: &AtomicBool, made: &AtomicU64) -> BTree
         }
         visits.insert(number, wall());
         made.fetch_add(1, Ordering::Relaxed);
-        thread::sleep(Duration::from_micros(200));
+        thread::sleep(Duration::from_millis(1));
     }
     visits
 }
@@ -145,12 +154,11 @@ fn rotate(directory: &Path, logs: &Path, nginx: &Nginx, ended: &AtomicBool) -> u
             nginx.signal(Signal::USR1);
         } else {
             let state = directory.join("logrotate.state");
-            let status =
-                Command::new("logrotate").args(["--force", "--state"]).arg(state).arg(&config).status().unwrap();
-            assert!(status.success(), "logrotate");
+            let ran = Command::new("logrotate").args(["--force", "--state"]).arg(state).arg(&config).output().unwrap();
+            assert!(ran.status.success(), "{ran:?}");
         }
         rotations += 1;
-        thread::sleep(Duration::from_millis(400));
+        thread::sleep(Duration::from_millis(300));
     }
     rotations
 }
@@ -210,17 +218,19 @@ fn every_request_is_in_exactly_one_log_or_was_dropped_as_expired() {
         let visitors: Vec<_> =
             (0..VISITORS).map(|visitor| scope.spawn(move || visit(visitor, port, ended, made))).collect();
         let rotating = scope.spawn(|| rotate(directory.path(), logs.root(), &nginx, &rotations_ended));
+        let visits_end = Ending(ended);
+        let rotation_ends = Ending(&rotations_ended);
         let since = Instant::now();
         for _ in 0..RUNS {
             let (rows, cutoff) = drop_lines(&logs);
             (dropped, last_cutoff) = (dropped + rows, cutoff);
             masked += mask_lines(&forgetd);
             assert!(since.elapsed() < LONGEST, "it takes too long");
-            thread::sleep(Duration::from_millis(300));
+            thread::sleep(Duration::from_millis(200));
         }
-        rotations_ended.store(true, Ordering::Relaxed);
+        drop(rotation_ends);
         assert!(rotating.join().unwrap() > 5, "it was hardly rotated");
-        ended.store(true, Ordering::Relaxed);
+        drop(visits_end);
         visitors.into_iter().flat_map(|visitor| visitor.join().unwrap()).collect()
     });
     nginx.quit();

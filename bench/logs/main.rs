@@ -12,7 +12,7 @@
     reason = "a measurement that cannot go on has failed; it prints its results and clears up after itself"
 )]
 
-#[path = "../speed/figures.rs"]
+#[path = "../common/figures.rs"]
 #[allow(dead_code, reason = "each benchmark uses its part")]
 mod figures;
 #[path = "peers.rs"]
@@ -130,12 +130,8 @@ fn main() {
 fn contest(dir: &Path, work: Work) {
     let source = dir.join("source");
     written::write(&source, work);
-    let contestants: Vec<Contestant> = work
-        .peers()
-        .iter()
-        .map(|peer| Contestant::Peer(*peer))
-        .chain([Contestant::Once, Contestant::Whole])
-        .collect();
+    let contestants: Vec<Contestant> =
+        work.peers().iter().map(|peer| Contestant::Peer(*peer)).chain([Contestant::Once, Contestant::Whole]).collect();
     let mut took: Vec<Vec<Took>> = vec![Vec::new(); contestants.len()];
     let (mut peak, mut sizes) = (0, Vec::new());
     for round in 0..ROUNDS {
@@ -197,7 +193,12 @@ fn report(work: Work, contestants: &[Contestant], took: &[Vec<Took>], peak: u64)
         for who in [Contestant::Once, Contestant::Whole] {
             let gains: Vec<f64> = theirs.iter().zip(of(who)).map(|(theirs, ours)| theirs / ours).collect();
             let met = if median(&gains) >= *least { "met" } else { "**missed**" };
-            println!("\n{met}: {} is {} times as fast as {}, wanted ≥ {least}", who.name(), spread(&gains), peer.name());
+            println!(
+                "\n{met}: {} is {} times as fast as {}, wanted ≥ {least}",
+                who.name(),
+                spread(&gains),
+                peer.name()
+            );
         }
     }
     let met = if peak <= MOST_MEMORY_KIB { "met" } else { "**missed**" };

@@ -51,7 +51,8 @@ impl Subject {
             ),
         );
         // So many days before today as the cutoff is.
-        let today = jiff::Timestamp::try_from(fs::metadata(self.dir.join("logs/access.log")).unwrap().modified().unwrap());
+        let today =
+            jiff::Timestamp::try_from(fs::metadata(self.dir.join("logs/access.log")).unwrap().modified().unwrap());
         let days = today.unwrap().duration_since(cutoff()).as_hours() / 24;
         let (period, address) = match work {
             Work::Drop => (format!("{days} days"), ""),

@@ -114,6 +114,9 @@ impl Part {
 /// A part in braces, and what is behind it.
 fn named(text: &str) -> Result<(Part, &str), PatternError> {
     let (name, rest) = text.get(1..).and_then(|text| text.split_once('}')).ok_or(PatternError::Unbalanced)?;
+    if name.contains('{') {
+        return Err(PatternError::Unbalanced);
+    }
     let part = match name {
         "address" => Part::Address,
         "_" => Part::Anything,

@@ -11,12 +11,15 @@ mod field;
 mod files;
 mod json;
 mod memory;
+mod names;
 mod openers;
 mod pipeline;
+mod place;
 mod reader;
 mod rewrite;
 mod scan;
 mod survey;
+mod text;
 mod time;
 mod walk;
 
@@ -126,7 +129,7 @@ impl Store for LogFiles {
 
     fn resolve(&mut self, selection: &Selection<'_>, in_flight: &[u8]) -> Result<Resolution, StoreError> {
         let Work { directory, own, .. } = self.work(selection)?;
-        rewrite::resolve(&directory, &own, in_flight)
+        place::resolve(&directory, &own, in_flight)
     }
 
     fn settle(&mut self) -> Result<Physical, StoreError> {

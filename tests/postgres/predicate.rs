@@ -132,7 +132,7 @@ fn a_record_that_moves_on_during_a_walk_is_erased_or_left_but_never_new() {
         let sql = format!("UPDATE visitors SET seen = '2026-03-01 12:00:01Z' WHERE id % 8 = {}", round % 8);
         shop.client.execute(&sql, &[]).unwrap();
     }
-    let Remainder { left, arrived } = walk.remainder().unwrap();
+    let Remainder { left, arrived, .. } = walk.remainder().unwrap();
     assert_eq!((erased + left, arrived), (400, 0));
     assert_eq!(u64::try_from(shop.count("visitors WHERE ip IS NOT NULL")).unwrap(), left);
     assert!(left > 0, "nothing moved away from the walk");

@@ -158,12 +158,13 @@ fn format(keys: Format, place: &Range<usize>, problems: &mut FileProblems<'_>) -
             Some(LogFormat::Json { time: time?, addresses })
         }
         "custom" => {
-            let hint = "add `pattern = \"{address} [{time:%d/%b/%Y:%H:%M:%S %z}] {_}\"`";
+            let hint = "add `pattern = \"{address} [{time:%d/%b/%Y:%H:%M:%S %z}] {_}\"`: how a line is written";
             let at = pattern.as_ref().map_or_else(|| place.clone(), Spanned::span);
             let pattern = value::required(place, "pattern", pattern, hint, problems)?;
             match LinePattern::new(&pattern) {
                 Ok(_) => Some(LogFormat::Custom(pattern)),
                 Err(error) => {
+                    let hint = "write it like `{address} [{time:%d/%b/%Y:%H:%M:%S %z}] {_}`";
                     problems.report_with_hint(&at, error.to_string(), hint);
                     None
                 }

@@ -3,8 +3,10 @@
 //! What is written again is written in the same way. A `.gz` file becomes one of several members, each of a block:
 //! every reader of gzip takes them for one file (RFC 1952, section 2.2), and two threads can compress at once.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read, Write};
+use std::path::Path;
 
 use flate2::Compression;
 use flate2::bufread::MultiGzDecoder;
@@ -28,11 +30,34 @@ pub(super) enum Codec {
     Unknown,
 }
 
-/// The first bytes of formats that are not read, so that nobody takes them for lines: bzip2, xz, lz4, compress, zip.
-const UNKNOWN: [&[u8]; 5] = [b"BZh", b"\xFD7zXZ\0", b"\x04\x22\x4D\x18", b"\x1F\x9D", b"PK\x03\x04"];
+/// The first bytes of formats that are not read, so that nobody takes them for lines: bzip2, xz, lz4 (two of them), compress,
+/// zip, lzip, lzop, 7-Zip, age.
+const UNKNOWN: [&[u8]; 10] = [
+    b"BZh",
+    b"\xFD7zXZ\0",
+    b"\x04\x22\x4D\x18",
+    b"\x02\x21\x4C\x18",
+    b"\x1F\x9D",
+    b"PK\x03\x04",
+    b"LZIP",
+    b"\x89LZO",
+    b"7z\xBC\xAF",
+    b"age-encryption.org",
+];
+
+/// Ends of names of files that hold no lines and cannot be told by their first bytes.
+const NO_LINES: [&str; 13] = ["br", "lzma", "lz", "lz4", "lzo", "xz", "bz2", "7z", "zip", "gpg", "pgp", "age", "enc"];
 
 impl Codec {
-    /// By the first bytes of a file.
+    /// By the first bytes of a file. A name counts only against it: what is no text must not be taken for lines.
+    pub(super) fn of_file(name: &OsStr, head: &[u8]) -> Codec {
+        let end = Path::new(name).extension().and_then(OsStr::to_str);
+        match Codec::of(head) {
+            Codec::Plain if !head.is_empty() && end.is_some_and(|end| NO_LINES.contains(&end)) => Codec::Unknown,
+            codec => codec,
+        }
+    }
+
     pub(super) fn of(head: &[u8]) -> Codec {
         match head {
             // The eighth byte tells how hard the compressor tried (RFC 1952, section 2.3.1).
@@ -40,6 +65,8 @@ impl Codec {
             [0x1F, 0x8B, _, _, _, _, _, _, 4, ..] => Codec::Gzip(1),
             [0x1F, 0x8B, ..] => Codec::Gzip(6),
             [0x28, 0xB5, 0x2F, 0xFD, ..] => Codec::Zstd,
+            // A frame to be skipped (RFC 8878, section 3.1.2), with which `pzstd` begins.
+            [0x50..=0x5F, 0x2A, 0x4D, 0x18, ..] => Codec::Zstd,
             _ if UNKNOWN.iter().any(|magic| head.starts_with(magic)) => Codec::Unknown,
             _ => Codec::Plain,
         }

@@ -9,8 +9,9 @@ use jiff::Timestamp;
 
 use super::field::{Fields, Masking};
 use super::reader::{LineReader, Want};
+use super::text::Instead;
 use super::time::Moment;
-use crate::config::site::Log;
+use crate::config::site::{Log, UnparsedLine};
 use crate::config::time_format::{EARLIEST_PLAUSIBLE, FUTURE_TOLERANCE};
 use crate::plan::{LineAction, LogRule};
 
@@ -22,6 +23,8 @@ pub struct Judgement {
     cutoff: Option<Moment>,
     earliest: Moment,
     latest: Moment,
+    /// When the file was last written to, where that is known: no line in it is younger.
+    written: Option<Moment>,
 }
 
 /// What was found in lines, and what is true of those that stay.
@@ -83,7 +86,23 @@ impl Judgement {
             },
             earliest: Moment::of(EARLIEST_PLAUSIBLE)?,
             latest: Moment::of(latest)?,
+            written: None,
         })
+    }
+
+    /// The same over the lines of a file that was last written to at `modified`.
+    pub(super) fn of_file(&self, modified: Option<Moment>) -> Judgement {
+        Judgement { written: modified, ..self.clone() }
+    }
+
+    fn is_plausible(&self, time: Moment) -> bool {
+        (self.earliest..=self.latest).contains(&time)
+    }
+
+    /// By when a line that is not in the format was written, as far as its addresses are concerned.
+    fn latest_of_unparsed(&self) -> Option<Moment> {
+        let scans = self.log.unparsed == UnparsedLine::Scan;
+        self.written.filter(|written| scans && self.is_plausible(*written))
     }
 
     /// Whether the lines that match go, and not only what is in them.
@@ -150,12 +169,18 @@ struct Edits<'b> {
 }
 
 impl Edits<'_> {
-    fn replace(&mut self, place: Range<usize>, text: &[u8]) {
+    fn leave_out(&mut self, place: Range<usize>) {
         self.edited = true;
         if self.mode == Mode::Write {
             self.out.extend_from_slice(&self.block[self.copied..place.start]);
-            self.out.extend_from_slice(text);
             self.copied = place.end;
+        }
+    }
+
+    fn replace(&mut self, place: Range<usize>, instead: Instead) {
+        self.leave_out(place);
+        if self.mode == Mode::Write {
+            self.out.extend_from_slice(instead.text().as_bytes());
         }
     }
 
@@ -189,24 +214,27 @@ impl Engine<'_> {
         let mut edits = Edits { block: head, out, copied: 0, edited: false, mode };
         let before = tally.matches;
         self.line(0..head.len(), head.len(), &mut edits, tally);
-        let is_due = {
-            let time = self.reader.read(head, Want::Time, &mut self.fields);
-            self.is_due(time)
-        };
-        let verdict = match (tally.matches > before, &self.masking) {
-            (true, None) => Verdict::Goes,
+        let verdict = match &self.masking {
+            None if tally.matches > before => Verdict::Goes,
+            None => Verdict::Stays,
             // Its addresses may come later, where its age does not matter or is reached.
-            (matched, Some(_)) if matched || is_due => Verdict::Masked,
-            _ => Verdict::Stays,
+            Some(_) => match (self.judgement.cutoff, self.dated(head, Want::Addresses, tally)) {
+                (None, _) => Verdict::Masked,
+                (Some(cutoff), Some(time)) if time < cutoff => Verdict::Masked,
+                (Some(_), time) => {
+                    tally.next = earlier(tally.next, time);
+                    Verdict::Stays
+                }
+            },
         };
         (edits.finish(), verdict)
     }
 
-    /// Judges what follows of a long line. Whether it changed is counted once, with `changed`.
+    /// Judges what follows of a long line.
     pub fn long_rest(&mut self, piece: &[u8], verdict: Verdict, mode: Mode, out: &mut Vec<u8>) -> Output {
         let mut edits = Edits { block: piece, out, copied: 0, edited: false, mode };
         match (verdict, &self.masking) {
-            (Verdict::Goes, _) => edits.replace(0..piece.len(), b""),
+            (Verdict::Goes, _) => edits.leave_out(0..piece.len()),
             (Verdict::Masked, Some(masking)) => {
                 self.reader.scan(piece, &mut self.fields);
                 apply(masking, piece, 0, &mut self.fields, &mut edits);
@@ -214,18 +242,6 @@ impl Engine<'_> {
             (Verdict::Masked | Verdict::Stays, _) => {}
         }
         edits.finish()
-    }
-
-    fn is_due(&self, time: Option<Moment>) -> bool {
-        match (self.judgement.cutoff, time) {
-            (None, _) => true,
-            (Some(cutoff), Some(time)) => self.is_plausible(time) && time < cutoff,
-            (Some(_), None) => false,
-        }
-    }
-
-    fn is_plausible(&self, time: Moment) -> bool {
-        (self.judgement.earliest..=self.judgement.latest).contains(&time)
     }
 
     /// One line, without its newline; `next` is where the one behind it begins.
@@ -242,14 +258,14 @@ impl Engine<'_> {
         let whole = place.start..next;
         let Some(cutoff) = self.judgement.cutoff else {
             tally.matches += 1;
-            return edits.replace(whole, b"");
+            return edits.leave_out(whole);
         };
         match self.dated(&edits.block[place], Want::Time, tally) {
             None => tally.undatable += 1,
             Some(time) if time < cutoff => {
                 tally.matches += 1;
                 tally.oldest = earlier(tally.oldest, Some(time));
-                edits.replace(whole, b"");
+                edits.leave_out(whole);
             }
             Some(time) => tally.next = earlier(tally.next, Some(time)),
         }
@@ -276,11 +292,14 @@ impl Engine<'_> {
         }
     }
 
-    /// The time of a line, where it is plausible.
+    /// The time of a line, where it is plausible. Where only its addresses are concerned, a line that is not in the
+    /// format is as old as its file: else nothing would ever be masked in it.
     fn dated(&mut self, line: &[u8], want: Want, tally: &mut Tally) -> Option<Moment> {
-        let time = self.reader.read(line, want, &mut self.fields)?;
+        let Some(time) = self.reader.read(line, want, &mut self.fields) else {
+            return self.judgement.latest_of_unparsed().filter(|_| want == Want::Addresses);
+        };
         tally.latest = tally.latest.max(Some(time));
-        self.is_plausible(time).then_some(time)
+        self.judgement.is_plausible(time).then_some(time)
     }
 }
 
@@ -288,9 +307,9 @@ impl Engine<'_> {
 fn apply(masking: &Masking, line: &[u8], start: usize, fields: &mut Fields, edits: &mut Edits<'_>) -> bool {
     let mut changed = false;
     for field in fields.in_order() {
-        masking.apply(line, field, |place, text| {
+        masking.apply(line, field, |place, instead| {
             changed = true;
-            edits.replace(start + place.start..start + place.end, text);
+            edits.replace(start + place.start..start + place.end, instead);
         });
     }
     changed

@@ -3,18 +3,11 @@
 //! A field is certain where the format says that an address stands there: what does not parse as one may be one in a
 //! form that is not known, and goes unless the operator keeps it. Everywhere else only what is an address is touched.
 
-use std::io::Write;
-use std::net::IpAddr;
 use std::ops::Range;
 
+use super::text::{Instead, Text};
 use crate::config::site::{ColumnAction, Mask, Unparsed};
 use crate::store::address::{self, Masked};
-
-/// Written where an address was, as logs do where there is none.
-const NOTHING: &[u8] = b"-";
-
-/// The longest text of an address is 45 bytes; seven of its colons may each be written in three.
-const LONGEST: usize = 64;
 
 /// A place in a line that holds addresses, or may.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,84 +62,11 @@ impl Fields {
     }
 }
 
-/// What is written instead of an address.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Text {
-    bytes: [u8; LONGEST],
-    length: usize,
-}
-
-impl Text {
-    fn new() -> Text {
-        Text { bytes: [0; LONGEST], length: 0 }
-    }
-
-    pub(super) fn as_bytes(&self) -> &[u8] {
-        &self.bytes[..self.length]
-    }
-
-    fn of(bytes: &[u8]) -> Text {
-        let mut text = Text::new();
-        for byte in bytes {
-            text.push(*byte);
-        }
-        text
-    }
-
-    /// Beyond the longest address nothing is ever written.
-    fn push(&mut self, byte: u8) {
-        if let Some(place) = self.bytes.get_mut(self.length) {
-            *place = byte;
-            self.length += 1;
-        }
-    }
-
-    fn of_v4(bits: u32) -> Text {
-        let mut text = Text::new();
-        for (place, octet) in bits.to_be_bytes().into_iter().enumerate() {
-            if place > 0 {
-                text.push(b'.');
-            }
-            if octet >= 100 {
-                text.push(b'0' + octet / 100);
-            }
-            if octet >= 10 {
-                text.push(b'0' + octet / 10 % 10);
-            }
-            text.push(b'0' + octet % 10);
-        }
-        text
-    }
-
-    fn of_address(address: IpAddr) -> Text {
-        if let IpAddr::V4(address) = address {
-            return Text::of_v4(address.to_bits());
-        }
-        let mut text = Text::new();
-        let mut rest = &mut text.bytes[..];
-        // The longest address is shorter than the place for it.
-        let left = write!(rest, "{address}").map_or(LONGEST, |()| rest.len());
-        text.length = LONGEST - left;
-        text
-    }
-
-    fn percent_encoded(&self) -> Text {
-        let mut text = Text::new();
-        for byte in self.as_bytes() {
-            match byte {
-                b':' => b"%3A".iter().for_each(|byte| text.push(*byte)),
-                byte => text.push(*byte),
-            }
-        }
-        text
-    }
-}
-
 /// What becomes of one address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fate {
     Stays,
-    Becomes(Text),
+    Becomes(Instead),
     /// It is none in a form that is known.
     NoAddress,
 }
@@ -169,12 +89,12 @@ impl Masking {
     }
 
     /// Tells `replace` what must be written where, from the beginning of the field to its end.
-    pub(super) fn apply(&self, line: &[u8], field: &Field, mut replace: impl FnMut(Range<usize>, &[u8])) {
+    pub(super) fn apply(&self, line: &[u8], field: &Field, mut replace: impl FnMut(Range<usize>, Instead)) {
         let Field { place, kind } = field;
         let text = &line[place.clone()];
         if *kind == FieldKind::Number {
             if self.unknown_goes() {
-                replace(place.clone(), b"null");
+                replace(place.clone(), Instead::Null);
             }
             return;
         }
@@ -193,7 +113,7 @@ impl Masking {
         line: &[u8],
         place: Range<usize>,
         kind: FieldKind,
-        replace: &mut impl FnMut(Range<usize>, &[u8]),
+        replace: &mut impl FnMut(Range<usize>, Instead),
     ) {
         let whole = &line[place.clone()];
         let text = whole.trim_ascii();
@@ -205,9 +125,9 @@ impl Masking {
         };
         match fate {
             Fate::Stays => {}
-            Fate::Becomes(text) => replace(place, text.as_bytes()),
+            Fate::Becomes(instead) => replace(place, instead),
             Fate::NoAddress if kind == FieldKind::Possible || !self.unknown_goes() => {}
-            Fate::NoAddress => replace(place, NOTHING),
+            Fate::NoAddress => replace(place, Instead::Nothing),
         }
     }
 
@@ -219,9 +139,9 @@ impl Masking {
     fn one(&self, text: &[u8]) -> Fate {
         if let Some(bits) = read_v4(text) {
             return match self.action {
-                ColumnAction::Erase => Fate::Becomes(Text::of(NOTHING)),
+                ColumnAction::Erase => Fate::Becomes(Instead::Nothing),
                 ColumnAction::Truncate(_) if bits & self.v4 == bits => Fate::Stays,
-                ColumnAction::Truncate(_) => Fate::Becomes(Text::of_v4(bits & self.v4)),
+                ColumnAction::Truncate(_) => Fate::Becomes(Instead::V4(bits & self.v4)),
             };
         }
         let Ok(text) = std::str::from_utf8(text) else { return Fate::NoAddress };
@@ -230,11 +150,11 @@ impl Masking {
             return Fate::Stays;
         }
         match self.action {
-            ColumnAction::Erase if address::is_address(text) => Fate::Becomes(Text::of(NOTHING)),
+            ColumnAction::Erase if address::is_address(text) => Fate::Becomes(Instead::Nothing),
             ColumnAction::Erase => Fate::NoAddress,
             ColumnAction::Truncate(mask) => match address::mask_one(text, &mask) {
                 Masked::Unchanged => Fate::Stays,
-                Masked::To(network) => Fate::Becomes(Text::of_address(network)),
+                Masked::To(network) => Fate::Becomes(Instead::Network(network)),
                 Masked::Unparsed => Fate::NoAddress,
             },
         }
@@ -243,7 +163,7 @@ impl Masking {
     fn encoded(&self, text: &[u8]) -> Fate {
         let Some(decoded) = percent_decoded(text) else { return Fate::NoAddress };
         match self.one(decoded.as_bytes()) {
-            Fate::Becomes(text) => Fate::Becomes(text.percent_encoded()),
+            Fate::Becomes(Instead::Network(network)) => Fate::Becomes(Instead::Encoded(network)),
             fate => fate,
         }
     }
@@ -262,7 +182,7 @@ fn percent_decoded(text: &[u8]) -> Option<Text> {
             (b'%', _) => return None,
             (byte, tail) => (*byte, tail),
         };
-        if decoded.length == LONGEST {
+        if decoded.is_full() {
             return None;
         }
         decoded.push(byte);

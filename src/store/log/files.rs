@@ -9,11 +9,13 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
 use globset::GlobMatcher;
+use jiff::Timestamp;
 use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, ResolveFlags, Stat, StatxAttributes, StatxFlags};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use super::codec::Codec;
+use super::time::Moment;
 use crate::config::site::Log;
 use crate::store::{Physical, Shape, StoreError};
 
@@ -42,6 +44,12 @@ impl Identity {
             size: u64::try_from(stat.st_size).unwrap_or(0),
             modified: (stat.st_mtime, stat.st_mtime_nsec),
         }
+    }
+
+    /// When it was last written to. `None` where that lies beyond any log.
+    pub(super) fn written(&self) -> Option<Moment> {
+        let (seconds, nanos) = self.modified;
+        Moment::of(Timestamp::new(seconds, i32::try_from(nanos).ok()?).ok()?)
     }
 
     /// Whether it is the same file, in whatever state.
@@ -117,7 +125,7 @@ impl LogFile {
 
 /// What stands under a name.
 pub(super) enum Found {
-    File(LogFile),
+    File(Box<LogFile>),
     Obstacle(Obstacle),
     /// Nothing, or nothing that could be a log: a directory, a socket.
     Nothing,
@@ -161,8 +169,7 @@ impl LogDirectory {
     pub(super) fn names(&self) -> Result<Vec<OsString>, StoreError> {
         let mut names = Vec::new();
         self.each_name(|name| {
-            let hidden = name.starts_with(b".") && !self.dotted || name.starts_with(OWN_PREFIX.as_bytes());
-            if !hidden && self.matcher.is_match(Path::new(std::ffi::OsStr::from_bytes(name))) {
+            if self.matches(std::ffi::OsStr::from_bytes(name)) {
                 names.push(OsString::from_vec(name.to_vec()));
             }
         })?;
@@ -178,14 +185,24 @@ impl LogDirectory {
         Ok(())
     }
 
-    /// Whether a file in this state stands under any of its names.
-    pub(super) fn holds(&self, identity: &Identity) -> Result<bool, StoreError> {
-        let mut found = false;
+    /// A name, other than forgetd's own, of a file that is `wanted`.
+    pub(super) fn name_of(&self, wanted: impl Fn(&Identity) -> bool) -> Result<Option<OsString>, StoreError> {
+        let mut found = None;
         self.each_name(|name| {
             let here = std::ffi::OsStr::from_bytes(name);
-            found |= !name.starts_with(OWN_PREFIX.as_bytes()) && self.identity_at(here) == Ok(*identity);
+            let is_own = name.starts_with(OWN_PREFIX.as_bytes());
+            if found.is_none() && !is_own && self.identity_at(here).is_ok_and(|identity| wanted(&identity)) {
+                found = Some(here.to_owned());
+            }
         })?;
         Ok(found)
+    }
+
+    /// Whether a name is one that the pattern means.
+    pub(super) fn matches(&self, name: &std::ffi::OsStr) -> bool {
+        let bytes = name.as_bytes();
+        let hidden = bytes.starts_with(b".") && !self.dotted || bytes.starts_with(OWN_PREFIX.as_bytes());
+        !hidden && self.matcher.is_match(Path::new(name))
     }
 
     /// What stands under `name` now.
@@ -223,11 +240,11 @@ impl LogDirectory {
         let mut head = [0; 16];
         let length = std::os::unix::fs::FileExt::read_at(&file, &mut head, 0)
             .map_err(|error| self.failed("a file cannot be read", error))?;
-        let codec = Codec::of(&head[..length]);
+        let codec = Codec::of_file(&name, &head[..length]);
         if codec == Codec::Unknown {
             return Ok(Found::Obstacle(Obstacle::UnknownCompression));
         }
-        Ok(Found::File(LogFile { name, file, identity: Identity::of(&stat), stat, codec }))
+        Ok(Found::File(Box::new(LogFile { name, file, identity: Identity::of(&stat), stat, codec })))
     }
 
     /// Which directory it is: what is underneath an unmounted one is another log.

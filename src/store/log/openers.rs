@@ -18,6 +18,9 @@ use super::files::Identity;
 /// The process that cannot be looked into in some containers, and keeps no log open.
 const INIT: &str = "1";
 
+/// The namespace of processes that holds all others (linux/proc_ns.h, `PROC_PID_INIT_INO`).
+const OUTERMOST: &str = "pid:[4026531836]";
+
 /// Files that were open when it was looked.
 #[derive(Debug, Default)]
 pub(super) struct Openers {
@@ -56,15 +59,21 @@ impl Openers {
         }
         let Ok(processes) = fs::read_dir("/proc") else { return Openers { view: View::Blind, ..openers } };
         let own = std::process::id().to_string();
+        let mut saw_init = false;
         for process in processes.flatten() {
             let name = process.file_name();
             if !name.as_encoded_bytes().iter().all(u8::is_ascii_digit) {
                 continue;
             }
+            saw_init |= name == INIT;
             let reading = if name == OsStr::new(&own) { Standing::Idle } else { Standing::Read };
             if openers.look_into(&process.path(), reading).is_err_and(|error| is_refusal(&error)) && name != INIT {
                 openers.view = View::Blind;
             }
+        }
+        // Where others' processes are hidden (`hidepid`, `ProtectProc`), init is.
+        if !saw_init || openers.open.keys().any(|(device, _)| may_be_written_from_outside(*device)) {
+            openers.view = View::Blind;
         }
         openers
     }
@@ -107,6 +116,14 @@ impl Openers {
     pub(super) fn view(&self) -> View {
         self.view
     }
+}
+
+/// Whether processes that cannot be seen from here may write to files on this device: in a container to what is mounted
+/// into it, since that may be mounted into another one too.
+fn may_be_written_from_outside(device: u64) -> bool {
+    let namespace = fs::read_link("/proc/self/ns/pid").ok();
+    let is_outermost = namespace.is_some_and(|namespace| namespace == Path::new(OUTERMOST));
+    !is_outermost && !fs::metadata("/").is_ok_and(|root| root.dev() == device)
 }
 
 fn is_refusal(error: &io::Error) -> bool {

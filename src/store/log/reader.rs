@@ -36,10 +36,10 @@ enum Format {
     /// The Common Log Format and its offspring.
     Clf(Clf),
     NginxError {
-        peer: Marker,
+        peers: Vec<Marker>,
     },
     ApacheError {
-        peers: [Marker; 2],
+        peers: Vec<Marker>,
     },
     Json(Json),
     Custom(LinePattern),
@@ -62,8 +62,8 @@ impl LineReader {
             LogFormat::Common => clf(0, 2),
             LogFormat::Combined => clf(0, 6),
             LogFormat::VhostCombined => clf(1, 6),
-            LogFormat::NginxError => Format::NginxError { peer: Marker::new("client") },
-            LogFormat::ApacheError => Format::ApacheError { peers: [Marker::new("client"), Marker::new("remote")] },
+            LogFormat::NginxError => Format::NginxError { peers: vec![Marker::new("client")] },
+            LogFormat::ApacheError => Format::ApacheError { peers: vec![Marker::new("client"), Marker::new("remote")] },
             LogFormat::Json { time, addresses } => Format::Json(Json::new(time, addresses)),
             LogFormat::Custom(pattern) => Format::Custom(LinePattern::new(pattern).ok()?),
         };
@@ -92,6 +92,7 @@ impl LineReader {
     pub(super) fn scan(&self, line: &[u8], fields: &mut Fields) {
         fields.clear();
         if self.unparsed == UnparsedLine::Scan {
+            self.parameters.push(line, fields);
             scan::anywhere(line, fields);
         }
     }
@@ -109,10 +110,10 @@ impl LineReader {
                 }
                 Some(time)
             }
-            Format::NginxError { peer } => {
+            Format::NginxError { peers } => {
                 let time = clock.nginx_error(line.first_chunk()?)?;
                 if want == Want::Addresses {
-                    peer.push_peers(line, fields);
+                    peers.iter().for_each(|peer| peer.push_peers(line, fields));
                 }
                 Some(time)
             }
@@ -140,7 +141,11 @@ impl Clf {
         for _ in 0..self.before {
             start += memchr::memchr(b' ', line.get(start..)?)? + 1;
         }
-        let end = start + memchr::memchr(b' ', line.get(start..)?)?;
+        let mut end = start + memchr::memchr(b' ', line.get(start..)?)?;
+        // Where `X-Forwarded-For` takes the place of the client, a comma is followed by the next proxy.
+        while end > start && line[end - 1] == b',' {
+            end += 1 + memchr::memchr(b' ', line.get(end + 1..)?)?;
+        }
         // Mostly neither the user's identity nor the name is known: ` - - [time] "`.
         let usual = end + 5 + CLF_LENGTH + 2;
         if line.get(end..end + 6) == Some(b" - - [") && line.get(usual - 1..usual + 2) == Some(b"] \"") {
@@ -151,7 +156,7 @@ impl Clf {
             let quote = from + memchr::memchr(b'"', line.get(from..)?)?;
             if line.get(quote.checked_sub(1)?) != Some(&b'\\') {
                 let opens = quote.checked_sub(CLF_LENGTH + 3).and_then(|at| line.get(at)) == Some(&b'[');
-                let closes = line.get(quote - 2..quote) == Some(b"] ");
+                let closes = line[..quote].ends_with(b"] ");
                 return (opens && closes && end > start).then_some((start..end, quote));
             }
             from = quote + 1;

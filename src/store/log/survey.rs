@@ -116,6 +116,7 @@ fn count(file: &LogFile, judgement: &Judgement, memory: Option<&Memory>, standin
     if standing != Standing::Idle && nothing_is_due_yet(file, judgement) {
         return Ok(Tally::default());
     }
+    let judgement = &judgement.of_file(file.identity.written());
     let task = Task { judgement, codec: file.codec, writer: None };
     pipeline::run(file.codec.reader(&file.file)?, task)
 }
@@ -174,7 +175,10 @@ impl Scan {
         if self.view == View::Blind && !self.seen.is_empty() {
             let message = "forgetd may not look into every process, and so cannot tell whether one still writes to a \
                            log: only rotated files are touched that were not written to for an hour";
-            findings.push(warning(message.to_owned(), Some("run it as root")));
+            findings.push(warning(
+                message.to_owned(),
+                Some("run it as root, and where every process that writes to the directory can be seen"),
+            ));
         }
         let Survey { total, undatable, .. } = self.survey();
         if undatable > total / 2 {

@@ -1,3 +1,5 @@
+mod formats;
+
 use std::collections::BTreeSet;
 use std::io::{Read, Seek};
 
@@ -9,6 +11,7 @@ use rstest::rstest;
 use super::codec::Codec;
 use super::engine::{Judgement, Mode, Output, Tally};
 use super::pipeline::{self, Task};
+use super::time::Moment;
 use crate::config::site::{ColumnAction, Log, LogFormat, Mask, NamePattern, Unparsed, UnparsedLine, Zone};
 use crate::plan::{LineAction, LogRule, When};
 
@@ -148,6 +151,8 @@ fn a_line_has_the_time_that_its_format_says(#[case] format: LogFormat, #[case] l
 #[rstest]
 #[case(LogFormat::Combined, "")]
 #[case(LogFormat::Combined, "192.0.2.7")]
+#[case(LogFormat::Combined, " \"8888")]
+#[case(LogFormat::VhostCombined, "  \"8888")]
 #[case(LogFormat::Combined, r#"192.0.2.7 - - [31/Feb/2026:13:55:36 +0200] "GET / HTTP/1.1" 200 5"#)]
 #[case(LogFormat::Combined, r#"192.0.2.7 - - [10/Oct/2026:24:00:00 +0200] "GET / HTTP/1.1" 200 5"#)]
 #[case(LogFormat::Combined, r#"192.0.2.7 - - [10/Oct/2026:13:55:36] "GET / HTTP/1.1" 200 5"#)]
@@ -197,6 +202,12 @@ const TAIL: &str = r#" - - [10/Oct/2026:13:55:36 +0200] "GET /?ip=192.0.2.9 HTTP
 #[case::brackets_and_port("[2001:db8:1:2::1]:443", "2001:db8:1::", "-")]
 #[case::port("192.0.2.77:52100", "192.0.2.0", "-")]
 #[case::list("192.0.2.77,198.51.100.9", "192.0.2.0,198.51.100.0", "-,-")]
+#[case::list_with_spaces(
+    "192.0.2.77, 2001:db8:1:2::9, 198.51.100.9",
+    "192.0.2.0, 2001:db8:1::, 198.51.100.0",
+    "-, -, -"
+)]
+#[case::list_with_unknown("unknown, 192.0.2.77", "unknown, 192.0.2.0", "unknown, -")]
 #[case::host_name("77.visitor.example", "-", "-")]
 #[case::nothing("-", "-", "-")]
 #[case::socket("unix:", "unix:", "unix:")]
@@ -320,7 +331,7 @@ fn parts_of_a_pattern_are_masked() {
     "10/Oct/2026:13:55:36 v1.2.3.4 1.2.3.4.5 256.1.1.1 01.2.3.4"
 )]
 #[case("std::vec Cafe::add(1) a: b::", "std::vec Cafe::add(1) a: b::")]
-#[case("\0\0\0192.0.2.9", "\0\0\0192.0.2.0")]
+#[case("\0\0\x00192.0.2.9", "\0\0\x00192.0.2.0")]
 fn addresses_are_found_anywhere_in_a_line_that_is_not_in_the_format(#[case] line: &str, #[case] expected: &str) {
     assert_eq!(masked(log(LogFormat::Combined), TRUNCATE, line), expected);
     let kept = Log { unparsed: UnparsedLine::Keep, ..log(LogFormat::Combined) };
@@ -352,6 +363,43 @@ fn addresses_of_their_own_period_stay_in_younger_lines_and_in_those_without_a_ti
     assert_eq!(String::from_utf8(left).unwrap(), [&masked, "from 192.0.2.9\n", &young].concat());
     assert_eq!((tally.matches, tally.undatable), (1, 1));
     assert_eq!(tally.next.unwrap().timestamp().unwrap(), instant("2026-10-10T11:55:36Z"));
+}
+
+#[test]
+fn a_line_without_a_time_is_as_old_as_its_file_where_only_its_addresses_are_concerned() {
+    let text = b"from 192.0.2.9\n192.0.2.9 - - [10/Oct/2027:13:55:36 +0000] \"GET / HTTP/1.1\" 200 5 \"-\" \"-\"\n";
+    let future = String::from_utf8_lossy(&text[15..]).into_owned();
+    let written = |time: &str| Moment::of(instant(time));
+    let judgement = judgement(log(LogFormat::Combined), TRUNCATE, Some("2026-10-01T00:00:00Z"));
+    let (left, tally) = judged(&judgement.of_file(written("2026-09-30T23:59:59Z")), text);
+    assert_eq!(String::from_utf8(left).unwrap(), ["from 192.0.2.0\n", &future].concat(), "a time that lies is no time");
+    assert_eq!((tally.matches, tally.undatable), (1, 1));
+    let (left, tally) = judged(&judgement.of_file(written("2026-10-01T00:00:00Z")), text);
+    assert_eq!(left, text);
+    assert_eq!((tally.matches, tally.undatable), (0, 1));
+    assert_eq!(tally.next.unwrap().timestamp().unwrap(), instant("2026-10-01T00:00:00Z"), "it is looked at again");
+}
+
+#[test]
+fn a_line_that_is_not_in_the_format_is_never_dropped_by_the_age_of_its_file() {
+    let judgement = judgement(log(LogFormat::Combined), LineAction::Drop, Some("2026-10-01T00:00:00Z"));
+    let (left, tally) = judged(&judgement.of_file(Moment::of(instant("2020-01-01T00:00:00Z"))), b"from 192.0.2.9\n");
+    assert_eq!((&left[..], tally.matches, tally.undatable), (&b"from 192.0.2.9\n"[..], 0, 1));
+}
+
+#[test]
+fn where_the_operator_keeps_unparsed_lines_their_file_does_not_date_them() {
+    let kept = Log { unparsed: UnparsedLine::Keep, ..log(LogFormat::Combined) };
+    let judgement = judgement(kept, TRUNCATE, Some("2026-10-01T00:00:00Z"));
+    let (left, tally) = judged(&judgement.of_file(Moment::of(instant("2020-01-01T00:00:00Z"))), b"from 192.0.2.9\n");
+    assert_eq!((&left[..], tally.matches, tally.undatable), (&b"from 192.0.2.9\n"[..], 0, 1));
+}
+
+#[test]
+fn declared_parameters_are_found_in_a_line_that_is_not_in_the_format() {
+    let log = Log { parameters: BTreeSet::from(["ip".to_owned()]), ..log(LogFormat::Combined) };
+    let line = "cut off: GET /?ip=2001%3Adb8%3A1%3A2%3A%3A9&x=192.0.2.9";
+    assert_eq!(masked(log, TRUNCATE, line), "cut off: GET /?ip=2001%3Adb8%3A1%3A%3A&x=192.0.2.0");
 }
 
 #[test]
@@ -496,6 +544,39 @@ fn a_line_longer_than_any_block_goes_or_stays_whole_and_is_counted_once() {
 }
 
 #[test]
+fn a_long_line_without_an_address_at_its_beginning_is_looked_at_again_when_it_is_due() {
+    let line = format!(r#"- - - [10/Oct/2026:13:55:36 +0000] "GET /{} 192.0.2.9 " 200"#, "a".repeat(2_000));
+    let young = judgement(log(LogFormat::Combined), TRUNCATE, Some("2026-10-01T00:00:00Z"));
+    let (left, tally) = piped(&young, Codec::Plain, line.as_bytes(), 700);
+    assert_eq!((left, tally.matches), (line.clone().into_bytes(), 0));
+    assert_eq!(tally.next.unwrap().timestamp().unwrap(), instant("2026-10-10T13:55:36Z"));
+    let due = judgement(log(LogFormat::Combined), TRUNCATE, Some("2026-10-20T00:00:00Z"));
+    let (left, tally) = piped(&due, Codec::Plain, line.as_bytes(), 700);
+    assert_eq!((String::from_utf8(left).unwrap(), tally.matches), (line.replace("192.0.2.9", "192.0.2.0"), 1));
+}
+
+#[test]
+fn lines_of_megabytes_zeros_and_bytes_that_are_no_text_come_through_as_they_are() {
+    let old =
+        |fill: &[u8]| [br#"192.0.2.9 - - [10/Oct/2025:13:55:36 +0000] "GET /"#, fill, br#"" 200 5 "-" "-""#].concat();
+    let young =
+        |fill: &[u8]| [br#"192.0.2.9 - - [10/Oct/2026:13:55:36 +0000] "GET /"#, fill, br#"" 200 5 "-" "-""#].concat();
+    let (long, bytes) = (vec![b'a'; 5 << 20], b"\0\xFF\xFE\x80\r\0");
+    let zeros = vec![0; 3 << 20];
+    let lines =
+        [old(&long), young(&long), zeros.clone(), old(bytes), young(bytes), b"\r".to_vec(), old(b"x"), young(b"y")];
+    let text = lines.join(&b'\n');
+    let judgement = judgement(log(LogFormat::Combined), LineAction::Drop, Some("2026-10-01T00:00:00Z"));
+    let size = Codec::Plain.block_size();
+    for codec in [Codec::Plain, Codec::Gzip(1), Codec::Zstd] {
+        let (left, tally) = piped(&judgement, codec, &stored(codec, &text), size);
+        let kept = [young(&long), zeros.clone(), young(bytes), b"\r".to_vec(), young(b"y")].join(&b'\n');
+        assert!(left == kept, "{codec:?}: not what was to be kept");
+        assert_eq!((tally.lines, tally.matches, tally.undatable), (8, 3, 2), "{codec:?}");
+    }
+}
+
+#[test]
 fn a_damaged_file_is_told_from_a_disk_that_fails() {
     let judgement = judgement(log(LogFormat::Combined), TRUNCATE, None);
     for codec in [Codec::Gzip(6), Codec::Zstd] {
@@ -514,10 +595,25 @@ fn a_damaged_file_is_told_from_a_disk_that_fails() {
 #[case(b"\x1F\x8B\x08\0\0\0\0\0\x02\x03", Codec::Gzip(9))]
 #[case(b"\x1F\x8B\x08\0\0\0\0\0\0\x03", Codec::Gzip(6))]
 #[case(b"\x28\xB5\x2F\xFD", Codec::Zstd)]
+#[case(b"\x50\x2A\x4D\x18\x04\0\0\0", Codec::Zstd)]
+#[case(b"\x5D\x2A\x4D\x18\x04\0\0\0", Codec::Zstd)]
 #[case(b"BZh9", Codec::Unknown)]
+#[case(b"LZIP\x01", Codec::Unknown)]
+#[case(b"\x89LZO\0\r\n\x1A\n", Codec::Unknown)]
 #[case(b"\xFD7zXZ\0", Codec::Unknown)]
 #[case(b"192.0.2.7 - -", Codec::Plain)]
 #[case(b"", Codec::Plain)]
 fn compression_is_told_by_the_first_bytes(#[case] head: &[u8], #[case] codec: Codec) {
     assert_eq!(Codec::of(head), codec);
+}
+
+#[rstest]
+#[case("access.log.1.br", b"\x8B\x05", Codec::Unknown)]
+#[case("access.log.1.gpg", b"\x85\x01", Codec::Unknown)]
+#[case("access.log.1.br", b"", Codec::Plain)]
+#[case("access.log.1.gz", b"192.0.2.7 - -", Codec::Plain)]
+#[case("access.log.1.xz", b"\x1F\x8B\x08\0\0\0\0\0\0\x03", Codec::Gzip(6))]
+#[case("lz", b"192.0.2.7 - -", Codec::Plain)]
+fn a_name_only_keeps_a_file_from_being_taken_for_lines(#[case] name: &str, #[case] head: &[u8], #[case] codec: Codec) {
+    assert_eq!(Codec::of_file(name.as_ref(), head), codec);
 }

@@ -118,9 +118,7 @@ impl Clock {
             return Some(moment);
         }
         // A date alone says no instant.
-        if memchr::memchr(b':', text).is_none() {
-            return None;
-        }
+        memchr::memchr(b':', text)?;
         self.remembering(text, |text, zone| {
             let parser = DateTimeParser::new();
             if let Ok(instant) = parser.parse_timestamp(text) {

@@ -11,7 +11,8 @@ use super::engine::Tally;
 use super::files::{Found, Identity, LogDirectory, LogFile};
 use super::memory::Facts;
 use super::openers::{Openers, Standing};
-use super::rewrite::{self, Emptied, Placed, Replacement, Written};
+use super::place::{Emptied, Placed};
+use super::rewrite::{self, Replacement, Written};
 use super::survey::{self, Listing, Scan};
 use super::time::Moment;
 use crate::store::{Committed, Prepared, Remainder, StoreError, Walk};
@@ -44,6 +45,8 @@ struct Progress {
     waiting: Vec<Identity>,
     /// New files.
     written: Vec<Identity>,
+    /// Why a file could not be written anew: the others come first.
+    failed: Option<StoreError>,
 }
 
 /// What a walk does with a file.
@@ -64,10 +67,17 @@ impl LogWalk {
 }
 
 impl Desk {
-    fn next(&self, name: &OsString) -> Result<Next<'_>, StoreError> {
+    /// What becomes of a file that was there when the walk began.
+    fn next(&self, name: &OsString, listed: &Identity) -> Result<Next<'_>, StoreError> {
         let Work { directory, judgement, memory, now, .. } = &self.work;
+        let name = self.name_now(name, listed)?;
         let Found::File(file) = directory.file_at(name.clone())? else { return Ok(Next::NothingToDo) };
         if survey::known(&file, judgement, memory).is_some() {
+            return Ok(Next::NothingToDo);
+        }
+        let seen = self.scan.seen.iter().find(|seen| seen.identity == file.identity);
+        if let Some(seen) = seen.filter(|seen| seen.standing == Standing::Idle && seen.tally.matches == 0) {
+            self.remember(&file, &seen.tally);
             return Ok(Next::NothingToDo);
         }
         let newest = self.names.last().map(|(_, identity)| *identity);
@@ -75,21 +85,32 @@ impl Desk {
         if survey::standing(&openers, &file.identity, newest, *now) != Standing::Idle {
             return Ok(Next::Waits);
         }
-        let seen = self.scan.seen.iter().find(|seen| seen.identity == file.identity);
-        if let Some(seen) = seen.filter(|seen| seen.standing == Standing::Idle && seen.tally.matches == 0) {
-            self.remember(&file, &seen.tally);
-            return Ok(Next::NothingToDo);
+        // Where every line goes the new file is empty.
+        let goes_whole = seen.is_some_and(|seen| judgement.drops() && seen.tally.matches == seen.tally.lines);
+        if !goes_whole {
+            directory.look_for_room(file.identity.size)?;
         }
         lock(directory, &file)?;
         // Whoever held the lock may have put another file in its place.
-        if directory.identity_at(name) != Ok(file.identity) {
+        if directory.identity_at(&name) != Ok(file.identity) {
             return Ok(Next::Waits);
         }
         self.write(file)
     }
 
+    /// The name of a file, which rotation may have given another one. Where it is gone, what stands there instead is
+    /// looked at: another rule may have written it anew.
+    fn name_now(&self, name: &OsString, listed: &Identity) -> Result<OsString, StoreError> {
+        let directory = &self.work.directory;
+        if directory.identity_at(name).is_ok_and(|here| here.is_file(listed)) {
+            return Ok(name.clone());
+        }
+        let moved = directory.name_of(|file| file.is_file(listed))?.filter(|name| directory.matches(name));
+        Ok(moved.unwrap_or_else(|| name.clone()))
+    }
+
     /// Writes a file anew, where anything in it changes.
-    fn write(&self, file: LogFile) -> Result<Next<'_>, StoreError> {
+    fn write(&self, file: Box<LogFile>) -> Result<Next<'_>, StoreError> {
         let Work { directory, judgement, memory, own, now, .. } = &self.work;
         let Some(now) = Moment::of(*now) else { return Ok(Next::NothingToDo) };
         let newest = self.names.last().is_some_and(|(_, newest)| newest.is_file(&file.identity));
@@ -137,16 +158,18 @@ impl Walk for LogWalk {
     fn prepare(&mut self, _limit: u32) -> Result<Option<Box<dyn Prepared + '_>>, StoreError> {
         let LogWalk { desk, progress } = self;
         while let Some((name, identity)) = desk.names.get(progress.done) {
-            match desk.next(name)? {
-                Next::Place(replacement) => {
+            match desk.next(name, identity) {
+                Ok(Next::Place(replacement)) => {
                     return Ok(Some(Box::new(Batch { replacement, progress, identity: *identity })));
                 }
-                Next::NothingToDo => {}
-                Next::Waits => progress.waiting.push(*identity),
+                Ok(Next::NothingToDo) => {}
+                Ok(Next::Waits) => progress.waiting.push(*identity),
+                Err(error @ StoreError::Failed { .. }) => progress.failed = Some(error),
+                Err(error) => return Err(error),
             }
             progress.done += 1;
         }
-        Ok(None)
+        progress.failed.take().map_or(Ok(None), Err)
     }
 
     fn remainder(&mut self) -> Result<Remainder, StoreError> {
@@ -154,13 +177,11 @@ impl Walk for LogWalk {
         let scan = work.scan(&progress.written)?;
         let mut remainder = Remainder { kept: scan.kept(), ..Remainder::default() };
         for seen in scan.seen.iter().filter(|seen| seen.standing == Standing::Idle) {
-            let is_it = |other: &Identity| other.is_file(&seen.identity);
-            let was_there = names.iter().map(|(_, identity)| identity).chain(&progress.written).any(is_it);
-            let share = if was_there && !progress.waiting.iter().any(is_it) {
-                &mut remainder.left
-            } else {
-                &mut remainder.arrived
-            };
+            // The number of a file that is gone is soon given to another: its state tells them apart.
+            let mut there = names.iter().map(|(_, identity)| identity).chain(&progress.written);
+            let was_there = there.any(|identity| *identity == seen.identity);
+            let waits = progress.waiting.iter().any(|identity| identity.is_file(&seen.identity));
+            let share = if was_there && !waits { &mut remainder.left } else { &mut remainder.arrived };
             *share += seen.tally.matches;
         }
         Ok(remainder)
