@@ -216,14 +216,15 @@ fn count(walk: &mut MysqlWalk<'_>, candidate: &Candidate) -> Result<Option<Count
     };
     database.limit_statements(StatementLimit::Counting)?;
     let of_partition = format!("{} PARTITION ({})", predicate.table, quoted(&candidate.name));
-    // It ends at the first row that does not match, which in a partition of fresh rows is the first of all.
-    let others = format!("SELECT EXISTS (SELECT 1 FROM {of_partition} WHERE ({}) IS NOT TRUE)", predicate.matches());
+    // A partition of fresh rows is told by any of them.
+    let first = format!("SELECT ({}) IS TRUE FROM {of_partition} LIMIT 1", predicate.matches());
+    let counts = format!("SELECT COUNT(*), COUNT(CASE WHEN {} THEN 1 END) FROM {of_partition}", predicate.matches());
     let counted = in_snapshot(database, |database| {
-        if database.row(&others)? {
+        if !database.rows::<bool>(&first)?.contains(&true) {
             return Ok(None);
         }
-        let rows = database.row(&format!("SELECT COUNT(*) FROM {of_partition}"))?;
-        Ok((rows > 0).then_some(Counted { rows, since, ends: ends(database, predicate, candidate)? }))
+        let (rows, matching): (u64, u64) = database.row(&counts)?;
+        Ok((rows == matching).then_some(Counted { rows, since, ends: ends(database, predicate, candidate)? }))
     });
     database.limit_statements(StatementLimit::Batch)?;
     match counted {

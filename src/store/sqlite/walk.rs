@@ -35,6 +35,9 @@ const CHUNK_OF_VALUES: usize = 20_000;
 /// it alone: a copy for each row, where each lies in another page. Shorter ranges copy the same pages again and again.
 const LONGEST_RANGE: usize = 256;
 
+/// Keys of one batch that are in memory and in evidence.
+const LARGEST_BATCH: usize = 100_000;
+
 /// A walk over one selection.
 pub(super) struct SqliteWalk<'s> {
     database: &'s Database,
@@ -190,7 +193,7 @@ impl<'s> SqliteWalk<'s> {
 
 impl Walk for SqliteWalk<'_> {
     fn prepare(&mut self, limit: u32) -> Result<Option<Box<dyn Prepared + '_>>, StoreError> {
-        let limit = usize::try_from(limit).unwrap_or(usize::MAX).max(1);
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX).clamp(1, LARGEST_BATCH);
         while self.fill()? {
             let count = limit.min(self.keys.len() - self.done);
             let transaction = OpenTransaction::begin(self.database)?;
