@@ -12,6 +12,7 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::time::Duration;
 
 use super::files::Identity;
 
@@ -20,6 +21,10 @@ const INIT: &str = "1";
 
 /// The namespace of processes that holds all others (linux/proc_ns.h, `PROC_PID_INIT_INO`).
 const OUTERMOST: &str = "pid:[4026531836]";
+
+/// How often an open file is looked at before it counts as in use, and how long is waited in between.
+const GLANCES: u32 = 10;
+const GLANCE: Duration = Duration::from_millis(20);
 
 /// Files that were open when it was looked.
 #[derive(Debug, Default)]
@@ -50,6 +55,20 @@ pub(super) enum Standing {
 }
 
 impl Openers {
+    /// Looks at one file, for a moment longer where it is open: most have it so for an instant only, and a process that is
+    /// just being started holds whatever its parent has.
+    pub(super) fn look_patiently(file: Identity) -> Openers {
+        let mut openers = Openers::look([file]);
+        for _ in 1..GLANCES {
+            if openers.standing(&file) < Standing::Read {
+                break;
+            }
+            std::thread::sleep(GLANCE);
+            openers = Openers::look([file]);
+        }
+        openers
+    }
+
     /// Looks which of `files` any process has open, this one aside as far as it only reads.
     pub(super) fn look(files: impl IntoIterator<Item = Identity>) -> Openers {
         let wanted = files.into_iter().map(|file| ((file.device, file.inode), Standing::Idle)).collect();

@@ -130,7 +130,7 @@ impl Placing<'_> {
     fn confirm(&self) -> Result<Placed, StoreError> {
         let Placing { directory, said, .. } = self;
         let unchanged = || directory.identity_at(self.waiting()) == Ok(said.old);
-        let is_idle = || matches!(Openers::look([said.old]).standing(&said.old), Standing::Idle | Standing::Unknown);
+        let is_idle = || Openers::look_patiently(said.old).standing(&said.old) < Standing::Read;
         // Whoever had it open and let go again may have written in between: its state is looked at last.
         let placed = if unchanged() && is_idle() && unchanged() {
             self.let_go()?;

@@ -81,7 +81,7 @@ impl Desk {
             return Ok(Next::NothingToDo);
         }
         let newest = self.names.last().map(|(_, identity)| *identity);
-        let openers = Openers::look([file.identity]);
+        let openers = Openers::look_patiently(file.identity);
         if survey::standing(&openers, &file.identity, newest, *now) != Standing::Idle {
             return Ok(Next::Waits);
         }
