@@ -76,16 +76,17 @@ fn a_damaged_key_is_refused_without_showing_it() {
         fs::write(place.key(), bent).unwrap();
         let error = place.open().unwrap_err();
         assert!(matches!(error, AuditError::KeyMalformed { .. }), "{error}");
-        assert!(!format!("{error:?}").contains(text.trim_end().rsplit('+').next().unwrap()));
+        assert!(!format!("{error:?}").contains(text.trim_end().splitn(5, '+').last().unwrap()));
     }
 }
 
+// The key itself is the last of five fields, in base64, where `+` may stand.
 #[test]
 fn the_private_key_does_not_show_in_debug_output() {
     let place = Place::with(1);
     let secret = fs::read_to_string(place.key()).unwrap();
     let shown = format!("{:?}", place.open().unwrap());
-    assert!(!shown.contains(secret.trim_end().rsplit('+').next().unwrap()));
+    assert!(!shown.contains(secret.trim_end().splitn(5, '+').last().unwrap()));
     assert!(!shown.contains("signing"));
 }
 
