@@ -19,8 +19,8 @@ use crate::shopper::Transaction;
 use crate::task::{Course, Task};
 
 /// Everything durable, as the server comes; what the tests turn off is on again.
-const OPTIONS: &str = "--skip-networking --innodb-flush-log-at-trx-commit=1 --innodb-buffer-pool-size=1G \
-    --character-set-server=utf8mb4";
+const OPTIONS: &str = "--skip-networking --innodb-flush-log-at-trx-commit=1 --innodb-flush-method=O_DIRECT \
+    --innodb-buffer-pool-size=1G --character-set-server=utf8mb4";
 
 /// The database that is measured: a copy.
 const SHOP: &str = "shop";

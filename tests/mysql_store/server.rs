@@ -303,6 +303,20 @@ fn a_server_that_is_too_old_or_only_read_is_refused() {
 }
 
 #[test]
+fn a_server_that_writes_its_commits_later_is_a_warning() {
+    let server = MariaDb::start("--skip-networking --innodb-flush-log-at-trx-commit=2");
+    let database = server.database();
+    run(&database, &[VISITORS]);
+    let rule = rule(database.kind("root"), rows());
+    let selection = selection(&rule);
+    let findings = store::open_database(&rule.store).inspect(&selection).unwrap().findings;
+    let told = findings.iter().any(|finding| {
+        finding.severity == Severity::Warning && finding.message.ends_with("innodb_flush_log_at_trx_commit is 2")
+    });
+    assert!(told, "{findings:?}");
+}
+
+#[test]
 fn a_login_by_the_system_s_user_needs_no_password() {
     let server = MariaDb::start("--skip-networking");
     let database = server.database();

@@ -20,9 +20,9 @@ use mysql::{Conn, OptsBuilder};
 /// Starting takes a few seconds, more on a busy machine.
 const START: Duration = Duration::from_secs(120);
 
-/// Without durability: nobody pulls the plug on a test.
-const OPTIONS: &str = "--innodb-buffer-pool-size=64M --innodb-flush-log-at-trx-commit=0 --skip-log-bin \
-    --character-set-server=latin1";
+/// As if everything were durable: nobody pulls the plug on a test.
+const OPTIONS: &str = "--innodb-buffer-pool-size=64M --innodb-flush-log-at-trx-commit=1 --innodb-flush-method=nosync \
+    --skip-log-bin --character-set-server=latin1";
 
 const INSTALL_HINT: &str = "apt-get install mariadb-server";
 

@@ -101,6 +101,12 @@ fn server(database: &mut Database, findings: &mut Findings) -> Result<(), StoreE
                     (servers that replicate each other are not supported)";
         findings.refuse("the server replicates another one".to_owned(), hint);
     }
+    if let Some(flush) = &facts.late_flush {
+        let message = format!("a COMMIT is not on the disk at once: innodb_flush_log_at_trx_commit is {flush}");
+        let hint = "after a crash about a second of what the evidence says is gone may be back; the next run erases it \
+                    again; set it to 1 to rule that out";
+        findings.warn(message, hint);
+    }
     match database.replicas().clone() {
         Replicas::None => Ok(()),
         Replicas::Unsaid => unnamed_replicas(database, findings),

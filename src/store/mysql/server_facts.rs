@@ -27,13 +27,15 @@ pub(super) struct ServerFacts {
     pub(super) binlog_format: String,
     /// Whether ordinary users may write.
     pub(super) read_only: bool,
+    /// `innodb_flush_log_at_trx_commit`, where a COMMIT is not on the disk at once: anything but 1.
+    pub(super) late_flush: Option<String>,
     /// Of what kind of cluster it is a node, if any.
     pub(super) cluster: Option<Cluster>,
 }
 
 /// Everything that is asked of the server's variables. Not each server knows each of them.
 pub(super) const VARIABLES: &str = "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('version', 'log_bin', 'binlog_format', \
-    'read_only', 'wsrep_on', 'wsrep_provider', 'group_replication_group_name')";
+    'read_only', 'innodb_flush_log_at_trx_commit', 'wsrep_on', 'wsrep_provider', 'group_replication_group_name')";
 
 impl ServerFacts {
     /// From the variables' names and values.
@@ -63,6 +65,9 @@ impl ServerFacts {
             binlog_format: value("binlog_format").to_owned(),
             // MariaDB 12 has further words for kinds of being read-only.
             read_only: !matches!(value("read_only").to_uppercase().as_str(), "" | "OFF" | "0"),
+            late_flush: Some(value("innodb_flush_log_at_trx_commit"))
+                .filter(|flush| !matches!(*flush, "" | "1"))
+                .map(str::to_owned),
             cluster,
         }
     }
@@ -87,6 +92,15 @@ mod tests {
         {
             assert_eq!(facts(&[("read_only", word)]).read_only, expected, "{word}");
         }
+    }
+
+    #[test]
+    fn a_commit_is_on_the_disk_at_once_with_one_setting_alone() {
+        for (value, expected) in [("1", None), ("0", Some("0")), ("2", Some("2")), ("3", Some("3"))] {
+            let found = facts(&[("innodb_flush_log_at_trx_commit", value)]).late_flush;
+            assert_eq!(found.as_deref(), expected, "{value}");
+        }
+        assert_eq!(facts(&[]).late_flush, None);
     }
 
     #[test]
