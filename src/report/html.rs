@@ -78,7 +78,7 @@ fn header(page: &mut Markup, report: &Report) {
                 });
             };
             fact("Period", &format!("{} to {}", words::date(period.from), words::date(period.to)));
-            fact("Days of", &period.zone);
+            fact("Days as in", &period.zone);
             if let Some(controller) = &report.controller {
                 fact("Controller", controller);
             }
@@ -211,7 +211,7 @@ fn cell(page: &mut Markup, cell: &Cell) {
 fn prose(page: &mut Markup, text: &str) {
     for (position, part) in text.split('`').enumerate() {
         if position % 2 == 1 {
-            page.element("code", &[("dir", "auto")], |page| page.text(part));
+            page.element("code", &[("dir", "auto")], |page| page.path(part));
         } else {
             page.text(part);
         }

@@ -110,7 +110,7 @@ impl Declaration<'_> {
     fn name_of(&self, tag: &Tag) -> String {
         match tag {
             Tag::Category(id) => self.config.categories.get(id).map_or_else(String::new, |known| known.name.clone()),
-            Tag::Item { processor, class, .. } => format!("{} storage item of {processor}", class.key()),
+            Tag::Item { processor, class, .. } => format!("Storage item of {processor} ({})", class.key()),
         }
     }
 
@@ -283,7 +283,10 @@ fn held(
 ) -> Vec<String> {
     let mut told = Vec::new();
     if let Some(held) = &known.held {
-        told.push(format!("Since {}: {}", moment(held.at, zone), sentence(&words::without_commands(&held.reason))));
+        let reason = words::without_the_stop(&words::without_commands(&held.reason));
+        if !reason.is_empty() {
+            told.push(format!("Since {}: {}", moment(held.at, zone), sentence(&reason)));
+        }
     }
     told.extend(suspended.map(|why| format!("Suspended: {}", sentence(why))));
     told.extend(stopped.map(|since| format!("All erasure has been stopped since {}.", moment(since, zone))));

@@ -23,6 +23,11 @@ pub(super) fn utc(at: Timestamp) -> String {
     format!("{} UTC", moment(at, &TimeZone::UTC))
 }
 
+/// `24 May 2026, 03:30` in UTC, for a table that says so.
+pub(super) fn short(at: Timestamp) -> String {
+    at.to_zoned_datetime(TimeZone::UTC).strftime("%-d %b %Y, %H:%M").to_string()
+}
+
 /// `2026-05-24 03:30:12`, as a spreadsheet reads it.
 pub(super) fn sortable(at: Timestamp) -> String {
     at.to_zoned_datetime(TimeZone::UTC).strftime("%Y-%m-%d %H:%M:%S").to_string()
@@ -54,12 +59,12 @@ pub(super) fn count(many: u64, one: &str) -> String {
 /// How a run ended.
 pub(super) fn outcome(outcome: Option<RunOutcome>) -> &'static str {
     match outcome {
-        Some(RunOutcome::Done) => "complete",
-        Some(RunOutcome::Interrupted) => "interrupted",
-        Some(RunOutcome::Stopped) => "stopped by an operator",
-        Some(RunOutcome::Held) => "held by a guard",
-        Some(RunOutcome::Failed) => "failed",
-        None => "no end recorded",
+        Some(RunOutcome::Done) => "Complete",
+        Some(RunOutcome::Interrupted) => "Interrupted",
+        Some(RunOutcome::Stopped) => "Stopped by an operator",
+        Some(RunOutcome::Held) => "Held by a guard",
+        Some(RunOutcome::Failed) => "Failed",
+        None => "No end recorded",
     }
 }
 
@@ -98,6 +103,12 @@ pub(super) fn without_commands(reason: &str) -> String {
     told + rest
 }
 
+/// A reason without the stop switch, which is told on its own as long as it is set.
+pub(super) fn without_the_stop(reason: &str) -> String {
+    let others = reason.split("; ").filter(|part| *part != "purges are stopped");
+    others.collect::<Vec<_>>().join("; ")
+}
+
 /// A sentence: begins with a capital, ends with a full stop.
 pub(super) fn sentence(text: &str) -> String {
     let mut characters = text.trim().chars();
@@ -112,6 +123,11 @@ pub(super) fn sentence(text: &str) -> String {
 /// The site of a rule, or of a prefix of rules.
 pub(super) fn site_of(rule: &str) -> &str {
     rule.split('/').next().unwrap_or(rule)
+}
+
+/// A name between backticks, as the texts of the report mark names.
+pub(super) fn named(text: &str) -> String {
+    format!("`{}`", text.replace('`', "⟨U+0060⟩"))
 }
 
 /// Text in which nothing acts that cannot be seen: control characters, and those that turn the direction of writing,
@@ -151,6 +167,8 @@ mod tests {
         assert_eq!(without_commands(reason), "it is new and has not been approved; hold 3 suspends it");
         let changed = "its table has changed: `a` is new: look at it, then `forgetd approve a --plan 1`";
         assert_eq!(without_commands(changed), "its table has changed: `a` is new: look at it");
+        assert_eq!(without_the_stop("purges are stopped"), "");
+        assert_eq!(without_the_stop("purges are stopped; it is new"), "it is new");
         assert_eq!(without_commands("the server did not answer"), "the server did not answer");
     }
 

@@ -5,7 +5,7 @@ import json
 import sys
 from html.parser import HTMLParser
 
-VOID = {"meta", "link", "img", "br", "hr", "input"}
+VOID = {"meta", "wbr", "link", "img", "br", "hr", "input"}
 
 
 class Outline(HTMLParser):

@@ -115,7 +115,8 @@ fn whatever_a_table_is_called_stays_text() {
     assert!(rows.iter().any(|row| row["reason"].as_str().unwrap().starts_with("'=")), "{rows:?}");
 
     let markdown = fs::read_to_string(out("md")).unwrap();
-    let outside: String = markdown.split('`').step_by(2).collect();
+    // Behind a backslash it is a bracket and no link.
+    let outside = markdown.split('`').step_by(2).collect::<String>().replace("\\]", "");
     assert!(!outside.contains("<script>") && !outside.contains("](javascript:") && !outside.contains('\u{202e}'));
     assert_eq!(value(&out("json"))["rules"].as_array().unwrap().len(), HOSTILE.len());
 }

@@ -1,7 +1,7 @@
 //! What ran, and what did not.
 
 use super::super::model::{Incident, Report, Run};
-use super::super::words::{action, count, number, outcome, utc};
+use super::super::words::{action, count, named, number, outcome, short};
 use super::{Block, Cell, Column, MOST_ROWS, Section, Table, Tone, left_out};
 use crate::audit::RunOutcome;
 
@@ -47,7 +47,7 @@ fn by_rule(report: &Report) -> Table {
                 many => Cell::toned(Tone::Attention, number(many)),
             };
             vec![
-                Cell::of(format!("`{}`", rule.rule)),
+                Cell::of(named(&rule.rule)),
                 Cell::of(number(rule.runs)),
                 not_done,
                 Cell::of(number(rule.erased)),
@@ -56,7 +56,7 @@ fn by_rule(report: &Report) -> Table {
         })
         .collect();
     rows.push(vec![
-        Cell::of("All rules"),
+        Cell::toned(Tone::Plain, "All rules"),
         sum(|rule| rule.runs),
         sum(|rule| rule.not_done),
         sum(|rule| rule.erased),
@@ -93,15 +93,15 @@ fn list<'a>(runs: impl Iterator<Item = &'a Run>) -> Table {
 
 fn run(run: &Run) -> Vec<Cell> {
     let tone = if run.outcome == Some(RunOutcome::Done) { Tone::Good } else { Tone::Attention };
-    let mut rule = Cell::of(format!("`{}`", run.rule)).with(action(&run.action));
-    rule.notes.extend(run.cutoff.map(|cutoff| format!("Records from before {}", utc(cutoff))));
+    let mut rule = Cell::of(named(&run.rule)).with(action(&run.action));
+    rule.notes.extend(run.cutoff.map(|cutoff| format!("Records from before {}", short(cutoff))));
     let left = match run.left {
         None => Cell::of("not known"),
         Some(0) => Cell::of("0"),
         Some(left) => Cell::toned(Tone::Attention, number(left)),
     };
     vec![
-        Cell::of(utc(run.started)),
+        Cell::of(short(run.started)),
         rule,
         Cell::toned(tone, outcome(run.outcome)),
         Cell::of(number(run.counted)),
@@ -148,9 +148,9 @@ fn incident(incident: &Incident) -> Vec<Cell> {
         "log-repaired" => "Log mended",
         other => other,
     };
-    let what = Cell::toned(Tone::Attention, what).with_all(incident.rule.iter().map(|rule| format!("`{rule}`")));
+    let what = Cell::toned(Tone::Attention, what).with_all(incident.rule.iter().map(|rule| named(rule)));
     vec![
-        Cell::of(utc(incident.time)),
+        Cell::of(short(incident.time)),
         what,
         Cell::of(incident.text.clone()),
         Cell::of(incident.records.map_or_else(|| "\u{2013}".to_owned(), number)),

@@ -2,7 +2,7 @@
 
 use super::super::model::{Decision, Hold, Report, Version};
 use super::super::tell;
-use super::super::words::{count, number, role, sentence, utc};
+use super::super::words::{count, named, number, role, sentence, short, utc};
 use super::{Block, Cell, Column, MOST_ROWS, Section, Table, Tone, left_out};
 
 /// What a checkpoint is worth, and how to use one.
@@ -46,16 +46,16 @@ pub(super) fn decisions(report: &Report) -> Section {
 }
 
 fn decision(decision: &Decision) -> Vec<Cell> {
-    let about = decision.about.as_ref().map_or_else(|| "everything".to_owned(), |about| format!("`{about}`"));
-    vec![Cell::of(utc(decision.time)), Cell::of(role(decision.uid)), Cell::of(decision.text.clone()), Cell::of(about)]
+    let about = decision.about.as_ref().map_or_else(|| "everything".to_owned(), |about| named(about));
+    vec![Cell::of(short(decision.time)), Cell::of(role(decision.uid)), Cell::of(decision.text.clone()), Cell::of(about)]
 }
 
 fn hold(hold: &Hold) -> Vec<Cell> {
-    let lifted = hold.lifted.map_or_else(|| "no".to_owned(), utc);
+    let lifted = hold.lifted.map_or_else(|| "no".to_owned(), short);
     vec![
         Cell::of(hold.hold.to_string()),
-        Cell::of(format!("`{}`", hold.prefix)),
-        Cell::of(utc(hold.added)),
+        Cell::of(named(&hold.prefix)),
+        Cell::of(short(hold.added)),
         Cell::of(hold.until.clone()),
         Cell::of(hold.reason_code.clone()),
         Cell::of(lifted),
@@ -88,7 +88,7 @@ fn version(version: &Version) -> Vec<Cell> {
         told.push("Nothing that is named here.".to_owned());
     }
     let what = Cell { tone: None, main: String::new(), notes: told };
-    vec![Cell::of(version.version.to_string()), Cell::of(utc(version.time)), what]
+    vec![Cell::of(version.version.to_string()), Cell::of(short(version.time)), what]
 }
 
 pub(super) fn pending(report: &Report) -> Section {
@@ -105,11 +105,11 @@ pub(super) fn pending(report: &Report) -> Section {
         ));
     } else {
         let rows = report.pending.iter().map(|pending| {
-            let rules = pending.rules.iter().map(|rule| format!("`{rule}`"));
+            let rules = pending.rules.iter().map(|rule| named(rule));
             vec![
                 Cell::of(sentence(&pending.text)),
                 Cell { tone: None, main: String::new(), notes: rules.collect() },
-                Cell::of(utc(pending.until)),
+                Cell::of(short(pending.until)),
             ]
         });
         blocks.push(Block::Table(Table {
@@ -151,7 +151,7 @@ pub(super) fn log(report: &Report) -> Section {
             rows: evidence
                 .kinds
                 .iter()
-                .map(|(kind, many)| vec![Cell::of(format!("`{kind}`")), Cell::of(number(*many))])
+                .map(|(kind, many)| vec![Cell::of(named(kind)), Cell::of(number(*many))])
                 .collect(),
         }));
     }
@@ -162,10 +162,7 @@ fn facts(report: &Report) -> Vec<Vec<Cell>> {
     let verified = &report.evidence.verified;
     let fact = |name: &str, value: String| vec![Cell::of(name), Cell::of(value)];
     let mut rows = vec![
-        fact(
-            "Name of the log",
-            verified.origin.clone().map_or_else(|| "not known".to_owned(), |name| format!("`{name}`")),
-        ),
+        fact("Name of the log", verified.origin.as_deref().map_or_else(|| "not known".to_owned(), named)),
         fact("Entries", number(verified.entries)),
         fact("Of these signed for", number(verified.signed)),
     ];

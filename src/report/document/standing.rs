@@ -3,7 +3,7 @@
 use jiff::tz::TimeZone;
 
 use super::super::model::{Report, RuleState, SiteState, Standing};
-use super::super::words::{count, moment, outcome, role, utc};
+use super::super::words::{count, moment, named, outcome, role, utc};
 use super::{Block, Cell, Column, Section, Table, Tone};
 use crate::audit::RunOutcome;
 
@@ -47,11 +47,11 @@ fn table(site: &SiteState) -> Table {
 
 fn row(rule: &RuleState, zone: &TimeZone) -> Vec<Cell> {
     let category = match (&rule.category_name, &rule.category) {
-        (Some(name), Some(id)) if !name.is_empty() => Cell::of(name.clone()).with(format!("`{id}`")),
-        (_, Some(id)) => Cell::of(format!("`{id}`")),
-        _ => Cell::of(format!("`{}`", rule.rule)),
+        (Some(name), Some(id)) if !name.is_empty() => Cell::of(name.clone()).with(named(id)),
+        (_, Some(id)) => Cell::of(named(id)),
+        _ => Cell::of(named(&rule.rule)),
     };
-    let mut does = Cell::of(rule.does.clone()).with(format!("`{}`", rule.rule));
+    let mut does = Cell::of(rule.does.clone()).with(named(&rule.rule));
     does.notes.extend(rule.because.iter().map(|because| format!("Because {because}.")));
     does.notes.extend(
         rule.approved.iter().map(|given| format!("Approved {} by {}.", moment(given.time, zone), role(given.uid))),
@@ -70,11 +70,9 @@ fn row(rule: &RuleState, zone: &TimeZone) -> Vec<Cell> {
 fn last_run(rule: &RuleState, zone: &TimeZone) -> Cell {
     let Some(run) = &rule.last_run else { return Cell::toned(Tone::Attention, "Never") };
     let tone = if run.outcome == Some(RunOutcome::Done) { Tone::Good } else { Tone::Attention };
-    let mut ended = outcome(run.outcome).to_owned();
-    if let Some(first) = ended.get_mut(..1) {
-        first.make_ascii_uppercase();
-    }
-    Cell::toned(tone, ended).with(moment(run.started, zone)).with(format!("{} erased", count(run.erased, "record")))
+    Cell::toned(tone, outcome(run.outcome))
+        .with(moment(run.started, zone))
+        .with(format!("{} erased", count(run.erased, "record")))
 }
 
 fn overdue(rule: &RuleState, zone: &TimeZone) -> Cell {

@@ -63,10 +63,7 @@ fn figures(report: &Report) -> Vec<Figure> {
 fn evidence(report: &Report) -> Block {
     let verified = &report.evidence.verified;
     let tone = if verified.holds { Tone::Good } else { Tone::Bad };
-    Block::Notice(
-        tone,
-        format!("The audit log is {}: {}", verified.verdict, sentence(&verified.explanation).trim_start()),
-    )
+    Block::Notice(tone, format!("The audit log is {}: {}.", verified.verdict, verified.explanation))
 }
 
 fn what_needs_attention(report: &Report) -> Vec<String> {

@@ -52,6 +52,16 @@ impl Markup {
         self.escaped(&words::visible(text));
     }
 
+    /// A name, which may be broken behind each of its parts.
+    pub(super) fn path(&mut self, text: &str) {
+        for (position, part) in text.split_inclusive('/').enumerate() {
+            if position > 0 {
+                self.html.push_str("<wbr>");
+            }
+            self.text(part);
+        }
+    }
+
     /// Text with its lines.
     pub(super) fn lines(&mut self, text: &str) {
         for (position, line) in text.split('\n').enumerate() {
