@@ -17,7 +17,7 @@ use super::model::{
 };
 use super::timeline::{Bar, Timeline};
 use super::{state, tell, words};
-use crate::audit::{BatchOutcome, Entry, Event, Paths, RunFinished, RunOutcome, read};
+use crate::audit::{AuditError, BatchOutcome, Entry, Event, Paths, RunFinished, RunOutcome, read};
 use crate::config::Config;
 use crate::plan::rule::is_within;
 
@@ -88,7 +88,15 @@ pub fn gather(
     let timeline = Timeline::over(&question.period, verified.first, question.now);
     let mut seen = Seen::new(question, timeline);
     for line in read::lines(question.log, 0)? {
-        let (_, line) = line?;
+        let line = match line {
+            Ok((_, line)) => line,
+            // The rest of a log that was tampered with: the verification names the line.
+            Err(AuditError::BadLine { .. }) => {
+                seen.unreadable += 1;
+                break;
+            }
+            Err(error) => return Err(error.into()),
+        };
         match Entry::from_line(&line) {
             Ok(entry) => seen.take(&entry, each)?,
             Err(_) => seen.take_unknown(&line),
@@ -155,6 +163,10 @@ pub(super) struct Seen<'a> {
     silence: Option<Silence>,
     last_entry: Option<Timestamp>,
     open: BTreeMap<String, Open>,
+    /// Entries of the period that only a newer version understands.
+    unknown: u64,
+    /// Lines that are no entries.
+    unreadable: u64,
     pub(super) holds: BTreeMap<u64, Hold>,
     pub(super) known: BTreeMap<String, Known>,
     pub(super) sites: BTreeSet<String>,
@@ -177,6 +189,8 @@ impl<'a> Seen<'a> {
             silence: None,
             last_entry: None,
             open: BTreeMap::new(),
+            unknown: 0,
+            unreadable: 0,
             holds: BTreeMap::new(),
             known: BTreeMap::new(),
             sites: BTreeSet::new(),
@@ -236,13 +250,16 @@ impl<'a> Seen<'a> {
 
     /// Of an entry that a newer version wrote, its time and its kind.
     fn take_unknown(&mut self, line: &[u8]) {
-        let Ok(Value::Object(entry)) = serde_json::from_slice::<Value>(line) else { return };
+        let entry = serde_json::from_slice::<Value>(line).unwrap_or_default();
         let text = |key| entry.get(key).and_then(Value::as_str);
         let time = text("time").and_then(|time| time.parse::<Timestamp>().ok());
-        if let (Some(time), Some(kind)) = (time, text("kind"))
-            && time < self.question.period.end
-        {
-            self.count(time, kind);
+        match (time, text("kind")) {
+            (Some(time), Some(kind)) if time < self.question.period.end => {
+                self.unknown += u64::from(self.question.period.has(time));
+                self.count(time, kind);
+            }
+            (Some(_), Some(_)) => {}
+            _ => self.unreadable += 1,
         }
     }
 
@@ -409,6 +426,7 @@ impl<'a> Seen<'a> {
     fn report(mut self, declared: &Declared<'_>, verified: Verified) -> Report {
         let sites = state::sites(self.question, declared, &self);
         let pending = self.pending();
+        let missing = declared.missing.iter().cloned().chain(self.not_understood()).collect();
         if let Some(site) = self.question.site {
             let others: BTreeSet<&str> = declared
                 .config
@@ -425,7 +443,9 @@ impl<'a> Seen<'a> {
         let Question { log, period, site, now } = self.question;
         let paths = Paths::new(log);
         let holds = self.holds.into_values().filter(|hold| {
-            self.question.is_about(&hold.prefix) && hold.lifted.is_none_or(|lifted| lifted >= period.start)
+            // Dates of this form compare as text.
+            let ended = hold.until < period.from.to_string();
+            self.question.is_about(&hold.prefix) && !ended && hold.lifted.is_none_or(|lifted| lifted >= period.start)
         });
         Report {
             form: FORM,
@@ -435,7 +455,7 @@ impl<'a> Seen<'a> {
             as_of: self.question.as_of(),
             site: site.map(str::to_owned),
             controller: declared.config.map(|config| state::controller(config, *site)),
-            missing: declared.missing.clone(),
+            missing,
             totals: self.totals,
             sites,
             timeline: self.timeline,
@@ -455,6 +475,18 @@ impl<'a> Seen<'a> {
                 silence: self.silence,
             },
         }
+    }
+
+    /// What stands in the log and is not told.
+    fn not_understood(&self) -> Vec<String> {
+        let told = |many: u64, one: &str, what: &str| (many > 0).then(|| format!("{} {what}", words::count(many, one)));
+        [
+            told(self.unknown, "entry", "of the period could be counted only: this version does not know their kind"),
+            told(self.unreadable, "line", "of the log could not be read as entries, nor what may follow them"),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
     }
 
     /// What the last runs left physically, once for all rules of which the same is true.

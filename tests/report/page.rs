@@ -168,6 +168,7 @@ fn a_run_without_an_end_and_a_kind_that_is_not_known_are_told() {
     assert_eq!((&report["totals"]["without_end"], &report["totals"]["runs"]), (&1.into(), &0.into()));
     assert_eq!(report["runs"]["newest"][0]["erased"], 10, "only what is recorded as committed");
     assert_eq!(report["evidence"]["kinds"]["dream.dreamt"], 1);
+    assert!(report["missing"].to_string().contains("1 entry of the period could be counted only"), "{report}");
     assert_eq!(report["evidence"]["verdict"], "unsigned tail");
     assert_eq!(report["sites"][0]["rules"][0]["overdue"]["standing"], "not-known");
 }

@@ -62,4 +62,11 @@ fn a_log_that_was_tampered_with_is_reported_and_the_command_says_so() {
     assert_eq!(ran.code, 4, "{ran:?}");
     let report = value(&out);
     assert_eq!((&report["evidence"]["verdict"], &report["evidence"]["holds"]), (&"tampered".into(), &false.into()));
+
+    fs::write(&log, format!("{}\n{}", "x".repeat(70_000), text)).unwrap();
+    let page = history.path().join("report.html");
+    assert_eq!(report_of(&history.dir(), &page, &ALWAYS).code, 4);
+    let told = fs::read_to_string(&page).unwrap();
+    assert!(told.contains("Nothing in this report can be relied on until that is explained."));
+    assert!(told.contains("1 line of the log could not be read as entries"));
 }

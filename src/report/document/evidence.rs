@@ -130,7 +130,7 @@ pub(super) fn log(report: &Report) -> Section {
             "Everything above rests on an append-only log. While this report was written, on {}, the log was verified.",
             utc(report.written)
         )),
-        Block::Notice(tone, format!("{}: {}", sentence(verified.verdict).trim_end_matches('.'), verified.explanation)),
+        Block::Notice(tone, format!("{} {}", sentence(verified.verdict), sentence(&verified.explanation))),
         Block::Table(Table {
             caption: "The audit log".to_owned(),
             columns: vec![Column::Text("Fact"), Column::Text("Value")],

@@ -63,7 +63,8 @@ fn figures(report: &Report) -> Vec<Figure> {
 fn evidence(report: &Report) -> Block {
     let verified = &report.evidence.verified;
     let tone = if verified.holds { Tone::Good } else { Tone::Bad };
-    Block::Notice(tone, format!("The audit log is {}: {}.", verified.verdict, verified.explanation))
+    let beware = if verified.holds { "" } else { " Nothing in this report can be relied on until that is explained." };
+    Block::Notice(tone, format!("The audit log: {}. {}{beware}", verified.verdict, sentence(&verified.explanation)))
 }
 
 fn what_needs_attention(report: &Report) -> Vec<String> {

@@ -10,7 +10,7 @@ use crate::report::words::{self, count, number};
 /// The plot in units of its own; the page scales it.
 const WIDTH: u64 = 720;
 const HEIGHT: u64 = 220;
-const LEFT: u64 = 64;
+const LEFT: u64 = 84;
 const RIGHT: u64 = 8;
 const TOP: u64 = 14;
 const BOTTOM: u64 = 34;
@@ -80,18 +80,29 @@ fn many(number: usize) -> u64 {
     u64::try_from(number).unwrap_or(u64::MAX)
 }
 
-/// The next number of the form 1, 2 or 5 times a power of ten.
+/// Where the axis may end, in tenths of a power of ten: round numbers whose halves are round too.
+const ENDS: [u64; 10] = [10, 12, 16, 20, 24, 30, 40, 50, 60, 80];
+
+/// The first number at or above `most` where the axis may end.
 fn ceiling(most: u64) -> u64 {
-    let mut power: u64 = 1;
+    if most <= 10 {
+        return most.max(2).next_multiple_of(2);
+    }
+    let mut tenth: u64 = 1;
     loop {
-        for step in [1, 2, 5] {
-            let candidate = power.saturating_mul(step);
-            // An even number of records can be halved on the axis.
-            if candidate >= most.max(2) {
-                return candidate;
-            }
+        if let Some(end) = ENDS.iter().map(|end| tenth.saturating_mul(*end)).find(|end| *end >= most) {
+            return end;
         }
-        power = power.saturating_mul(10);
+        tenth = tenth.saturating_mul(10);
+    }
+}
+
+/// A number at the axis, which has little room.
+fn at_axis(value: u64) -> String {
+    const MILLION: u64 = 1_000_000;
+    match value {
+        value if value >= MILLION && value % (MILLION / 10) == 0 => format!("{} M", tenths(value / (MILLION / 10))),
+        value => number(value),
     }
 }
 
@@ -106,7 +117,7 @@ fn grid(page: &mut Markup, top: u64) {
         );
         let x = (LEFT - 8).to_string();
         page.element("text", &[("class", "axis end"), ("x", &x), ("y", &y), ("dy", "4")], |page| {
-            page.text(&number(value));
+            page.text(&at_axis(value));
         });
     }
 }
@@ -191,7 +202,8 @@ mod tests {
 
     #[test]
     fn the_axis_ends_at_a_round_number_above_the_highest_bar() {
-        let tops = [0, 1, 2, 3, 7, 10, 11, 4_195, 106_843, u64::MAX].map(ceiling);
-        assert_eq!(tops, [2, 2, 2, 5, 10, 10, 20, 5_000, 200_000, u64::MAX]);
+        let tops = [0, 1, 2, 3, 7, 10, 11, 4_195, 10_175, 106_843, u64::MAX].map(ceiling);
+        assert_eq!(tops, [2, 2, 2, 4, 8, 10, 12, 5_000, 12_000, 120_000, u64::MAX]);
+        assert_eq!([0, 950, 60_000, 1_000_000, 2_500_000].map(at_axis), ["0", "950", "60,000", "1.0 M", "2.5 M"]);
     }
 }
