@@ -16,6 +16,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use forgetd::config::Config;
+use forgetd::plan;
+use forgetd::purge::State;
 use installation::{GUARDED, Installation, Ran, forgetd};
 use serde_json::{Value, json};
 
@@ -302,6 +305,26 @@ fn what_a_log_alone_cannot_say_is_said_to_be_missing() {
     assert_eq!(report_of(&copy, &page, &ALWAYS).code, 0);
     let text = outline(&page)["text"].as_str().unwrap().to_owned();
     assert!(text.contains("What this report could not say") && text.contains("The log was read alone"), "{text}");
+}
+
+#[test]
+fn a_period_that_is_over_is_laid_beside_what_was_declared_at_its_end() {
+    let shop = Installation::new(GUARDED).with_tables(TABLES).with_database(ROWS);
+    for (day, period) in [("2026-11-24", "3 years"), ("2026-11-26", "1 year")] {
+        let site = shop.site("", TABLES).replace("conversation = \"2 years\"", &format!("conversation = \"{period}\""));
+        shop.write("sites/shop.example.toml", &site);
+        let now = format!("{day}T12:00:00Z").parse().unwrap();
+        let config = Config::load(&shop.config()).unwrap();
+        let mut state = State::open(&shop.state(), now).unwrap();
+        state.apply(&config, &plan::derive(&config), now).unwrap();
+    }
+    for (day, period) in [("2026-11-24", "3 years"), ("2026-11-25", "3 years"), ("2026-11-26", "1 year")] {
+        let report = value(&report(&shop, "json", &["--from", "2026-11-24", "--to", day]));
+        let rules = report["sites"][0]["rules"].as_array().unwrap();
+        let talks = rules.iter().find(|rule| rule["rule"] == TALKS).unwrap();
+        assert_eq!(talks["declared"], period, "on {day}");
+        assert_eq!(report["missing"], json!([]));
+    }
 }
 
 #[test]

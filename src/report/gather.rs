@@ -3,8 +3,11 @@
 //! Memory follows the number of rules, of holds and of runs under way, and the bounds of [`Newest`]; never the length
 //! of the log.
 
+mod assemble;
+mod runs;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{self, Read};
+use std::io;
 use std::path::Path;
 
 use jiff::{SignedDuration, Timestamp};
@@ -12,20 +15,17 @@ use serde_json::Value;
 
 use super::ReportError;
 use super::model::{
-    Approved, Covered, Evidence, FORM, Hold, Incident, Newest, Pending, Report, RuleTotals, Run, Silence, Totals,
-    Verified, Version,
+    Approved, Covered, Hold, Incident, Newest, Report, RuleTotals, Run, Silence, Totals, Verified, Version,
 };
-use super::timeline::{Bar, Timeline};
-use super::{state, tell, words};
-use crate::audit::{AuditError, BatchOutcome, Entry, Event, Paths, RunFinished, RunOutcome, read};
+use super::timeline::Timeline;
+use super::{tell, words};
+use crate::audit::{AuditError, BatchOutcome, Entry, Event, read};
 use crate::config::Config;
 use crate::plan::rule::is_within;
+use runs::Open;
 
 /// The daemon writes an entry at least once a day; an hour more is not yet silence.
 const SILENCE: SignedDuration = SignedDuration::from_hours(25);
-
-/// A checkpoint and a key have some hundred bytes: what is longer is neither.
-const LONGEST_NOTE: u64 = 16 * 1024;
 
 /// Kinds of entries that are told apart, whatever a newer version may have written.
 const MOST_KINDS: usize = 64;
@@ -129,23 +129,6 @@ pub(super) struct Held {
     pub(super) reason: String,
     pub(super) matches: u64,
     pub(super) overdue_since: Option<Timestamp>,
-}
-
-/// A run without an end so far, and its batches without an outcome: number, rows, children.
-struct Open {
-    run: Run,
-    batches: Vec<(u64, u64, u64)>,
-}
-
-impl Open {
-    fn settle(&mut self, batch: u64, outcome: BatchOutcome) {
-        let Some(at) = self.batches.iter().position(|(number, ..)| *number == batch) else { return };
-        let (_, rows, children) = self.batches.remove(at);
-        if outcome == BatchOutcome::Committed {
-            self.run.erased += rows;
-            self.run.children += children;
-        }
-    }
 }
 
 /// What the pass has seen so far.
@@ -310,233 +293,4 @@ impl<'a> Seen<'a> {
             self.decisions.push(decision);
         }
     }
-
-    fn begin(&mut self, id: &str, entry: &Entry) {
-        let Event::RunStarted { rule, action, because, cutoff, counted, total, undatable, on_hold, .. } = &entry.event
-        else {
-            return;
-        };
-        let run = Run {
-            action: action.clone(),
-            because: because.clone(),
-            cutoff: *cutoff,
-            counted: *counted,
-            total: *total,
-            undatable: *undatable,
-            on_hold: *on_hold,
-            ..empty_run(id, rule, entry.time)
-        };
-        self.known.entry(rule.clone()).or_default().held = None;
-        self.open.insert(id.to_owned(), Open { run, batches: Vec::new() });
-    }
-
-    fn settle(&mut self, run: &str, batch: u64, outcome: BatchOutcome) {
-        if let Some(open) = self.open.get_mut(run) {
-            open.settle(batch, outcome);
-        }
-    }
-
-    fn finish(
-        &mut self,
-        time: Timestamp,
-        finished: &RunFinished,
-        each: &mut dyn FnMut(Line<'_>) -> io::Result<()>,
-    ) -> io::Result<()> {
-        let begun = self.open.remove(&finished.run).map(|open| open.run);
-        let run = Run {
-            finished: Some(time),
-            outcome: Some(finished.outcome),
-            erased: finished.erased,
-            children: finished.children,
-            left: Some(finished.left),
-            arrived: finished.arrived,
-            batches: finished.batches,
-            millis: finished.millis,
-            pending: finished.pending.clone(),
-            reason: finished.reason.clone(),
-            ..begun.unwrap_or_else(|| empty_run(&finished.run, &finished.rule, time))
-        };
-        if self.question.period.has(time) && self.question.is_about(&run.rule) {
-            self.add(time, &run);
-            each(Line::Run(&run))?;
-        }
-        let known = self.known.entry(run.rule.clone()).or_default();
-        known.pending = run.pending.clone().map(|text| (text, time));
-        if run.outcome == Some(RunOutcome::Done) {
-            known.last_done = Some(run.clone());
-        }
-        known.last = Some(run);
-        Ok(())
-    }
-
-    /// A run that ended in the period.
-    fn add(&mut self, time: Timestamp, run: &Run) {
-        let Totals { runs, done, interrupted, stopped, held, failed, erased, children, .. } = &mut self.totals;
-        *runs += 1;
-        *erased += run.erased;
-        *children += run.children;
-        let not_done = u64::from(run.outcome != Some(RunOutcome::Done));
-        match run.outcome {
-            Some(RunOutcome::Done) => *done += 1,
-            Some(RunOutcome::Interrupted) => *interrupted += 1,
-            Some(RunOutcome::Stopped) => *stopped += 1,
-            Some(RunOutcome::Held) => *held += 1,
-            Some(RunOutcome::Failed) | None => *failed += 1,
-        }
-        let bar = Bar { runs: 1, not_done, erased: run.erased, children: run.children };
-        self.timeline.add(&self.question.period, time, bar);
-        let of_rule = self.rules.entry(run.rule.clone()).or_default();
-        of_rule.rule.clone_from(&run.rule);
-        of_rule.runs += 1;
-        of_rule.not_done += not_done;
-        of_rule.erased += run.erased;
-        of_rule.children += run.children;
-        if not_done > 0 {
-            self.incidents.push(tell::not_done(time, run));
-        }
-        if run.is_quiet() {
-            self.quiet_runs += 1;
-        } else {
-            self.runs.push(run.clone());
-        }
-    }
-
-    /// What is still open at the end of the reading.
-    fn end(&mut self, each: &mut dyn FnMut(Line<'_>) -> io::Result<()>) -> io::Result<()> {
-        let now = self.question.as_of();
-        if now >= self.question.period.start {
-            self.note_silence(now);
-        }
-        for open in std::mem::take(&mut self.open).into_values() {
-            let run = open.run;
-            if self.question.is_about(&run.rule) {
-                self.totals.without_end += 1;
-                self.incidents.push(tell::without_end(&run));
-                each(Line::Run(&run))?;
-                self.runs.push(run.clone());
-            }
-            let known = self.known.entry(run.rule.clone()).or_default();
-            if known.last.as_ref().is_none_or(|last| last.started <= run.started) {
-                known.last = Some(run);
-            }
-        }
-        Ok(())
-    }
-
-    fn report(mut self, declared: &Declared<'_>, verified: Verified) -> Report {
-        let sites = state::sites(self.question, declared, &self);
-        let pending = self.pending();
-        let missing = declared.missing.iter().cloned().chain(self.not_understood()).collect();
-        if let Some(site) = self.question.site {
-            let others: BTreeSet<&str> = declared
-                .config
-                .into_iter()
-                .flat_map(|config| config.sites.keys())
-                .chain(&self.sites)
-                .map(String::as_str)
-                .filter(|other| *other != site)
-                .collect();
-            for version in &mut self.versions.newest {
-                version.changes.retain(|change| !others.iter().any(|other| tell::names(change, other)));
-            }
-        }
-        let Question { log, period, site, now } = self.question;
-        let paths = Paths::new(log);
-        let holds = self.holds.into_values().filter(|hold| {
-            // Dates of this form compare as text.
-            let ended = hold.until < period.from.to_string();
-            self.question.is_about(&hold.prefix) && !ended && hold.lifted.is_none_or(|lifted| lifted >= period.start)
-        });
-        Report {
-            form: FORM,
-            program: env!("CARGO_PKG_VERSION"),
-            written: *now,
-            period: period.clone(),
-            as_of: self.question.as_of(),
-            site: site.map(str::to_owned),
-            controller: declared.config.map(|config| state::controller(config, *site)),
-            missing,
-            totals: self.totals,
-            sites,
-            timeline: self.timeline,
-            rules: self.rules.into_values().collect(),
-            runs: self.runs,
-            quiet_runs: self.quiet_runs,
-            incidents: self.incidents,
-            decisions: self.decisions,
-            holds: holds.collect(),
-            versions: self.versions,
-            pending,
-            evidence: Evidence {
-                verified,
-                checkpoint: note(&paths.checkpoint),
-                verifier_key: note(&paths.verifier_key),
-                kinds: self.kinds,
-                silence: self.silence,
-            },
-        }
-    }
-
-    /// What stands in the log and is not told.
-    fn not_understood(&self) -> Vec<String> {
-        let told = |many: u64, one: &str, what: &str| (many > 0).then(|| format!("{} {what}", words::count(many, one)));
-        [
-            told(self.unknown, "entry", "of the period could be counted only: this version does not know their kind"),
-            told(self.unreadable, "line", "of the log could not be read as entries, nor what may follow them"),
-        ]
-        .into_iter()
-        .flatten()
-        .collect()
-    }
-
-    /// What the last runs left physically, once for all rules of which the same is true.
-    fn pending(&self) -> Vec<Pending> {
-        let mut by_text: BTreeMap<&str, Pending> = BTreeMap::new();
-        for (rule, known) in self.known.iter().filter(|(rule, _)| self.question.is_about(rule)) {
-            let Some((text, at)) = &known.pending else { continue };
-            let pending = by_text.entry(text).or_insert_with(|| Pending {
-                text: text.clone(),
-                rules: Vec::new(),
-                since: *at,
-                until: *at,
-            });
-            pending.rules.push(rule.clone());
-            pending.since = pending.since.min(*at);
-            pending.until = pending.until.max(*at);
-        }
-        by_text.into_values().collect()
-    }
-}
-
-fn empty_run(id: &str, rule: &str, started: Timestamp) -> Run {
-    Run {
-        run: id.to_owned(),
-        site: words::site_of(rule).to_owned(),
-        rule: rule.to_owned(),
-        action: String::new(),
-        because: String::new(),
-        started,
-        finished: None,
-        outcome: None,
-        cutoff: None,
-        counted: 0,
-        total: 0,
-        undatable: 0,
-        on_hold: 0,
-        erased: 0,
-        children: 0,
-        left: None,
-        arrived: 0,
-        batches: 0,
-        millis: 0,
-        pending: None,
-        reason: None,
-    }
-}
-
-/// A signed note or a key, to be shown; the verification has already judged it.
-fn note(path: &Path) -> Option<String> {
-    let mut text = String::new();
-    std::fs::File::open(path).ok()?.take(LONGEST_NOTE).read_to_string(&mut text).ok()?;
-    Some(text)
 }
