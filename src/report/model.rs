@@ -208,7 +208,10 @@ pub(super) struct RuleState {
     pub(super) last_run: Option<LastRun>,
     pub(super) oldest: String,
     pub(super) overdue: Overdue,
+    /// Why the whole rule does not run.
     pub(super) held: Vec<String>,
+    /// Which records are kept although it runs.
+    pub(super) kept: Vec<String>,
 }
 
 /// A release of a rule.

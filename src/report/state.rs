@@ -55,7 +55,8 @@ fn of_log(site: &str, question: &Question<'_>, seen: &Seen<'_>) -> SiteState {
             last_run: known.last.as_ref().map(last_run),
             oldest: oldest(known, zone),
             overdue: overdue(known, None, zone),
-            held: held(known, holds.collect(), None, seen.stopped, zone),
+            held: held(known, None, seen.stopped, zone),
+            kept: kept(known, holds),
         }
     });
     SiteState {
@@ -90,7 +91,7 @@ impl Declaration<'_> {
     fn rule(&self, rule: &Rule, tag: Option<&Tag>) -> RuleState {
         let (nothing, zone) = (Known::default(), &self.site.time_zone.zone);
         let known = self.seen.known.get(rule.name.as_str()).unwrap_or(&nothing);
-        let holds = in_force(self.seen, self.question.as_of()).filter(|hold| concerns(&hold.prefix, rule)).collect();
+        let holds = in_force(self.seen, self.question.as_of()).filter(|hold| concerns(&hold.prefix, rule));
         let suspended = self.declared.suspended.get(&self.site.domain).map(String::as_str);
         RuleState {
             rule: rule.name.to_string(),
@@ -103,7 +104,8 @@ impl Declaration<'_> {
             last_run: known.last.as_ref().map(last_run),
             oldest: oldest(known, zone),
             overdue: overdue(known, self.missed(known), zone),
-            held: held(known, holds, suspended, self.seen.stopped, zone),
+            held: held(known, suspended, self.seen.stopped, zone),
+            kept: kept(known, holds),
         }
     }
 
@@ -254,33 +256,27 @@ fn overdue(known: &Known, missed: Option<Timestamp>, zone: &TimeZone) -> Overdue
         };
     }
     let Some(run) = &known.last else {
-        return answer(Standing::NotKnown, None, None, "Not known: the rule has never run.".to_owned());
+        return answer(Standing::NotKnown, None, None, "The rule has never run.".to_owned());
     };
     if let Some(left) = run.left.filter(|left| *left > 0) {
         let text = format!("{} left by the last run.", count(left, "record"));
         return answer(Standing::Overdue, Some(left), None, text);
     }
     if run.outcome.is_none() {
-        let text = "Not known: no end of the last run is recorded.".to_owned();
+        let text = "No end of the last run is recorded.".to_owned();
         return answer(Standing::NotKnown, None, None, text);
     }
     match missed {
         Some(due) => {
-            let text = format!("Not known: the run due on {} did not complete.", moment(due, zone));
+            let text = format!("The run due on {} did not complete.", moment(due, zone));
             answer(Standing::NotKnown, None, Some(due), text)
         }
         None => answer(Standing::Nothing, Some(0), None, "None at the last run.".to_owned()),
     }
 }
 
-/// What holds the rule, or some of its records, and why.
-fn held(
-    known: &Known,
-    holds: Vec<&Hold>,
-    suspended: Option<&str>,
-    stopped: Option<Timestamp>,
-    zone: &TimeZone,
-) -> Vec<String> {
+/// Why the whole rule does not run.
+fn held(known: &Known, suspended: Option<&str>, stopped: Option<Timestamp>, zone: &TimeZone) -> Vec<String> {
     let mut told = Vec::new();
     if let Some(held) = &known.held {
         let reason = words::without_the_stop(&words::without_commands(&held.reason));
@@ -290,19 +286,25 @@ fn held(
     }
     told.extend(suspended.map(|why| format!("Suspended: {}", sentence(why))));
     told.extend(stopped.map(|since| format!("All erasure has been stopped since {}.", moment(since, zone))));
-    told.extend(holds.iter().map(|hold| {
+    told
+}
+
+/// Which records are kept although the rule runs. What narrows a hold stands in the register only.
+fn kept<'a>(known: &Known, holds: impl Iterator<Item = &'a Hold>) -> Vec<String> {
+    let told = |hold: &Hold| {
         format!("Hold {} (reason code {}) keeps all of it, or some, until {}.", hold.hold, hold.reason_code, hold.until)
-    }));
+    };
+    let mut kept: Vec<String> = holds.map(told).collect();
     if let Some(run) = &known.last {
         if run.on_hold > 0 {
-            told.push(format!("{} kept by a hold at the last run.", count(run.on_hold, "record")));
+            kept.push(format!("{} kept by a hold at the last run.", count(run.on_hold, "record")));
         }
         if run.undatable > 0 {
-            told.push(format!(
+            kept.push(format!(
                 "{} without a usable date: kept, and counted every time.",
                 count(run.undatable, "record")
             ));
         }
     }
-    told
+    kept
 }

@@ -81,16 +81,17 @@ fn overdue(rule: &RuleState, zone: &TimeZone) -> Cell {
         Standing::Overdue => (Tone::Bad, "Overdue"),
         Standing::NotKnown => (Tone::Attention, "Not known"),
     };
-    let text = rule.overdue.text.strip_prefix("Not known: ").unwrap_or(&rule.overdue.text);
     let since = rule.overdue.since.filter(|_| rule.overdue.standing == Standing::Overdue);
     Cell::toned(tone, word)
-        .with(super::super::words::sentence(text))
+        .with(rule.overdue.text.clone())
         .with_all(since.map(|since| format!("Since {}.", moment(since, zone))))
 }
 
 fn held(rule: &RuleState) -> Cell {
-    let Some((first, others)) = rule.held.split_first() else { return Cell::of("No") };
-    let held_whole = first.starts_with("Since ") || first.starts_with("Suspended") || first.starts_with("All erasure");
-    let cell = if held_whole { Cell::toned(Tone::Attention, "Held") } else { Cell::of("Some records") };
-    cell.with(first.clone()).with_all(others.iter().cloned())
+    let cell = match (rule.held.is_empty(), rule.kept.is_empty()) {
+        (false, _) => Cell::toned(Tone::Attention, "Held"),
+        (true, false) => Cell::of("Some records"),
+        (true, true) => Cell::of("No"),
+    };
+    cell.with_all(rule.held.iter().chain(&rule.kept).cloned())
 }
