@@ -19,7 +19,7 @@ use std::process::Command;
 use forgetd::config::Config;
 use forgetd::plan;
 use forgetd::purge::State;
-use installation::{GUARDED, Installation, Ran, forgetd};
+use installation::{GUARDED, Installation, Ran, forgetd, tree};
 use serde_json::{Value, json};
 
 /// A table with every kind of rule that needs nothing else of it, and one of a longer period.
@@ -212,6 +212,15 @@ fn a_period_has_the_entries_of_its_days_and_no_others() {
     assert_eq!(report["totals"]["erased"], sum(&finished, "erased"));
     assert_eq!(report["timeline"]["unit"], "day");
     assert_eq!(report["timeline"]["bars"].as_object().unwrap().len(), 31);
+    assert_eq!(report["pending"], json!([]), "the last run of March asked the store, and nothing was left");
+
+    let night = log.path().join("night.json");
+    let ran = report_of(&log.dir(), &night, &["--format", "json", "--from", "2026-01-01", "--to", "2026-01-09"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let report = value(&night);
+    assert_eq!(report["totals"]["interrupted"], 1);
+    assert!(report["pending"][0]["text"].as_str().unwrap().starts_with("not known"), "{report}");
+    assert_eq!(report["sites"][0]["rules"][0]["overdue"]["records"], 5, "what the interrupted run left");
 }
 
 #[test]
@@ -223,6 +232,15 @@ fn nothing_of_a_record_and_no_value_of_a_hold_is_in_any_form() {
             assert!(!text.contains(personal), "{format} has {personal}");
         }
     }
+}
+
+#[test]
+fn a_report_changes_nothing_but_its_own_file() {
+    let shop = shop();
+    let before = tree(&shop.state());
+    let config = tree(&shop.config());
+    report(&shop, "html", &[&ALWAYS[..], &["--site", "shop.example"]].concat());
+    assert!(tree(&shop.state()) == before && tree(&shop.config()) == config);
 }
 
 #[test]

@@ -97,7 +97,10 @@ pub(super) fn pending(report: &Report) -> Section {
          and in copies that forgetd does not reach. This is what the last runs found."
             .to_owned(),
     )];
-    if report.pending.is_empty() {
+    let has_run = report.sites.iter().flat_map(|site| &site.rules).any(|rule| rule.last_run.is_some());
+    if !has_run {
+        blocks.push(Block::Text("No run has asked the stores yet, so it is not known.".to_owned()));
+    } else if report.pending.is_empty() {
         blocks.push(Block::Text(
             "The last runs reported nothing that is left in the stores themselves. Backups, replicas and exports are \
              not seen by forgetd: they are over when they expire."

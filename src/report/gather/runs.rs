@@ -27,6 +27,9 @@ impl Open {
     }
 }
 
+/// What is physically left of an interrupted run.
+const NOT_ASKED: &str = "not known: the last run was interrupted, and the store may not have been asked";
+
 impl Seen<'_> {
     pub(super) fn begin(&mut self, id: &str, entry: &Entry) {
         let Event::RunStarted { rule, action, because, cutoff, counted, total, undatable, on_hold, .. } = &entry.event
@@ -78,7 +81,10 @@ impl Seen<'_> {
             each(Line::Run(&run))?;
         }
         let known = self.known.entry(run.rule.clone()).or_default();
-        known.pending = run.pending.clone().map(|text| (text, time));
+        // Nobody was left to ask the store after a crash: that it says nothing does not mean that nothing is left.
+        let not_asked = run.outcome == Some(RunOutcome::Interrupted);
+        let pending = run.pending.clone().or_else(|| not_asked.then(|| NOT_ASKED.to_owned()));
+        known.pending = pending.map(|text| (text, time));
         if run.outcome == Some(RunOutcome::Done) {
             known.last_done = Some(run.clone());
         }
