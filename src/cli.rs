@@ -15,6 +15,7 @@ mod plan;
 mod progress;
 mod purge;
 mod register;
+mod report;
 mod session;
 mod status;
 mod table;

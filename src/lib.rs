@@ -11,6 +11,7 @@
 //! * [`audit`] is the evidence: an append-only log, its Merkle tree and signed checkpoints;
 //! * [`safety`] holds a rule whenever there is a doubt;
 //! * [`purge`] executes one rule, batch by batch, evidence first;
+//! * [`report`] lays the evidence of a period beside what was declared for it, for a data protection officer;
 //! * [`service`] and [`cli`] stand on top: the only ones that read the clock, and the command line the only one that
 //!   prints.
 //!
@@ -26,6 +27,7 @@ mod durable;
 pub mod plan;
 pub mod purge;
 pub mod register;
+pub mod report;
 pub mod safety;
 pub mod service;
 pub mod store;

@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use jiff::civil::Date;
+use serde::Serialize;
 
 use crate::safety::approval::PlanToken;
 
@@ -230,12 +231,55 @@ pub(super) enum AuditCommand {
         /// The entry's number, from 0
         entry: u64,
     },
+    /// Write a report for the data protection officer into a file
+    ///
+    /// One period of the evidence beside what was declared for it, in sentences that a lawyer understands: what may be
+    /// kept and what is, every run, what was refused, who decided what, what is physically left, and how to check it.
+    /// Of a copy of the log (`--log DIR`) it says what the log alone can say. An existing file is left as it is, unless
+    /// it is empty.
+    Report(ReportOptions),
     /// Check the log against its signed checkpoint, and against checkpoints that you kept
     Verify {
         /// A checkpoint that you kept; may be given several times
         #[arg(long, value_name = "FILE")]
         anchor: Vec<PathBuf>,
     },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ReportOptions {
+    /// First day of the period, in the zone of the site, or UTC where sites have several
+    #[arg(long, value_name = "DATE", value_parser = date)]
+    pub(super) from: Date,
+    /// Last day of the period
+    #[arg(long, value_name = "DATE", value_parser = date)]
+    pub(super) to: Date,
+    /// Only this site
+    #[arg(long)]
+    pub(super) site: Option<String>,
+    /// The file to write
+    #[arg(long, value_name = "FILE")]
+    pub(super) out: PathBuf,
+    /// What the file is
+    #[arg(long, value_enum, default_value_t = ReportFormat::Html)]
+    pub(super) format: ReportFormat,
+    /// A checkpoint that you kept, for the verification in the report; may be given several times
+    #[arg(long, value_name = "FILE")]
+    pub(super) anchor: Vec<PathBuf>,
+}
+
+/// Forms of a report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum ReportFormat {
+    /// One page that needs nothing else, for reading and printing
+    Html,
+    /// A table of all runs, for a spreadsheet
+    Csv,
+    /// Everything as a value, for programs
+    Json,
+    /// Text with tables, for a wiki or a ticket
+    Md,
 }
 
 #[derive(Debug, Args)]

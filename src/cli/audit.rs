@@ -9,14 +9,15 @@ use serde_json::Value;
 
 use super::arguments::{AuditCommand, AuditListOptions};
 use super::output::{Output, count, instant};
+use super::report::{self, Whose};
 use super::session;
 use super::{Ended, Exit, Failure};
 use crate::audit::{self, Entry, Fault, Verdict, Verification, VerifyError, read};
 
 pub(super) fn run(directory: &Path, log: Option<PathBuf>, command: &AuditCommand, output: &Output) -> Ended {
-    let log = match log {
-        Some(log) => log,
-        None => session::state_paths(directory)?.audit(),
+    let (log, whose) = match log {
+        Some(log) => (log, Whose::Copy),
+        None => (session::state_paths(directory)?.audit(), Whose::Installation(directory.to_owned())),
     };
     if !log.exists() {
         let hint = "name the directory of the log with `--log DIR`, or let `forgetd run` begin one";
@@ -25,6 +26,7 @@ pub(super) fn run(directory: &Path, log: Option<PathBuf>, command: &AuditCommand
     match command {
         AuditCommand::List(options) => list(&log, options, output),
         AuditCommand::Show { entry } => show(&log, *entry, output),
+        AuditCommand::Report(options) => report::run(&whose, &log, options, output),
         AuditCommand::Verify { anchor } => verify(&log, anchor, output),
     }
 }
@@ -111,11 +113,7 @@ struct Verified {
 }
 
 fn verify(log: &Path, anchors: &[PathBuf], output: &Output) -> Ended {
-    let read_anchor = |path: &PathBuf| {
-        std::fs::read(path).map_err(|error| Failure::new(Exit::Failed, format!("{}: {error}", path.display())))
-    };
-    let contents = anchors.iter().map(read_anchor).collect::<Result<Vec<_>, _>>()?;
-    let verification = audit::verify(log, &contents).map_err(|error| no_verdict(&error, anchors))?;
+    let verification = verification(log, anchors)?;
     let (verdict, exit) = verdict(&verification.verdict);
     let verified = Verified {
         verdict,
@@ -139,6 +137,15 @@ fn verify(log: &Path, anchors: &[PathBuf], output: &Output) -> Ended {
         }
     });
     Ok(exit)
+}
+
+/// What can be said of the log, with checkpoints that the reader kept in these files.
+pub(super) fn verification(log: &Path, anchors: &[PathBuf]) -> Result<Verification, Failure> {
+    let read_anchor = |path: &PathBuf| {
+        std::fs::read(path).map_err(|error| Failure::new(Exit::Failed, format!("{}: {error}", path.display())))
+    };
+    let contents = anchors.iter().map(read_anchor).collect::<Result<Vec<_>, _>>()?;
+    audit::verify(log, &contents).map_err(|error| no_verdict(&error, anchors))
 }
 
 /// Why there is no verdict.
@@ -171,7 +178,8 @@ pub(super) fn verdict(verdict: &Verdict) -> (&'static str, Exit) {
     }
 }
 
-fn explanation(verification: &Verification, anchors: &[PathBuf]) -> String {
+/// What a verdict means for whoever reads it.
+pub(super) fn explanation(verification: &Verification, anchors: &[PathBuf]) -> String {
     match &verification.verdict {
         Verdict::Anchored { anchor, .. } => {
             format!("signed, and nothing before entry {anchor} has changed since you kept the checkpoint")
