@@ -196,15 +196,15 @@ impl<'a> Seen<'a> {
         let (time, within) = (entry.time, self.question.period.has(entry.time));
         match &entry.event {
             Event::RunStarted { run, .. } => self.begin(run, entry),
-            Event::BatchPrepared { run, batch, rows, children, .. } => {
+            Event::BatchPrepared { run, batch, children, .. } => {
                 if let Some(open) = self.open.get_mut(run) {
                     open.run.batches += 1;
-                    open.batches.push((*batch, *rows, *children));
+                    open.batches.push((*batch, *children));
                 }
             }
-            Event::BatchCommitted { run, batch } => self.settle(run, *batch, BatchOutcome::Committed),
-            Event::BatchRolledBack { run, batch, .. } => self.settle(run, *batch, BatchOutcome::RolledBack),
-            Event::BatchResolved { run, batch, outcome, .. } => self.settle(run, *batch, *outcome),
+            Event::BatchCommitted { run, batch, rows } => self.settle(run, *batch, BatchOutcome::Committed, *rows),
+            Event::BatchRolledBack { run, batch, .. } => self.settle(run, *batch, BatchOutcome::RolledBack, 0),
+            Event::BatchResolved { run, batch, outcome, rows, .. } => self.settle(run, *batch, *outcome, *rows),
             Event::RunFinished(finished) => self.finish(time, finished, each)?,
             Event::RuleHeld { rule, reason, matches, overdue_since } => {
                 let held = Held { at: time, reason: reason.clone(), matches: *matches, overdue_since: *overdue_since };

@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 use serde::Serialize;
 
 use super::timeline::Timeline;
-use crate::audit::RunOutcome;
+use crate::audit::{Kept, RunOutcome};
 
 /// The form of the JSON. A key is never renamed; new ones may be added.
 pub(super) const FORM: u32 = 1;
@@ -133,6 +133,8 @@ pub struct Run {
     pub(super) millis: u64,
     pub(super) pending: Option<String>,
     pub(super) reason: Option<String>,
+    /// Expired records that could not go yet.
+    pub(super) kept: Vec<Kept>,
 }
 
 impl Run {

@@ -296,6 +296,9 @@ fn kept<'a>(known: &Known, holds: impl Iterator<Item = &'a Hold>) -> Vec<String>
     };
     let mut kept: Vec<String> = holds.map(told).collect();
     if let Some(run) = &known.last {
+        kept.extend(run.kept.iter().map(|kept| {
+            format!("{} expired and still there: {}", count(kept.records, "record"), sentence(&kept.because))
+        }));
         if run.on_hold > 0 {
             kept.push(format!("{} kept by a hold at the last run.", count(run.on_hold, "record")));
         }

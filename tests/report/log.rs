@@ -59,24 +59,30 @@ impl History {
 
     pub(crate) fn run(&mut self, rule: &str, outcome: RunOutcome, counted: u64, erased: u64) {
         let run = self.begin(rule, "sites/shop.example.toml keeps `visit` for 6 months", counted);
-        self.append(&Event::RunFinished(RunFinished {
-            run,
-            rule: rule.to_owned(),
-            outcome,
-            erased,
-            children: 2 * erased,
-            left: counted - erased,
-            arrived: 0,
-            batches: 1,
-            millis: 7,
-            pending: None,
-            reason: (outcome != RunOutcome::Done).then(|| format!("it was {}", outcome.key())),
-        }));
+        self.append(&Event::RunFinished(finished(run, rule, outcome, counted, erased)));
     }
 
     pub(crate) fn seal(mut self) -> History {
         self.log.checkpoint().unwrap();
         self
+    }
+}
+
+/// The end of a run in one batch.
+pub(crate) fn finished(run: String, rule: &str, outcome: RunOutcome, counted: u64, erased: u64) -> RunFinished {
+    RunFinished {
+        run,
+        rule: rule.to_owned(),
+        outcome,
+        erased,
+        children: 2 * erased,
+        left: counted - erased,
+        arrived: 0,
+        batches: 1,
+        millis: 7,
+        pending: None,
+        reason: (outcome != RunOutcome::Done).then(|| format!("it was {}", outcome.key())),
+        kept: Vec::new(),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use forgetd::audit::{Event, RunOutcome};
+use forgetd::audit::{Event, Kept, RunFinished, RunOutcome};
 use serde_json::Value;
 
 use super::log::{self, History};
@@ -152,7 +152,7 @@ fn a_run_without_an_end_and_a_kind_that_is_not_known_are_told() {
     for batch in 1..=2 {
         history.append(&Event::BatchPrepared { run: run.clone(), batch, rows: 10, children: 3, transaction: None });
         if batch == 1 {
-            history.append(&Event::BatchCommitted { run: run.clone(), batch });
+            history.append(&Event::BatchCommitted { run: run.clone(), batch, rows: 10 });
         }
     }
     let history = history.seal();
@@ -171,4 +171,25 @@ fn a_run_without_an_end_and_a_kind_that_is_not_known_are_told() {
     assert!(report["missing"].to_string().contains("1 entry of the period could be counted only"), "{report}");
     assert_eq!(report["evidence"]["verdict"], "unsigned tail");
     assert_eq!(report["sites"][0]["rules"][0]["overdue"]["standing"], "not-known");
+}
+
+#[test]
+fn what_is_expired_and_could_not_go_yet_is_told_with_why() {
+    let mut history = log::History::from("2026-03-01T02:30:00Z");
+    let rule = "shop.example/sessions";
+    let run = history.begin(rule, "sites/shop.example.toml keeps `visit` for 6 months", 50);
+    history.append(&Event::BatchPrepared { run: run.clone(), batch: 1, rows: 50, children: 0, transaction: None });
+    history.append(&Event::BatchCommitted { run: run.clone(), batch: 1, rows: 47 });
+    let kept = vec![Kept { records: 3, because: "somebody has them open".to_owned(), oldest: None }];
+    let finished = RunFinished { kept, ..log::finished(run, rule, RunOutcome::Done, 50, 47) };
+    history.append(&Event::RunFinished(RunFinished { left: 0, ..finished }));
+    let history = history.seal();
+    let out = history.path().join("report.json");
+    let march = ["--format", "json", "--from", "2026-03-01", "--to", "2026-03-31"];
+    assert_eq!(report_of(&history.dir(), &out, &march).code, 0);
+    let report = value(&out);
+    assert_eq!(report["totals"]["erased"], 47);
+    assert_eq!(report["runs"]["newest"][0]["kept"][0]["records"], 3);
+    let told = report["sites"][0]["rules"][0].to_string();
+    assert!(told.contains("3 records expired and still there: Somebody has them open."), "{told}");
 }

@@ -10,16 +10,17 @@ use crate::report::model::{Run, Totals};
 use crate::report::timeline::Bar;
 use crate::report::{tell, words};
 
-/// A run without an end so far, and its batches without an outcome: number, rows, children.
+/// A run without an end so far, and its batches without an outcome: number and children.
 pub(super) struct Open {
     pub(super) run: Run,
-    pub(super) batches: Vec<(u64, u64, u64)>,
+    pub(super) batches: Vec<(u64, u64)>,
 }
 
 impl Open {
-    fn settle(&mut self, batch: u64, outcome: BatchOutcome) {
+    /// Of files fewer may be gone than were prepared: the outcome tells how many.
+    fn settle(&mut self, batch: u64, outcome: BatchOutcome, rows: u64) {
         let Some(at) = self.batches.iter().position(|(number, ..)| *number == batch) else { return };
-        let (_, rows, children) = self.batches.remove(at);
+        let (_, children) = self.batches.remove(at);
         if outcome == BatchOutcome::Committed {
             self.run.erased += rows;
             self.run.children += children;
@@ -50,9 +51,9 @@ impl Seen<'_> {
         self.open.insert(id.to_owned(), Open { run, batches: Vec::new() });
     }
 
-    pub(super) fn settle(&mut self, run: &str, batch: u64, outcome: BatchOutcome) {
+    pub(super) fn settle(&mut self, run: &str, batch: u64, outcome: BatchOutcome, rows: u64) {
         if let Some(open) = self.open.get_mut(run) {
-            open.settle(batch, outcome);
+            open.settle(batch, outcome, rows);
         }
     }
 
@@ -74,6 +75,7 @@ impl Seen<'_> {
             millis: finished.millis,
             pending: finished.pending.clone(),
             reason: finished.reason.clone(),
+            kept: finished.kept.clone(),
             ..begun.unwrap_or_else(|| empty_run(&finished.run, &finished.rule, time))
         };
         if self.question.period.has(time) && self.question.is_about(&run.rule) {
@@ -170,5 +172,6 @@ fn empty_run(id: &str, rule: &str, started: Timestamp) -> Run {
         millis: 0,
         pending: None,
         reason: None,
+        kept: Vec::new(),
     }
 }
