@@ -1,4 +1,8 @@
-//! `forgetd audit`: the evidence, read and verified. Works on a copy of the log, without configuration or key.
+//! `forgetd audit`: the evidence, read, verified and handed out. What reads works on a copy of the log, without
+//! configuration or private key.
+
+mod proof;
+mod record;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -11,9 +15,21 @@ use super::arguments::{AuditCommand, AuditListOptions};
 use super::output::{Output, count, instant};
 use super::session;
 use super::{Ended, Exit, Failure};
-use crate::audit::{self, Entry, Fault, Verdict, Verification, VerifyError, read};
+use crate::audit::{self, Entry, Fault, Kept, Verdict, Verification, VerifierKey, VerifyError, read};
 
 pub(super) fn run(directory: &Path, log: Option<PathBuf>, command: &AuditCommand, output: &Output) -> Ended {
+    match command {
+        AuditCommand::CheckProof(options) => proof::check(directory, log, options, output),
+        AuditCommand::Review(_) | AuditCommand::RotateKey if log.is_some() => {
+            Err(Failure::usage("this is recorded in the log of the state directory: leave `--log` away"))
+        }
+        AuditCommand::Review(options) => record::review(directory, options, output),
+        AuditCommand::RotateKey => record::rotate_key(directory, output),
+        reading => read_log(directory, log, reading, output),
+    }
+}
+
+fn read_log(directory: &Path, log: Option<PathBuf>, command: &AuditCommand, output: &Output) -> Ended {
     let log = match log {
         Some(log) => log,
         None => session::state_paths(directory)?.audit(),
@@ -25,8 +41,22 @@ pub(super) fn run(directory: &Path, log: Option<PathBuf>, command: &AuditCommand
     match command {
         AuditCommand::List(options) => list(&log, options, output),
         AuditCommand::Show { entry } => show(&log, *entry, output),
-        AuditCommand::Verify { anchor } => verify(&log, anchor, output),
+        AuditCommand::Verify { anchor, key } => verify(&log, anchor, key.as_deref(), output),
+        AuditCommand::Anchor => proof::anchor(&log, output),
+        AuditCommand::Prove(options) => proof::prove(&log, options, output),
+        AuditCommand::CheckProof(_) | AuditCommand::Review(_) | AuditCommand::RotateKey => Ok(Exit::Usage),
     }
+}
+
+/// A file that the reader names.
+fn read_file(path: &Path) -> Result<Vec<u8>, Failure> {
+    std::fs::read(path).map_err(|error| Failure::new(Exit::Failed, format!("{}: {error}", path.display())))
+}
+
+/// A verifier key that the reader kept.
+fn read_key(path: &Path) -> Result<VerifierKey, Failure> {
+    let key = audit::parse_verifier_key(&read_file(path)?);
+    key.map_err(|error| Failure::new(Exit::NotVerified, format!("{}: {error}", path.display())))
 }
 
 fn list(log: &Path, options: &AuditListOptions, output: &Output) -> Ended {
@@ -110,12 +140,11 @@ struct Verified {
     last_entry: Option<Timestamp>,
 }
 
-fn verify(log: &Path, anchors: &[PathBuf], output: &Output) -> Ended {
-    let read_anchor = |path: &PathBuf| {
-        std::fs::read(path).map_err(|error| Failure::new(Exit::Failed, format!("{}: {error}", path.display())))
-    };
-    let contents = anchors.iter().map(read_anchor).collect::<Result<Vec<_>, _>>()?;
-    let verification = audit::verify(log, &contents).map_err(|error| no_verdict(&error, anchors))?;
+fn verify(log: &Path, anchors: &[PathBuf], key: Option<&Path>, output: &Output) -> Ended {
+    let contents = anchors.iter().map(|path| read_file(path)).collect::<Result<Vec<_>, _>>()?;
+    let key = key.map(read_key).transpose()?;
+    let kept = Kept { anchors: &contents, key: key.as_ref() };
+    let verification = audit::verify_with(log, kept).map_err(|error| no_verdict(&error, anchors))?;
     let (verdict, exit) = verdict(&verification.verdict);
     let verified = Verified {
         verdict,
@@ -146,6 +175,7 @@ fn no_verdict(error: &VerifyError, anchors: &[PathBuf]) -> Failure {
     let message = super::chain(error);
     match error {
         VerifyError::NotReadable { .. } => Failure::new(Exit::Failed, message),
+        VerifyError::ForeignKey { .. } => Failure::new(Exit::NotVerified, message),
         VerifyError::Anchor { anchor, .. } | VerifyError::ForeignAnchor { anchor, .. } => {
             Failure::new(Exit::NotVerified, about(anchors.get(*anchor), message))
         }
