@@ -30,6 +30,7 @@ mod log;
 pub mod merkle;
 pub mod note;
 mod proof;
+mod publish;
 pub mod read;
 mod rotate;
 mod start;

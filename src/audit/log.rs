@@ -22,7 +22,6 @@ use super::line::{self, LineFault, Lines, MAX_LINE, Next};
 use super::merkle::{Frontier, Hash};
 use super::note::Checkpoint;
 use super::{rotate, start};
-use crate::durable;
 
 /// When an entry has to be on the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,7 +53,7 @@ pub struct Log {
     /// The checkpoint found at the start.
     sealed: Checkpoint,
     /// The largest that was told to the journal.
-    told: u64,
+    pub(super) told: u64,
     /// An entry that replaces the key, and the new key, until that one is in use here.
     pub(super) rotation: Option<(u64, String)>,
     condition: Condition,
@@ -134,29 +133,6 @@ impl Log {
     /// [`AuditError`]; the last checkpoint then still stands.
     pub fn checkpoint(&mut self) -> Result<Checkpoint, AuditError> {
         self.locked(|log, _| log.seal())
-    }
-
-    /// Tells the checkpoint that stands there, if it is larger than `known` and than what this process has told: other
-    /// commands sign too, and nobody reads their events.
-    ///
-    /// # Errors
-    /// [`AuditError`] when it cannot be read or does not hold.
-    pub fn tell_of_others(&mut self, known: u64) -> Result<(), AuditError> {
-        self.told = self.told.max(known);
-        self.locked(|log, _| {
-            let (note, checkpoint) = start::sealed(&log.paths, &log.key)?;
-            if checkpoint.size > log.told {
-                log.told = checkpoint.size;
-                tell(&checkpoint, &note);
-            }
-            Ok(())
-        })
-    }
-
-    /// The size of the largest checkpoint that was told by this value.
-    #[must_use]
-    pub fn told(&self) -> u64 {
-        self.told
     }
 
     /// The number of entries, as far as this process knows.
@@ -349,23 +325,6 @@ impl Log {
         self.publish(&checkpoint, &note)?;
         Ok(checkpoint)
     }
-
-    /// Puts a signed statement in place of the last.
-    pub(super) fn publish(&mut self, checkpoint: &Checkpoint, note: &str) -> Result<(), AuditError> {
-        durable::replace(&self.paths.checkpoint, note.as_bytes(), start::FILE_MODE)
-            .map_err(not_writable(&self.paths.checkpoint))?;
-        self.told = self.told.max(checkpoint.size);
-        tell(checkpoint, note);
-        Ok(())
-    }
-}
-
-/// The statement as an event, for whoever keeps events in a second place: with the signature it is a whole note again.
-fn tell(checkpoint: &Checkpoint, note: &str) {
-    let Checkpoint { origin, size, root } = checkpoint;
-    let signatures: Vec<&str> = note.lines().skip(4).filter_map(|line| line.rsplit(' ').next()).collect();
-    let signature = signatures.join(",");
-    tracing::info!(target: "forgetd::audit", %origin, size, %root, %signature, "checkpoint");
 }
 
 /// Waits for the exclusive lock; a signal does not end the wait.

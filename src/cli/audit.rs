@@ -105,12 +105,18 @@ fn fields(entry: &Entry) -> String {
     let Ok(Value::Object(object)) = serde_json::to_value(entry) else { return String::new() };
     let told = object.iter().filter(|(key, _)| !matches!(key.as_str(), "seq" | "time" | "kind"));
     let field = |(key, value): (&String, &Value)| match value {
-        Value::String(text) => format!("{key}={text}"),
+        Value::String(text) => format!("{key}={}", plain(text)),
         // Names of what changed can be many: `audit show` has them all.
         Value::Array(items) => format!("{key}={}", items.len()),
         other => format!("{key}={other}"),
     };
     told.map(field).collect::<Vec<_>>().join(" ")
+}
+
+/// A log that somebody changed may hold what a terminal obeys.
+fn plain(text: &str) -> String {
+    let escape = |c: char| if c.is_control() { c.escape_default().collect() } else { c.to_string() };
+    text.chars().map(escape).collect()
 }
 
 fn show(log: &Path, number: u64, output: &Output) -> Ended {

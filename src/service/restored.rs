@@ -72,11 +72,14 @@ fn is_end_of(event: &Event, wanted: &str) -> bool {
 
 /// Holds that the log has recorded since the register's last known moment, and that the register has never seen.
 fn holds_missing_in_register(state: &State) -> Result<u64, StateError> {
-    let Some(known) = state.register.clock_sample()?.map(|sample| sample.wall) else { return Ok(0) };
     let last_hold = state.register.last_hold()?;
     let audit = state.paths.audit();
+    let from = match state.register.clock_sample()? {
+        Some(known) => first_since(&audit, known.wall, state.log.size())?,
+        None => 0,
+    };
     let mut missing = 0;
-    for entry in read::entries(&audit, first_since(&audit, known, state.log.size())?)? {
+    for entry in read::entries(&audit, from)? {
         match entry {
             Ok(entry) => match entry.event {
                 Event::HoldAdded { hold, .. } if hold > last_hold => missing += 1,

@@ -290,3 +290,14 @@ fn a_key_or_credential_that_others_can_read_is_refused() {
         assert_eq!(with_credentials(&shop, &credentials, &["purge", "--yes"]).code, code, "{mode:o}");
     }
 }
+
+#[test]
+fn what_somebody_wrote_into_a_log_does_not_reach_a_terminal_as_a_command() {
+    let shop = purged_shop();
+    let log = fs::read_to_string(audit(&shop, "log.jsonl")).unwrap();
+    let forged = log.replacen("\"action\":\"", "\"action\":\"\\u001b]0;owned\\u0007", 1);
+    assert_ne!(forged, log);
+    fs::write(audit(&shop, "log.jsonl"), forged).unwrap();
+    let list = shop.run(&["audit", "list"]).stdout;
+    assert!(list.contains("owned") && !list.chars().any(|c| c.is_control() && c != '\n'), "{list}");
+}

@@ -216,3 +216,20 @@ fn a_log_whose_new_key_was_lost_during_a_rotation_starts_nothing() {
     fs::remove_file(before.key().with_file_name("audit.key.next")).unwrap();
     assert!(matches!(before.open(), Err(AuditError::SuccessorMissing { .. })));
 }
+
+#[test]
+fn a_rotation_that_cannot_be_finished_lets_nothing_be_recorded_until_it_can() {
+    let place = Place::with(4);
+    let old = verifier(&place);
+    let mut log = place.open().unwrap();
+    // A file in the way of the directory stops root too.
+    fs::write(place.paths().rotations, "").unwrap();
+    assert!(matches!(log.rotate_key(at(50), UID), Err(AuditError::NotWritable { .. })));
+    assert!(matches!(log.append(at(60), &event(5), Sync::Now), Err(AuditError::NotWritable { .. })));
+    assert!(matches!(place.open(), Err(AuditError::NotWritable { .. })));
+    fs::remove_file(place.paths().rotations).unwrap();
+    assert_eq!(log.append(at(60), &event(5), Sync::Now).unwrap(), 5);
+    log.checkpoint().unwrap();
+    assert_ne!(verifier(&place), old);
+    assert_eq!(kept_key(&place, &old, &[]).unwrap(), Verdict::SelfConsistent { size: 6 });
+}
