@@ -11,8 +11,20 @@ use super::super::key::Key;
 use super::super::line;
 use super::*;
 
+/// Where the figures stand for readers.
+const DOCUMENT: &str = include_str!("../../../docs/evidence.md");
 const ENTRIES: u64 = 300;
 const SAMPLED: usize = 509;
+
+/// Tells how many cases there were, and that the document says the same.
+fn counted(cases: usize, what: &str) {
+    println!("{cases} {what}");
+    let mut figure = cases.to_string();
+    if figure.len() > 3 {
+        figure.insert(figure.len() - 3, ',');
+    }
+    assert!(DOCUMENT.contains(&format!("| {figure} |")), "docs/evidence.md says otherwise than {figure} {what}");
+}
 
 fn entries() -> usize {
     usize::try_from(ENTRIES).unwrap()
@@ -157,7 +169,8 @@ fn every_bit_of_the_log_flipped_is_detected() {
     let verified = each(0..original.text.len() * 8, |part| {
         flips_are_found_by_verification(&original, part.filter(|bit| bit % SAMPLED == 0))
     });
-    println!("{flips} flipped bits of the log, {verified} of them by verification itself");
+    counted(flips, &format!("flipped bits of the log, {verified} of them by verification itself"));
+    assert!(DOCUMENT.contains(&format!("{verified} of them by verification itself")));
 }
 
 #[test]
@@ -198,7 +211,8 @@ fn every_bit_of_the_seal_and_of_the_key_flipped_is_detected_and_the_index_accuse
         }
         part.len()
     });
-    println!("{cases} flipped bits of checkpoint and key; {index} of the index, which accused nobody");
+    counted(cases, "flipped bits of checkpoint and key");
+    counted(index, "flipped bits of the index, which accused nobody");
 }
 
 /// What is done to the lines at a place, and its name.
@@ -245,7 +259,7 @@ fn entries_removed_repeated_moved_replaced_or_cut_off_are_detected_wherever_they
         }
         cases
     });
-    println!("{cases} changes under the seal");
+    counted(cases, "changes under the seal");
 }
 
 #[test]
@@ -288,7 +302,9 @@ fn an_older_state_or_a_fork_under_the_right_key_is_self_consistent_and_an_anchor
         }
         cases
     });
-    println!("{cases} older states and forks, self-consistent without an anchor and detected with one");
+    for what in ["older states", "forks", "forks that went on"] {
+        counted(cases / 3, &format!("{what}, self-consistent without an anchor and detected with one"));
+    }
 }
 
 #[test]
