@@ -39,7 +39,7 @@ mod verify;
 
 use std::path::{Path, PathBuf};
 
-pub use entry::{BatchOutcome, Entry, Event, RestoredPart, RunFinished, RunOutcome};
+pub use entry::{BatchOutcome, Entry, Event, Kept, RestoredPart, RunFinished, RunOutcome};
 pub use error::AuditError;
 pub use keys::{Keys, RotationFault, parse_file as parse_verifier_key};
 pub use line::{LineFault, MAX_LINE};
@@ -47,7 +47,7 @@ pub use log::{Log, Sync};
 pub use note::{Checkpoint, NoteError, VerifierKey};
 pub use proof::{Proof, ProofFault, ProveError, anchor, prove};
 pub use verdict::{Fault, Review, Verdict, Verification, VerifyError};
-pub use verify::{Kept, verify, verify_with};
+pub use verify::{Trusted, verify, verify_with};
 
 /// Where the parts of an audit log stand in its directory.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -10,6 +10,7 @@ mod check;
 mod daemon;
 mod error;
 mod file;
+pub mod line_pattern;
 pub mod period;
 mod processor;
 mod read;

@@ -17,7 +17,7 @@ use serde::Serialize;
 use crate::config::{ApprovalMode, Safety};
 use crate::plan::{Rule, When};
 use crate::register::{ClockSample, Register};
-use crate::store::{self, Finding, HeldValue, Selection, Severity, Shape, Store, Survey};
+use crate::store::{self, Finding, HeldValue, Kept, Selection, Severity, Shape, Store, Survey};
 use approval::{PlanToken, Standing};
 use hold::HoldEffect;
 pub use reason::Reason;
@@ -220,8 +220,13 @@ fn judge(rule: &Rule, survey: Survey, circumstances: &Circumstances<'_>, assessm
         Ok(standing) => judge_approval(rule, &survey, &token, standing, circumstances, assessment),
         Err(error) => assessment.reasons.push(error.into()),
     }
+    assessment.warnings.extend(survey.kept.iter().map(kept_for_now));
     assessment.survey = Some(survey);
     assessment.token = Some(token);
+}
+
+fn kept_for_now(kept: &Kept) -> Finding {
+    Finding { severity: Severity::Warning, message: kept.to_string(), hint: None }
 }
 
 fn judge_approval(

@@ -5,7 +5,8 @@
 //! in `tests/` runs over every kind, on the real thing.
 
 pub mod address;
-mod later;
+pub mod directory;
+pub mod log;
 pub mod mysql;
 pub mod postgres;
 pub mod server;
@@ -88,15 +89,41 @@ pub struct Survey {
     pub without_zone: u64,
     /// The time of the oldest record that matches, where age matters.
     pub oldest: Option<Timestamp>,
+    /// Records that are expired, but do not match for now; sorted by why.
+    pub kept: Vec<Kept>,
+}
+
+/// Expired records that a purge leaves for now: a file that somebody has open, a line in a log still being written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kept {
+    /// How many.
+    pub records: u64,
+    /// Why, as a clause that says nothing of any one record: `somebody has them open`.
+    pub because: &'static str,
+    /// The time of the oldest of them, where it is known.
+    pub oldest: Option<Timestamp>,
+}
+
+impl std::fmt::Display for Kept {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Kept { records, because, oldest } = self;
+        write!(f, "{records} expired records stay for now: {because}")?;
+        match oldest {
+            Some(oldest) => write!(f, "; the oldest is of {oldest:.0}"),
+            None => Ok(()),
+        }
+    }
 }
 
 /// What is still there after a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Remainder {
     /// Records that matched when the walk began and still do: 0 unless something went wrong.
     pub left: u64,
     /// Records that match now but arrived since the walk began.
     pub arrived: u64,
+    /// As in [`Survey`].
+    pub kept: Vec<Kept>,
 }
 
 /// Something about a store that an operator must know.
@@ -205,11 +232,23 @@ pub enum StoreError {
     },
 }
 
+/// What a batch did, exactly.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Committed {
+    /// Records erased or changed. In a store without transactions it may be fewer than were prepared: what changed in
+    /// between is kept.
+    pub rows: u64,
+    /// Rows of child tables erased with them.
+    pub children: u64,
+}
+
 /// How a batch whose outcome is unknown ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Resolution {
     /// Its records are gone.
     Committed,
+    /// So many of its records are gone, in a store without transactions; the others are as they were.
+    Part(u64),
     /// Its records are as they were.
     RolledBack,
 }
@@ -293,9 +332,11 @@ pub trait Walk {
     fn remainder(&mut self) -> Result<Remainder, StoreError>;
 }
 
-/// A batch whose records are erased in an open transaction. Dropped without [`Prepared::commit`], it rolls back.
+/// A batch whose records are erased in an open transaction. Dropped without [`Prepared::commit`], it rolls back. A store
+/// without transactions has only looked at them so far, and erases in `commit`.
 pub trait Prepared {
-    /// Records erased or changed, exactly. May be 0 when others were faster; then there is nothing to prove.
+    /// Records erased or changed, exactly; without transactions, at most. May be 0 when others were faster; then there
+    /// is nothing to prove.
     fn rows(&self) -> u64;
 
     /// Rows of child tables erased with them.
@@ -310,19 +351,19 @@ pub trait Prepared {
         None
     }
 
-    /// Commits.
+    /// Commits. Without transactions every record is looked at once more, and what changed since is kept.
     ///
     /// # Errors
     /// [`StoreError::Busy`] or [`StoreError::Failed`]: rolled back. [`StoreError::CommitUnknown`]: resolve it.
-    fn commit(self: Box<Self>) -> Result<(), StoreError>;
+    fn commit(self: Box<Self>) -> Result<Committed, StoreError>;
 }
 
 /// Opens the store that a rule acts on. Nothing is read or locked yet.
 pub fn open<'a>(rule: impl Into<RuleRef<'a>>) -> Box<dyn Store> {
     match rule.into() {
         RuleRef::Table(rule) => open_database(&rule.store),
-        RuleRef::Directory(rule) => Box::new(later::Later::new(rule.directory.location())),
-        RuleRef::Log(rule) => Box::new(later::Later::new(rule.log.location())),
+        RuleRef::Directory(rule) => Box::new(directory::FileTree::new(&rule.directory)),
+        RuleRef::Log(rule) => Box::new(log::LogFiles::new(&rule.log)),
     }
 }
 

@@ -13,7 +13,6 @@ mod random;
 #[path = "support/shop.rs"]
 mod shop;
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
@@ -358,7 +357,7 @@ fn an_interrupted_run_of_a_rule_that_no_longer_exists_is_resolved() {
     shop.write(shop::SITE, &text[..text.find("[store.chat]").unwrap()]);
     let unresolved = recover_all(&mut shop.state(noon()), noon()).unwrap();
     assert!(unresolved.is_empty(), "{unresolved:?}");
-    assert_eq!(Evidence::read(&shop.state_dir()), Evidence { rows: gone, children: 2 * gone, open: BTreeMap::new() });
+    assert_eq!(Evidence::read(&shop.state_dir()), Evidence { rows: gone, children: 2 * gone, ..Evidence::default() });
     runs_agree(&shop.state_dir(), Action::EraseRows.rule(), (gone, 2 * gone));
 }
 
@@ -466,7 +465,7 @@ fn everything_adds_up(shop: &Shop, action: Action, before: &Tally) {
     assert_eq!((after.kept, after.pages_of_kept), (before.kept, before.pages_of_kept), "records inside retention");
     assert_eq!(after.expired, 0, "expired records are left");
     assert_eq!(before.pages_of_expired - after.pages_of_expired, children);
-    assert_eq!(Evidence::read(&shop.state_dir()), Evidence { rows: before.expired, children, open: BTreeMap::new() });
+    assert_eq!(Evidence::read(&shop.state_dir()), Evidence { rows: before.expired, children, ..Evidence::default() });
     runs_agree(&shop.state_dir(), action.rule(), (before.expired, children));
     let size = shop.entries().len().try_into().unwrap();
     assert_eq!(audit::verify(&shop.audit_dir(), &[]).unwrap().verdict, Verdict::SelfConsistent { size });

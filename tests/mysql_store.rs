@@ -644,7 +644,7 @@ fn a_commit_whose_connection_is_killed_is_resolved_to_what_happened() {
         });
         drop(walk);
         let is_gone = match committed {
-            Ok(()) => true,
+            Ok(_) => true,
             Err(StoreError::CommitUnknown { .. }) => {
                 unknown += 1;
                 store::open_database(&rule.store).resolve(&selection, &in_flight).unwrap() == Resolution::Committed

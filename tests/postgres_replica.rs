@@ -83,7 +83,7 @@ fn a_purge_waits_for_a_replica_and_leaves_both_equal() {
     let mut batches = 0;
     let lagging = loop {
         match walk.prepare(10) {
-            Ok(batch) => batch.expect("it must not get to the end").commit().unwrap(),
+            Ok(batch) => drop(batch.expect("it must not get to the end").commit().unwrap()),
             Err(error) => break error,
         }
         batches += 1;
@@ -97,7 +97,7 @@ fn a_purge_waits_for_a_replica_and_leaves_both_equal() {
     let mut pauses = 0;
     loop {
         match walk.prepare(500) {
-            Ok(Some(batch)) => batch.commit().unwrap(),
+            Ok(Some(batch)) => drop(batch.commit().unwrap()),
             Ok(None) => break,
             Err(StoreError::Lagging { .. }) if pauses < 100 => {
                 pauses += 1;

@@ -30,7 +30,8 @@ fn write(log: &Path, key: &Path, entries: u64) {
         let prepared =
             Event::BatchPrepared { run: run.clone(), batch, rows: 5_000, children: 12_000, transaction: None };
         log.append(time, &prepared, Sync::Later).unwrap();
-        log.append(time, &Event::BatchCommitted { run: run.clone(), batch }, Sync::Later).unwrap();
+        let committed = Event::BatchCommitted { run: run.clone(), batch, rows: 5_000 };
+        log.append(time, &committed, Sync::Later).unwrap();
     }
     log.checkpoint().unwrap();
 }

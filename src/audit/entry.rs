@@ -136,9 +136,9 @@ pub enum Event {
         #[serde(skip_serializing_if = "Option::is_none", default)]
         transaction: Option<String>,
     },
-    /// It committed.
+    /// It committed, and so many rows are gone: of files fewer than prepared, where some changed in between.
     #[serde(rename = "batch.committed")]
-    BatchCommitted { run: String, batch: u64 },
+    BatchCommitted { run: String, batch: u64, rows: u64 },
     /// It was taken back.
     #[serde(rename = "batch.rolled-back")]
     BatchRolledBack { run: String, batch: u64, reason: String },
@@ -186,6 +186,21 @@ pub struct RunFinished {
     /// Why it did not end with `done`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub reason: Option<String>,
+    /// Expired records that stay for now.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub kept: Vec<Kept>,
+}
+
+/// Expired records that a run left, because they could not go then.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kept {
+    /// How many.
+    pub records: u64,
+    /// Why.
+    pub because: String,
+    /// The time of the oldest of them, where it is known.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "instant::serialize_option", default)]
+    pub oldest: Option<Timestamp>,
 }
 
 /// What became of a batch.

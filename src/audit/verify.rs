@@ -27,7 +27,7 @@ const BUFFER: usize = 256 * 1024;
 
 /// What a reader kept, to hold a log against.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Kept<'a> {
+pub struct Trusted<'a> {
     /// Signed checkpoints.
     pub anchors: &'a [Vec<u8>],
     /// The verifier key, as it was when the reader first saw it.
@@ -40,14 +40,14 @@ pub struct Kept<'a> {
 /// # Errors
 /// [`VerifyError`] when a file cannot be read, or an anchor is not one of this log.
 pub fn verify(dir: &Path, anchors: &[Vec<u8>]) -> Result<Verification, VerifyError> {
-    verify_with(dir, Kept { anchors, key: None })
+    verify_with(dir, Trusted { anchors, key: None })
 }
 
 /// The same, with the key that the reader kept too.
 ///
 /// # Errors
 /// As [`verify`], and when the key is none of this log.
-pub fn verify_with(dir: &Path, kept: Kept<'_>) -> Result<Verification, VerifyError> {
+pub fn verify_with(dir: &Path, kept: Trusted<'_>) -> Result<Verification, VerifyError> {
     let paths = Paths::new(dir);
     // Before the log: a checkpoint written meanwhile would speak of entries that come after the end of this reading.
     let (keys, checkpoint) = match seal(&paths)? {

@@ -15,7 +15,7 @@ use super::arguments::{AuditCommand, AuditListOptions};
 use super::output::{Output, count, instant};
 use super::session;
 use super::{Ended, Exit, Failure};
-use crate::audit::{self, Entry, Fault, Kept, Verdict, Verification, VerifierKey, VerifyError, read};
+use crate::audit::{self, Entry, Fault, Trusted, Verdict, Verification, VerifierKey, VerifyError, read};
 
 pub(super) fn run(directory: &Path, log: Option<PathBuf>, command: &AuditCommand, output: &Output) -> Ended {
     match command {
@@ -149,7 +149,7 @@ struct Verified {
 fn verify(log: &Path, anchors: &[PathBuf], key: Option<&Path>, output: &Output) -> Ended {
     let contents = anchors.iter().map(|path| read_file(path)).collect::<Result<Vec<_>, _>>()?;
     let key = key.map(read_key).transpose()?;
-    let kept = Kept { anchors: &contents, key: key.as_ref() };
+    let kept = Trusted { anchors: &contents, key: key.as_ref() };
     let verification = audit::verify_with(log, kept).map_err(|error| no_verdict(&error, anchors))?;
     let (verdict, exit) = verdict(&verification.verdict);
     let verified = Verified {

@@ -49,6 +49,7 @@ struct RuleStatus {
     next_due: Option<Timestamp>,
     last_run: Option<FinishedRun>,
     reasons: Vec<String>,
+    kept: Vec<String>,
 }
 
 pub(super) fn run(directory: &Path, output: &Output) -> Ended {
@@ -113,6 +114,7 @@ fn rule_status(rule: &Rule, reading: &Reading) -> Result<RuleStatus, super::Fail
         next_due: next(reading.clock.wall),
         last_run,
         reasons: assessment.reasons.iter().map(ToString::to_string).collect(),
+        kept: survey.map_or_else(Vec::new, |survey| survey.kept.iter().map(ToString::to_string).collect()),
     })
 }
 
@@ -144,12 +146,15 @@ fn print(status: &Status, output: &Output) {
         ["RULE", "STATE", "MATCHES", "UNDATABLE", "ON HOLD", "OVERDUE SINCE", "LAST RUN", "ERASED", "NEXT DUE"];
     output.table(&header, &status.rules.iter().map(row).collect::<Vec<_>>());
     let reasons = status.rules.iter().flat_map(|rule| rule.reasons.iter().map(move |reason| (rule, reason)));
-    for (position, (rule, reason)) in reasons.enumerate() {
+    let reasons = reasons.map(|(rule, reason)| {
+        format!("{}: {}: {}", rule.rule, output.attention(rule.state.key()), output.advice(reason))
+    });
+    let kept = status.rules.iter().flat_map(|rule| rule.kept.iter().map(move |kept| format!("{}: {kept}", rule.rule)));
+    for (position, line) in reasons.chain(kept).enumerate() {
         if position == 0 {
             output.line("");
         }
-        let reason = output.advice(reason);
-        output.line(format!("{}: {}: {reason}", rule.rule, output.attention(rule.state.key())));
+        output.line(line);
     }
     print_pending(&status.rules, output);
 }

@@ -16,20 +16,24 @@ mod site;
 mod store;
 mod table;
 mod tag;
+mod targets;
 mod value;
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use toml::de::DeTable;
 
 use super::error::FileProblems;
 use super::read::{CATEGORIES_FILE, DAEMON_FILE};
-use super::site::Scalar;
 use super::{Category, CategoryId, Config, Problem, Problems, Processor, Source, file};
+use targets::Targets;
 
 /// What the files before the sites declare.
 #[derive(Debug, Default)]
 struct Known {
+    /// Where the register and the evidence are.
+    state_dir: Option<PathBuf>,
     categories: BTreeMap<CategoryId, Category>,
     processors: BTreeMap<String, Processor>,
     /// Whether all categories could be read: only then is one that is not here unknown.
@@ -44,10 +48,6 @@ impl Known {
     }
 }
 
-/// Records that have their rules already (by database, table and filter), and the file that says so: a second
-/// declaration of the same records would let the shorter period win unseen.
-type Targets = BTreeMap<(String, String, BTreeMap<String, Scalar>), String>;
-
 impl Config {
     /// Checks a whole directory of files, as [`read_directory`](super::read_directory) gives them.
     ///
@@ -59,12 +59,13 @@ impl Config {
         let daemon = mandatory(&sources, DAEMON_FILE, &mut problems, daemon::check);
         let categories = mandatory(&sources, CATEGORIES_FILE, &mut problems, category::check).unwrap_or_default();
         let categories_complete = !has_problem(&problems, CATEGORIES_FILE);
-        let mut known = Known { categories, categories_complete, ..Known::default() };
+        let state_dir = daemon.as_ref().map(|daemon| daemon.state_dir.clone());
+        let mut known = Known { state_dir, categories, categories_complete, ..Known::default() };
         for source in below(&sources, "processors/") {
             read(source, &mut problems, |table, problems| processor::check(table, &mut known, problems));
         }
         known.processors_complete = !has_problem(&problems, "processors/");
-        let (mut sites, mut targets) = (BTreeMap::new(), Targets::new());
+        let (mut sites, mut targets) = (BTreeMap::new(), Targets::default());
         for source in below(&sources, "sites/") {
             read(source, &mut problems, |table, problems| {
                 site::check(table, &known, &mut sites, &mut targets, problems)

@@ -33,6 +33,16 @@ pub(super) struct Header {
     pub(super) first_entry: u64,
     /// Number of the batch; 0 before the first.
     pub(super) batch: u64,
+    /// What the batch before it did: its own entry may be lost, and its records with it.
+    #[serde(default)]
+    pub(super) before: Option<Before>,
+}
+
+/// What the batch before the one in flight did.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(super) struct Before {
+    /// Records erased or changed.
+    pub(super) rows: u64,
 }
 
 /// A rule's file.

@@ -11,8 +11,8 @@ const FIRST_BATCH: u32 = 500;
 /// A smaller batch costs more in commits than it spares the application.
 const SMALLEST_BATCH: u32 = 50;
 
-/// A larger one holds more keys in memory than its speed is worth.
-const LARGEST_BATCH: u32 = 100_000;
+/// A larger one gains nothing, and loses more where it is rolled back.
+const LARGEST_BATCH: u32 = 250_000;
 
 /// One batch says little about the next: no more than this factor from one to the other.
 const LARGEST_CHANGE: u32 = 4;

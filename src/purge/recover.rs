@@ -5,11 +5,11 @@
 
 use jiff::Timestamp;
 
-use super::in_flight::{Header, InFlight};
+use super::in_flight::{Before, Header, InFlight};
 use super::state::{RuleLock, State, StateError};
 use crate::audit::{BatchOutcome, Event, RunFinished, RunOutcome, Sync, read};
 use crate::register::{FinishedRun, RunStart};
-use crate::store::{self, Resolution, Selection, StoreError};
+use crate::store::{self, Committed, Resolution, Selection, StoreError};
 
 /// Why a run that was interrupted has no outcome yet.
 #[derive(Debug, thiserror::Error)]
@@ -90,17 +90,13 @@ struct Seen {
 }
 
 impl Seen {
-    fn committed(&mut self, batch: u64) {
-        self.settle(batch, true);
-    }
-
-    fn settle(&mut self, batch: u64, committed: bool) {
+    /// A batch has ended, and this is what it did.
+    fn settle(&mut self, batch: u64, did: impl FnOnce(Committed) -> Committed) {
         let Some(at) = self.open.iter().position(|(number, ..)| *number == batch) else { return };
         let (_, rows, children) = self.open.remove(at);
-        if committed {
-            self.erased += rows;
-            self.children += children;
-        }
+        let Committed { rows, children } = did(Committed { rows, children });
+        self.erased += rows;
+        self.children += children;
     }
 
     fn take_in(&mut self, time: Timestamp, event: &Event) {
@@ -113,9 +109,13 @@ impl Seen {
                 self.batches += 1;
                 self.open.push((*batch, *rows, *children));
             }
-            Event::BatchCommitted { batch, .. } => self.committed(*batch),
-            Event::BatchRolledBack { batch, .. } => self.settle(*batch, false),
-            Event::BatchResolved { batch, outcome, .. } => self.settle(*batch, *outcome == BatchOutcome::Committed),
+            Event::BatchCommitted { batch, rows, .. } => {
+                self.settle(*batch, |prepared| Committed { rows: *rows, ..prepared });
+            }
+            Event::BatchRolledBack { batch, .. } => self.settle(*batch, |_| Committed::default()),
+            Event::BatchResolved { batch, rows, children, .. } => {
+                self.settle(*batch, |_| Committed { rows: *rows, children: *children });
+            }
             Event::RunFinished(finished) => self.finished = Some(finished.clone()),
             _ => {}
         }
@@ -142,14 +142,32 @@ fn resolve_batches(
     now: Timestamp,
 ) -> Result<(), RecoverError> {
     for (batch, rows, children) in seen.open.clone() {
-        let committed = batch < header.batch || asks_store(header, keys)? == Resolution::Committed;
-        let outcome = if committed { BatchOutcome::Committed } else { BatchOutcome::RolledBack };
-        let (rows, children) = if committed { (rows, children) } else { (0, 0) };
+        let resolution = if batch < header.batch { before(header, rows) } else { asks_store(header, keys)? };
+        let (outcome, did) = outcome_of(resolution, Committed { rows, children });
+        let Committed { rows, children } = did;
         let event = Event::BatchResolved { run: header.run.clone(), batch, outcome, rows, children };
         state.log.append(now, &event, Sync::Now)?;
-        seen.settle(batch, committed);
+        seen.settle(batch, |_| did);
     }
     Ok(())
+}
+
+/// How a batch ended, and what it did of what was prepared.
+pub(super) fn outcome_of(resolution: Resolution, prepared: Committed) -> (BatchOutcome, Committed) {
+    match resolution {
+        Resolution::Committed => (BatchOutcome::Committed, prepared),
+        Resolution::Part(rows) => (BatchOutcome::Committed, Committed { rows, children: 0 }),
+        Resolution::RolledBack => (BatchOutcome::RolledBack, Committed::default()),
+    }
+}
+
+/// The batch before the one in flight was committed, or its rollback would stand in the log. What it did exactly is
+/// said with the one that followed.
+fn before(header: &Header, prepared: u64) -> Resolution {
+    match header.before {
+        Some(Before { rows }) if rows != prepared => Resolution::Part(rows),
+        _ => Resolution::Committed,
+    }
 }
 
 fn asks_store(header: &Header, keys: &[u8]) -> Result<Resolution, StoreError> {
@@ -172,6 +190,7 @@ fn finish(state: &mut State, header: &Header, seen: &Seen, now: Timestamp) -> Re
         millis: 0,
         pending: None,
         reason: Some(INTERRUPTED.to_owned()),
+        kept: Vec::new(),
     };
     state.log.append(now, &Event::RunFinished(finished.clone()), Sync::Now)?;
     Ok(finished)

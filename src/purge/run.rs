@@ -5,17 +5,19 @@ use std::time::Instant;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::in_flight::{Header, InFlight};
+use super::in_flight::{Before, Header, InFlight};
 use super::pace::{self, Pacer};
 use super::recover;
 use super::state::{State, StateError};
 use super::{Order, PurgeError, Step};
-use crate::audit::{BatchOutcome, Event, RunFinished, RunOutcome, Sync};
+use crate::audit::{self, BatchOutcome, Event, RunFinished, RunOutcome, Sync};
 use crate::plan::Rule;
 use crate::register::{FinishedRun, RunStart};
 use crate::safety::hold::{self, HoldEffect};
 use crate::safety::{self, Assessment, Stop, schema};
-use crate::store::{HeldValue, Physical, Prepared, Remainder, Resolution, Selection, Shape, Store, StoreError, Walk};
+use crate::store::{
+    Committed, HeldValue, Kept, Physical, Prepared, Remainder, Selection, Shape, Store, StoreError, Walk,
+};
 
 /// Records may come to match while a walk is under way (a consent is withdrawn): the walk is repeated for them, but
 /// not for ever.
@@ -113,8 +115,7 @@ impl From<End> for Walked {
 /// A batch of which it is not known whether it was committed.
 struct Undecided {
     error: StoreError,
-    rows: u64,
-    children: u64,
+    prepared: Committed,
     keys: Vec<u8>,
 }
 
@@ -164,6 +165,7 @@ impl<'a> Run<'a> {
             cutoff: assessment.cutoff,
             first_entry: state.log.size(),
             batch: 0,
+            before: None,
         };
         let in_flight = InFlight::of(&state.paths, name);
         in_flight.write(&header, &[])?;
@@ -231,7 +233,9 @@ impl<'a> Run<'a> {
                 }
                 Walked::ToTheEnd(remainder) => {
                     walks += 1;
-                    let again = remainder.left > 0 && self.erased > before && walks < MOST_WALKS;
+                    // The first may have erased nothing because everything was in use; after that, no progress is a fault.
+                    let progress = walks == 1 || self.erased > before;
+                    let again = remainder.left > 0 && progress && walks < MOST_WALKS;
                     if !again {
                         return Ok(Erasure::Ended(End::of(remainder)));
                     }
@@ -347,14 +351,12 @@ impl<'a> Run<'a> {
                 }
             }
         };
-        let committed = resolution == Resolution::Committed;
-        let outcome = if committed { BatchOutcome::Committed } else { BatchOutcome::RolledBack };
-        let (rows, children) = if committed { (batch.rows, batch.children) } else { (0, 0) };
+        let (outcome, Committed { rows, children }) = recover::outcome_of(resolution, batch.prepared);
         let event = Event::BatchResolved { run: self.id.clone(), batch: self.header.batch, outcome, rows, children };
         self.state.log.append(self.watch.now(), &event, Sync::Now)?;
         self.erased += rows;
         self.children += children;
-        let given_up = !committed && self.pause_after(&batch.error) == Patience::Exhausted;
+        let given_up = outcome == BatchOutcome::RolledBack && self.pause_after(&batch.error) == Patience::Exhausted;
         Ok(given_up.then(|| Erasure::Ended(End::failed(&batch.error))))
     }
 
@@ -378,21 +380,24 @@ impl<'a> Run<'a> {
         let event = Event::BatchPrepared { run: run.clone(), batch, rows, children, transaction };
         self.state.log.append(self.watch.now(), &event, Sync::Now)?;
         self.order.watcher.reached(Step::Prepared);
-        match prepared.commit() {
-            Ok(()) => {}
+        let committed = match prepared.commit() {
+            Ok(committed) => committed,
             Err(error @ StoreError::CommitUnknown { .. }) => {
-                return Ok(Some(Walked::Undecided(Undecided { error, rows, children, keys })));
+                return Ok(Some(Walked::Undecided(Undecided { error, prepared: Committed { rows, children }, keys })));
             }
             Err(error) => {
                 let event = Event::BatchRolledBack { run, batch, reason: error.to_string() };
                 self.state.log.append(self.watch.now(), &event, Sync::Now)?;
                 let exhausted = self.pause_after(&error) == Patience::Exhausted;
+                self.header.before = None;
                 return Ok(exhausted.then(|| End::failed(&error).into()));
             }
-        }
+        };
         self.order.watcher.reached(Step::Committed);
         // The next batch's entry makes this one durable; until then the batch in flight stands for it.
-        self.state.log.append(self.watch.now(), &Event::BatchCommitted { run, batch }, Sync::Later)?;
+        let Committed { rows, children } = committed;
+        self.state.log.append(self.watch.now(), &Event::BatchCommitted { run, batch, rows }, Sync::Later)?;
+        self.header.before = Some(Before { rows });
         self.erased += rows;
         self.children += children;
         self.order.watcher.reached(Step::Recorded { erased: self.erased });
@@ -424,6 +429,7 @@ impl<'a> Run<'a> {
             millis: u64::try_from(self.watch.started.elapsed().as_millis()).unwrap_or(u64::MAX),
             pending,
             reason: end.reason,
+            kept: end.remainder.kept.iter().map(entry_of).collect(),
         };
         let now = self.watch.now();
         self.state.log.append(now, &Event::RunFinished(finished.clone()), Sync::Now)?;
@@ -436,6 +442,11 @@ impl<'a> Run<'a> {
         self.in_flight.remove()?;
         Ok(FinishedRun { finished_at: Some(now), ..row })
     }
+}
+
+fn entry_of(kept: &Kept) -> audit::Kept {
+    let Kept { records, because, oldest } = *kept;
+    audit::Kept { records, because: because.to_owned(), oldest }
 }
 
 /// Names a run in evidence: unique, and saying nothing.

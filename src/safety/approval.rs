@@ -40,7 +40,7 @@ pub enum ApprovalError {
         rule: String,
     },
     /// The tables are no longer what the plan saw.
-    #[error("the table has changed since the plan: run `forgetd plan {rule}` again")]
+    #[error("the store has changed since the plan: run `forgetd plan {rule}` again")]
     TableChanged {
         /// The rule.
         rule: String,

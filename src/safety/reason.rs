@@ -35,7 +35,7 @@ pub enum Reason {
     },
     /// Its tables are no longer what they were when they were accepted.
     #[error(
-        "its table has changed since it was accepted: {}: look whether the rule still means the same, then `forgetd \
+        "its store has changed since it was accepted: {}: look whether the rule still means the same, then `forgetd \
          approve {rule} --plan {token}`",
         in_bounds(changes)
     )]

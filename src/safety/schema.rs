@@ -50,5 +50,5 @@ pub fn look_again(
     if let (Some(shape), Some(assessed)) = (&inspection.shape, assessed) {
         objections.extend(shape.changes_since(assessed));
     }
-    Ok((!objections.is_empty()).then(|| format!("its table has changed during the run: {}", objections.join("; "))))
+    Ok((!objections.is_empty()).then(|| format!("its store has changed during the run: {}", objections.join("; "))))
 }

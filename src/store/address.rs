@@ -70,13 +70,27 @@ fn mask_element(text: &str, mask: &Mask) -> Masked<String> {
     if holds_no_address(text) {
         return Masked::Unchanged;
     }
-    let Some(written) = Written::read(text) else { return unparsed(mask) };
+    match mask_one(text, mask) {
+        Masked::Unchanged => Masked::Unchanged,
+        Masked::To(network) => Masked::To(network.to_string()),
+        Masked::Unparsed => unparsed(mask),
+    }
+}
+
+/// Masks text that is one address, without allocating. [`Masked::Unparsed`] where it is none in a form that is known.
+pub(crate) fn mask_one(text: &str, mask: &Mask) -> Masked<IpAddr> {
+    let Some(written) = Written::read(text) else { return Masked::Unparsed };
     let network = network(written.address, mask);
-    if written.is_bare && network == written.address { Masked::Unchanged } else { Masked::To(network.to_string()) }
+    if written.is_bare && network == written.address { Masked::Unchanged } else { Masked::To(network) }
+}
+
+/// Whether text is one address in a form that is known.
+pub(crate) fn is_address(text: &str) -> bool {
+    Written::read(text).is_some()
 }
 
 /// What logs and proxies write where there is no address (RFC 7239, section 6, for `unknown`).
-fn holds_no_address(text: &str) -> bool {
+pub(crate) fn holds_no_address(text: &str) -> bool {
     text.is_empty() || text == "-" || text.eq_ignore_ascii_case("unknown")
 }
 
@@ -117,11 +131,10 @@ fn zoned(text: &str) -> Option<Ipv6Addr> {
     text.split_once('%')?.0.parse().ok()
 }
 
-/// `192.0.2.1:8080`.
+/// `192.0.2.1:8080`, and `2001:db8::1:54321` as Apache writes it: read so only where the whole is no address.
 fn with_port(text: &str) -> Option<IpAddr> {
-    let (address, port) = text.split_once(':')?;
-    let address: Ipv4Addr = address.parse().ok()?;
-    is_port(port).then_some(IpAddr::V4(address))
+    let (address, port) = text.rsplit_once(':')?;
+    is_port(port).then(|| address.parse().ok()).flatten()
 }
 
 fn is_port(text: &str) -> bool {
@@ -152,7 +165,8 @@ fn prefix_v6(address: Ipv6Addr, mask: &Mask) -> u8 {
     }
 }
 
-fn leading_ones_v4(prefix: u8) -> u32 {
+/// The bits of an IPv4 address that stay.
+pub(crate) fn leading_ones_v4(prefix: u8) -> u32 {
     u32::MAX.checked_shr(u32::from(prefix)).map_or(u32::MAX, |host| !host)
 }
 
@@ -180,6 +194,7 @@ mod tests {
     #[case::v4_in_v6("::ffff:192.0.2.77", "::ffff:192.0.2.0")]
     #[case::v4_in_6to4("2002:c000:024d::1", "2002:c000:200::")]
     #[case::port_of_a_network("192.0.2.0:80", "192.0.2.0")]
+    #[case::v6_with_port_alone("2001:db8:1:2::6:54321", "2001:db8:1::")]
     #[case::spaces(" 192.0.2.77 ", " 192.0.2.0 ")]
     #[case::list("192.0.2.77, 2001:db8:1:2::6,198.51.100.9", "192.0.2.0, 2001:db8:1::,198.51.100.0")]
     #[case::list_with_unknown("unknown, 192.0.2.77", "unknown, 192.0.2.0")]

@@ -7,6 +7,7 @@
 mod civil;
 mod column;
 mod connection;
+mod erase;
 mod error;
 mod in_flight;
 mod inspect;
@@ -70,7 +71,7 @@ impl Store for Postgres {
     fn survey(&mut self, selection: &Selection<'_>) -> Result<Survey, StoreError> {
         let selection = selection.of_table()?;
         let session = self.session()?;
-        let facts = walk::table_facts(session, &selection.rule.target.table)?;
+        let facts = schema::table_facts(session, &selection.rule.target.table)?;
         let predicate = Predicate::new(session, &selection, &facts)?;
         survey::survey(session, &facts, &predicate)
     }

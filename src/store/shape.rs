@@ -16,6 +16,10 @@ use sha2::{Digest, Sha256};
 #[serde(deny_unknown_fields)]
 pub struct Shape {
     tables: BTreeMap<String, TableShape>,
+    /// The directory, where the rule acts on files: which one it is. An unmounted file system must not become "erase
+    /// what is underneath".
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    directory: Option<String>,
 }
 
 /// One table. Texts are SQL words, for people and for comparison.
@@ -37,7 +41,13 @@ pub(super) struct TableShape {
 impl Shape {
     /// The shape of these tables.
     pub(super) fn new(tables: impl IntoIterator<Item = (String, TableShape)>) -> Shape {
-        Shape { tables: tables.into_iter().collect() }
+        Shape { tables: tables.into_iter().collect(), directory: None }
+    }
+
+    /// This directory and no other.
+    pub(super) fn of_directory(file_system: u64, inode: u64) -> Shape {
+        let directory = format!("inode {inode} of file system {file_system:x}");
+        Shape { tables: BTreeMap::new(), directory: Some(directory) }
     }
 
     /// SHA-256 of the shape's JSON, in hex.
@@ -56,6 +66,11 @@ impl Shape {
     pub fn changes_since(&self, before: &Shape) -> Vec<String> {
         let of_both = |(name, now): (&String, &TableShape)| Some(now.changes_since(before.tables.get(name)?, name));
         let mut changes: Vec<String> = Vec::new();
+        if let (Some(now), Some(before)) = (&self.directory, &before.directory)
+            && now != before
+        {
+            changes.push(format!("another directory is in its place: it was {before}, is now {now}"));
+        }
         for change in self.tables.iter().filter_map(of_both).flatten() {
             // A foreign key between two of the tables is one of either.
             if !changes.contains(&change) {
@@ -179,6 +194,20 @@ mod tests {
             "trigger `note` of visitors was changed",
         ];
         assert_eq!(shape(now).changes_since(&shape(visitors())), expected);
+    }
+
+    #[test]
+    fn another_directory_in_the_same_place_is_a_change() {
+        let before = Shape::of_directory(0xABC, 2);
+        assert_eq!(serde_json::from_str::<Shape>(&before.to_json()).unwrap(), before);
+        assert_eq!(before.changes_since(&before), Vec::<String>::new());
+        let expected = "another directory is in its place: it was inode 2 of file system abc, is now inode";
+        for (now, is) in
+            [(Shape::of_directory(0xABC, 3), "3 of file system abc"), (Shape::of_directory(1, 2), "2 of file system 1")]
+        {
+            assert_eq!(now.changes_since(&before), [format!("{expected} {is}")]);
+            assert_ne!(now.digest(), before.digest());
+        }
     }
 
     #[test]

@@ -13,7 +13,7 @@ fn change_told(shop: &Shop) -> String {
     let planned = planned(shop, VISITORS);
     let [said] = planned["reasons"].as_array().unwrap().as_slice() else { panic!("{planned}") };
     let said = said.as_str().unwrap();
-    let told = said.strip_prefix("its table has changed since it was accepted: ").unwrap_or_else(|| panic!("{said}"));
+    let told = said.strip_prefix("its store has changed since it was accepted: ").unwrap_or_else(|| panic!("{said}"));
     let (changes, remedy) = told.split_once(": look whether the rule still means the same, then ").unwrap();
     assert_eq!(remedy, format!("`forgetd approve {VISITORS} --plan {}`", planned["plan"].as_str().unwrap()));
     changes.to_owned()
@@ -134,7 +134,7 @@ fn a_token_that_was_printed_before_the_change_is_refused() {
     change(&shop, ADDS_A_COLUMN);
     let told = approve_with(&shop, VISITORS, &before);
     assert_eq!(told.exit, 1);
-    assert!(told.stderr.contains("the table has changed since the plan: run `forgetd "), "{}", told.stderr);
+    assert!(told.stderr.contains("the store has changed since the plan: run `forgetd "), "{}", told.stderr);
     assert!(told.stderr.contains(&format!("plan {VISITORS}` again")), "{}", told.stderr);
     assert_eq!(state_of(&shop, VISITORS), "waiting");
     approve(&shop, VISITORS);
@@ -220,7 +220,7 @@ fn a_table_that_changes_after_it_was_counted_is_not_walked() {
         || sql.execute_batch(ADDS_A_COLUMN).unwrap(),
     );
     assert_eq!((end.outcome.as_deref(), end.erased, end.left), (Some("held"), 0, Some(600)));
-    let expected = "its table has changed during the run: column `locale` of visitors was added";
+    let expected = "its store has changed during the run: column `locale` of visitors was added";
     assert_eq!(end.reason.as_deref(), Some(expected));
     assert_eq!(shop.count("visitors"), 610);
     let outcome = run(&shop.rule(VISITORS), &mut shop.state(noon()), UNLIMITED, &clock(noon()), &Unwatched).unwrap();
@@ -249,5 +249,5 @@ fn the_evidence_says_which_table_was_approved_and_which_was_run_on() {
     assert_eq!(shapes("run.started"), approved);
     let held = shop.events("rule.held");
     let [Event::RuleHeld { reason, .. }] = held.as_slice() else { panic!("{held:?}") };
-    assert!(reason.starts_with("its table has changed since it was accepted: column `locale`"), "{reason}");
+    assert!(reason.starts_with("its store has changed since it was accepted: column `locale`"), "{reason}");
 }

@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
+use forgetd::config::TimeFormat;
 use forgetd::config::site::{Child, Consent, Mask, Scalar, Unparsed};
 use forgetd::plan::{Action, When};
-use forgetd::store::{self, HeldValue, Remainder};
+use forgetd::store::{self, HeldValue, Remainder, Survey};
+use jiff::Timestamp;
 use rstest::rstest;
 
 use super::postgres_server::server;
-use super::{EXPIRED, MAX_LAG, Shop, VISITORS, erase, older, selection};
+use super::{EXPIRED, MAX_LAG, Shop, VISITORS, erase, older, selection, zone};
 
 #[test]
 fn names_may_be_anything_and_stand_in_any_schema() {
@@ -132,7 +134,7 @@ fn a_record_that_moves_on_during_a_walk_is_erased_or_left_but_never_new() {
         let sql = format!("UPDATE visitors SET seen = '2026-03-01 12:00:01Z' WHERE id % 8 = {}", round % 8);
         shop.client.execute(&sql, &[]).unwrap();
     }
-    let Remainder { left, arrived } = walk.remainder().unwrap();
+    let Remainder { left, arrived, .. } = walk.remainder().unwrap();
     assert_eq!((erased + left, arrived), (400, 0));
     assert_eq!(u64::try_from(shop.count("visitors WHERE ip IS NOT NULL")).unwrap(), left);
     assert!(left > 0, "nothing moved away from the walk");
@@ -215,4 +217,50 @@ fn keys_of_another_collation_find_their_children() {
     let rule = shop.rule(older(), Action::EraseRows { children });
     assert_eq!(erase(&mut *shop.open(), &selection(&rule), 50), (5, Remainder::default()));
     assert_eq!(shop.count("pages"), 0);
+}
+
+/// Three rows expired and two kept, in order of their times; then what no record can be of, one at a time.
+#[rstest]
+#[case::instants(
+    ("timestamptz", TimeFormat::Datetime),
+    ["1995-01-01 00:00+00", "2025-03-03 03:03+00", "2025-08-31 23:59:59.999999+00", "2025-09-01 00:00+00", "2026-03-01 12:02+00"],
+    ["infinity", "-infinity", "1994-12-31 23:59:59.999999+00", "2026-03-01 12:02:00.000001+00"]
+)]
+#[case::seconds(
+    ("bigint", TimeFormat::UnixSeconds),
+    ["788918400", "1740971000", "1756684799", "1756684800", "1772366520"],
+    ["0", "788918399", "1772366521", "1772366400000"]
+)]
+#[case::days(
+    ("date", TimeFormat::Datetime),
+    ["1995-01-01", "2025-03-03", "2025-08-31", "2025-09-01", "2026-02-28"],
+    ["infinity", "-infinity", "1994-12-30", "2026-03-03"]
+)]
+fn counts_are_the_same_whether_or_not_a_time_among_them_is_implausible(
+    #[case] (of_type, format): (&str, TimeFormat),
+    #[case] times: [&str; 5],
+    #[case] implausible: [&str; 4],
+) {
+    let oldest = "1995-01-01T00:00:00Z".parse::<Timestamp>().unwrap();
+    for odd in std::iter::once(None).chain(implausible.map(Some)) {
+        let mut shop = Shop::new(&format!("CREATE TABLE visitors (id bigint PRIMARY KEY, seen {of_type})"));
+        let mut rule = shop.erasure();
+        rule.target.time.format = format;
+        rule.target.time.zone = (of_type == "date").then(|| zone("UTC"));
+        assert_eq!(shop.open().survey(&selection(&rule)).unwrap(), Survey::default());
+        let values = times.iter().copied().chain(odd).map(|time| format!("'{time}'")).chain(["NULL".to_owned()]);
+        for (id, value) in values.enumerate() {
+            shop.client.batch_execute(&format!("INSERT INTO visitors VALUES ({id}, {value})")).unwrap();
+        }
+        let survey = shop.open().survey(&selection(&rule)).unwrap();
+        let undatable = 1 + u64::from(odd.is_some());
+        assert_eq!((survey.total, survey.matches, survey.undatable), (5 + undatable, 3, undatable), "{odd:?}");
+        let found = survey.oldest.unwrap();
+        // A day lasts until its end.
+        assert!(found == oldest || (of_type == "date" && found.duration_since(oldest).as_hours() == 23), "{found}");
+        assert_eq!(survey.other_unit.is_some(), odd == Some("1772366400000"), "{odd:?}");
+        shop.client.batch_execute("DELETE FROM visitors WHERE id < 3").unwrap();
+        let survey = shop.open().survey(&selection(&rule)).unwrap();
+        assert_eq!((survey.matches, survey.oldest), (0, None), "{odd:?}");
+    }
 }

@@ -22,6 +22,8 @@ pub(crate) struct Evidence {
     pub(crate) rows: u64,
     pub(crate) children: u64,
     pub(crate) open: BTreeMap<(String, u64), (u64, u64)>,
+    /// Batches that did a part of what was announced.
+    pub(crate) partial: u64,
 }
 
 impl Evidence {
@@ -38,24 +40,26 @@ impl Evidence {
             Event::BatchPrepared { run, batch, rows, children, .. } => {
                 assert_eq!(self.open.insert((run, batch), (rows, children)), None, "prepared twice");
             }
-            Event::BatchCommitted { run, batch } => self.close(run, batch, true),
-            Event::BatchRolledBack { run, batch, .. } => self.close(run, batch, false),
+            Event::BatchCommitted { run, batch, rows } => self.close(run, batch, Some(rows)),
+            Event::BatchRolledBack { run, batch, .. } => self.close(run, batch, None),
             Event::BatchResolved { run, batch, outcome, rows, children } => {
                 let committed = outcome == BatchOutcome::Committed;
                 let prepared = self.open[&(run.clone(), batch)];
-                assert_eq!((rows, children), if committed { prepared } else { (0, 0) });
-                self.close(run, batch, committed);
+                assert_eq!(children, if committed { prepared.1 } else { 0 });
+                assert_eq!(committed, rows > 0);
+                self.close(run, batch, committed.then_some(rows));
             }
             _ => {}
         }
     }
 
-    fn close(&mut self, run: String, batch: u64, committed: bool) {
-        let (rows, children) = self.open.remove(&(run, batch)).expect("an outcome has its batch");
-        if committed {
-            self.rows += rows;
-            self.children += children;
-        }
+    fn close(&mut self, run: String, batch: u64, committed: Option<u64>) {
+        let (prepared, children) = self.open.remove(&(run, batch)).expect("an outcome has its batch");
+        let Some(rows) = committed else { return };
+        assert!(rows <= prepared, "more than was announced");
+        self.partial += u64::from(rows < prepared);
+        self.rows += rows;
+        self.children += children;
     }
 
     /// What is gone was announced before: by batches known to be committed, or by one more whose outcome is still open.
@@ -63,6 +67,13 @@ impl Evidence {
         let open: Vec<u64> = self.open.values().map(|(rows, _)| *rows).collect();
         assert!(open.len() <= 1, "{open:?}");
         assert!(gone == self.rows || gone == self.rows + open.iter().sum::<u64>(), "{gone} are gone: {self:?}");
+    }
+
+    /// The same without transactions: of the batch whose outcome is open any part may be gone.
+    pub(crate) fn accounts_for_files(&self, gone: u64) {
+        assert!(self.open.len() <= 1, "{:?}", self.open);
+        let open: u64 = self.open.values().map(|(rows, _)| *rows).sum();
+        assert!((self.rows..=self.rows + open).contains(&gone), "{gone} are gone: {self:?}");
     }
 }
 

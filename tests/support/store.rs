@@ -104,8 +104,8 @@ pub(crate) fn rule_name(name: &str) -> RuleName {
     serde_json::from_value(name.into()).unwrap()
 }
 
-/// Every kind that the suite runs over.
-pub(crate) fn every_kind() -> Vec<Box<dyn Fixture>> {
+/// Every kind of database that the suite runs over.
+pub(crate) fn every_database() -> Vec<Box<dyn Fixture>> {
     let sqlite =
         |name, journal_mode, schema| Box::new(SqliteFixture::new(name, journal_mode, schema)) as Box<dyn Fixture>;
     let mut kinds = vec![

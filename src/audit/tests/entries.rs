@@ -93,7 +93,7 @@ fn all() -> Vec<Event> {
             on_hold: 1,
         },
         Event::BatchPrepared { run: text(), batch: 1, rows: 1, children: 1, transaction: Some(text()) },
-        Event::BatchCommitted { run: text(), batch: 1 },
+        Event::BatchCommitted { run: text(), batch: 1, rows: 1 },
         Event::BatchRolledBack { run: text(), batch: 1, reason: "line\nbreak".to_owned() },
         Event::BatchResolved { run: text(), batch: 1, outcome: BatchOutcome::Committed, rows: 1, children: 1 },
         Event::RunFinished(RunFinished {
@@ -108,6 +108,7 @@ fn all() -> Vec<Event> {
             millis: 1,
             pending: Some(text()),
             reason: None,
+            kept: vec![Kept { records: 1, because: text(), oldest: time }],
         }),
         Event::DaemonStarted { version: text() },
         Event::DaemonStopped {},

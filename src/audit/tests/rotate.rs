@@ -17,7 +17,7 @@ fn rotate(place: &Place) -> VerifierKey {
 }
 
 fn kept_key(place: &Place, key: &VerifierKey, anchors: &[Vec<u8>]) -> Result<Verdict, VerifyError> {
-    verify_with(&place.dir(), Kept { anchors, key: Some(key) }).map(|verification| verification.verdict)
+    verify_with(&place.dir(), Trusted { anchors, key: Some(key) }).map(|verification| verification.verdict)
 }
 
 #[test]

@@ -85,6 +85,7 @@ fn a_damaged_key_is_refused_without_showing_it() {
     }
 }
 
+// The key itself is the last of five fields, in base64, where `+` may stand.
 #[test]
 fn the_private_key_does_not_show_in_debug_output() {
     let place = Place::with(1);

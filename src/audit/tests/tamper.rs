@@ -48,7 +48,7 @@ fn happening(n: u64) -> Event {
             on_hold: 0,
         },
         1 | 3 => Event::BatchPrepared { run, batch: n % 6, rows: 250 + n, children: 3, transaction: None },
-        2 | 4 => Event::BatchCommitted { run, batch: n % 6 - 1 },
+        2 | 4 => Event::BatchCommitted { run, batch: n % 6 - 1, rows: 249 + n },
         _ => Event::Heartbeat {},
     }
 }
@@ -324,7 +324,7 @@ fn a_log_signed_with_another_key_is_detected_by_its_own_key_or_by_what_was_kept(
         assert_eq!(verify(copy.path(), &[]).unwrap().verdict, Verdict::SelfConsistent { size: ENTRIES });
         let anchored = verify(copy.path(), std::slice::from_ref(&original.anchor));
         assert!(matches!(anchored, Err(VerifyError::ForeignAnchor { .. })), "{name}: {anchored:?}");
-        let keyed = verify_with(copy.path(), Kept { anchors: &[], key: Some(&kept) });
+        let keyed = verify_with(copy.path(), Trusted { anchors: &[], key: Some(&kept) });
         assert!(matches!(keyed, Err(VerifyError::ForeignKey { .. })), "{name}: {keyed:?}");
     }
 }

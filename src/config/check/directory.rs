@@ -11,7 +11,7 @@ use super::super::file::{AgeTable, AgeValue, DirectoryTable, Keyed, Text};
 use super::super::site::{Directory, FileAge, NamePattern, Store};
 use super::site::Declared;
 use super::table::holds_of;
-use super::{Targets, store, value};
+use super::{Targets, value};
 
 /// A restore from backup brings old dates with it: whoever notices has a day to say so.
 const DEFAULT_SETTLE: Duration = Duration::from_hours(24);
@@ -22,12 +22,56 @@ const LONGEST_SETTLE: Duration = Duration::from_hours(31 * 24);
 /// A directory nearer to the root than this belongs to the system, or to everybody.
 const FEWEST_COMPONENTS: usize = 2;
 
+const PATTERN_HINT: &str =
+    "write a name with `*` for any characters, such as `sess_*`; directories below are always entered";
+
 /// Directories that are the system's own, with all that is below them.
-const SYSTEM: [&str; 9] = ["/bin", "/boot", "/dev", "/etc", "/lib", "/proc", "/sbin", "/sys", "/usr"];
+const SYSTEM: [&str; 14] = [
+    "/bin", "/boot", "/dev", "/etc", "/lib", "/lib32", "/lib64", "/nix", "/proc", "/root", "/sbin", "/snap", "/sys",
+    "/usr",
+];
+
+/// Memory for everybody lies among the devices; sites do keep their sessions there.
+const MEMORY: &str = "/dev/shm";
+
+/// Directories in which a program keeps what only it can take apart, with all that is below them: a database without
+/// one of its files is no database.
+const PROGRAMS: [&str; 14] = [
+    "/run/systemd",
+    "/var/lib/apt",
+    "/var/lib/containerd",
+    "/var/lib/docker",
+    "/var/lib/dpkg",
+    "/var/lib/libvirt",
+    "/var/lib/mongodb",
+    "/var/lib/mysql",
+    "/var/lib/pgsql",
+    "/var/lib/postgresql",
+    "/var/lib/redis",
+    "/var/lib/rpm",
+    "/var/lib/systemd",
+    "/var/spool/cron",
+];
 
 /// Directories that everybody shares: what is below them may be one site's, they themselves never are.
-const SHARED: [&str; 8] =
-    ["/var/backups", "/var/cache", "/var/lib", "/var/log", "/var/mail", "/var/spool", "/var/tmp", "/var/www"];
+const SHARED: [&str; 16] = [
+    MEMORY,
+    "/run/lock",
+    "/run/user",
+    "/srv/www",
+    "/var/backups",
+    "/var/cache",
+    "/var/lib",
+    "/var/lib/private",
+    "/var/local",
+    "/var/lock",
+    "/var/log",
+    "/var/mail",
+    "/var/opt",
+    "/var/spool",
+    "/var/tmp",
+    "/var/www",
+];
 
 pub(super) fn check(
     table: DirectoryTable,
@@ -40,9 +84,14 @@ pub(super) fn check(
     let path_at = path.as_ref().map_or_else(|| place.clone(), Spanned::span);
     let hint = "add `path = \"/var/lib/php/sessions\"`: the directory";
     let path = value::absolute_path(place, "path", path, hint, problems);
-    let path = path.filter(|path| is_clean(path, &path_at, problems) && is_own(path, &path_at, problems));
+    let path = path.filter(|path| {
+        is_clean(path, &path_at, problems)
+            && is_own(path, &path_at, problems)
+            && is_no_evidence(path, declared.scope.known.state_dir.as_deref(), &path_at, problems)
+    });
     let hint = "add `pattern = \"sess_*\"`: the names of the files that may go";
-    let pattern = problems.required(place, "pattern", pattern, hint).and_then(|text| name_pattern(text, problems));
+    let pattern =
+        problems.required(place, "pattern", pattern, hint).and_then(|text| name_pattern(text, PATTERN_HINT, problems));
     let age = match age {
         None => Some(FileAge::Modified),
         Some(age) => self::age(age, problems),
@@ -53,7 +102,7 @@ pub(super) fn check(
     };
     let (holds, _) = holds_of(place, holds, declared, problems)?;
     let directory = Directory { path: path?, pattern: pattern?, age: age?, settle: settle? };
-    store::claim_files(&directory.location(), &path_at, targets, problems);
+    targets.claim_directory(&directory, &path_at, problems);
     Some(Store::Directory { directory, holds })
 }
 
@@ -71,28 +120,48 @@ pub(super) fn is_clean(path: &Path, place: &Range<usize>, problems: &mut FilePro
 
 /// A directory of which one site's files are a part only must not be purged as if it were the site's.
 fn is_own(path: &Path, place: &Range<usize>, problems: &mut FileProblems<'_>) -> bool {
-    let depth = path.components().filter(|part| matches!(part, Component::Normal(_))).count();
-    let in_home = path.starts_with("/home") && depth <= FEWEST_COMPONENTS;
-    let refused = depth < FEWEST_COMPONENTS
-        || in_home
-        || SYSTEM.iter().any(|system| path.starts_with(system))
-        || SHARED.iter().any(|shared| path == Path::new(shared));
-    if refused {
+    let is_own = may_be_one_sites(path);
+    if !is_own {
         let message = format!("`{}` is not a directory of one site", path.display());
         problems.report_with_hint(place, message, "name the directory that holds the visitors' files alone");
     }
-    !refused
+    is_own
+}
+
+fn may_be_one_sites(path: &Path) -> bool {
+    let depth = path.components().filter(|part| matches!(part, Component::Normal(_))).count();
+    let in_home = path.starts_with("/home") && depth <= FEWEST_COMPONENTS;
+    let is_shared = SHARED.iter().any(|shared| path == Path::new(shared));
+    depth >= FEWEST_COMPONENTS && !in_home && !is_the_systems(path) && !is_shared
+}
+
+/// Whether a directory is the system's or another program's.
+pub(super) fn is_the_systems(path: &Path) -> bool {
+    !path.starts_with(MEMORY) && SYSTEM.iter().chain(&PROGRAMS).any(|system| path.starts_with(system))
+}
+
+/// What the daemon itself keeps must not be purged: least of all the evidence.
+pub(super) fn is_no_evidence(
+    path: &Path,
+    state_dir: Option<&Path>,
+    place: &Range<usize>,
+    problems: &mut FileProblems<'_>,
+) -> bool {
+    let overlaps = state_dir.is_some_and(|state| path.starts_with(state) || state.starts_with(path));
+    if overlaps {
+        let message = format!("the register and the evidence are in `{}`", path.display());
+        problems.report_with_hint(place, message, "name the directory that holds the visitors' files alone");
+    }
+    !overlaps
 }
 
 /// A pattern for names.
-pub(super) fn name_pattern(text: Text, problems: &mut FileProblems<'_>) -> Option<NamePattern> {
+pub(super) fn name_pattern(text: Text, hint: &str, problems: &mut FileProblems<'_>) -> Option<NamePattern> {
     let span = text.span();
     let text = value::filled(text, problems)?;
     match NamePattern::new(&text) {
         Ok(pattern) => Some(pattern),
         Err(reason) => {
-            let hint =
-                "write a name with `*` for any characters, such as `sess_*`; directories below are always entered";
             problems.report_with_hint(&span, format!("`{text}` is not a pattern for names: {reason}"), hint);
             None
         }
@@ -116,7 +185,8 @@ fn age(age: Spanned<AgeValue>, problems: &mut FileProblems<'_>) -> Option<FileAg
             if is_day(&format) {
                 return Some(FileAge::Named(format));
             }
-            let hint = "write `%Y`, `%m` and `%d`, or `%s` for seconds since 1970; `%H`, `%M` and `%S` may follow";
+            let hint = "write `%Y`, `%m` and `%d`, each once, or `%s` for seconds since 1970; `%H`, then `%M`, then `%S` \
+                        may follow";
             problems.report_with_hint(&span, format!("`{format}` does not name a day"), hint);
             None
         }
@@ -125,14 +195,17 @@ fn age(age: Spanned<AgeValue>, problems: &mut FileProblems<'_>) -> Option<FileAg
 
 /// Whether the conversions tell a day, and none is there that a name's date cannot have.
 fn is_day(format: &str) -> bool {
-    let conversions: Vec<char> = format.split('%').skip(1).filter_map(|part| part.chars().next()).collect();
+    // A `%` alone, or twice, is no conversion.
+    let conversions: Vec<char> = format.split('%').skip(1).map(|part| part.chars().next().unwrap_or('%')).collect();
     let has = |letter| conversions.iter().filter(|found| **found == letter).count() == 1;
     let known = conversions.iter().all(|letter| "YmdHMSs".contains(*letter));
     let distinct = conversions
         .iter()
         .enumerate()
         .all(|(index, letter)| !conversions.iter().skip(index + 1).any(|later| later == letter));
-    known && distinct && (has('s') || (has('Y') && has('m') && has('d')))
+    // A minute without its hour would be any of the day's.
+    let without_gap = (has('H') || !has('M')) && (has('M') || !has('S'));
+    known && distinct && without_gap && (has('s') || (has('Y') && has('m') && has('d')))
 }
 
 fn settle(text: &Text, problems: &mut FileProblems<'_>) -> Option<Duration> {
@@ -163,11 +236,68 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_directory_of_the_system_or_of_everybody_is_never_one_sites() {
+        for path in [
+            "/",
+            "/etc",
+            "/home",
+            "/var",
+            "/srv",
+            "/opt",
+            "/tmp",
+            "/home/shop",
+            "/etc/forgetd",
+            "/usr/share/php",
+            "/dev",
+            "/dev/shm",
+            "/dev/mqueue/x",
+            "/var/lib",
+            "/var/lib/mysql/shop",
+            "/var/log",
+            "/var/www",
+            "/var/tmp",
+            "/proc/1/fd",
+            "/sys/fs/cgroup",
+            "/boot/efi",
+            "/root/shop",
+            "/nix/store",
+            "/run/systemd/units",
+            "/var/spool/cron/crontabs",
+        ] {
+            assert!(!may_be_one_sites(Path::new(path)), "{path}");
+        }
+        for path in [
+            "/home/shop/uploads",
+            "/var/lib/php/sessions",
+            "/srv/shop",
+            "/var/www/shop",
+            "/dev/shm/sessions",
+            "/etcetera/x",
+            "/var/log/shop",
+            "/var/lib/private/shop",
+            "/tmp/forms",
+        ] {
+            assert!(may_be_one_sites(Path::new(path)), "{path}");
+        }
+    }
+
+    #[test]
     fn a_date_in_a_name_needs_a_day() {
         for format in ["%Y-%m-%d", "chat-%Y%m%d-%H%M%S", "%d.%m.%Y", "%s"] {
             assert!(is_day(format), "{format}");
         }
-        for format in ["%Y-%m", "%m-%d", "%y-%m-%d", "%Y-%j", "backup", "%Y-%m-%d-%Y", "100%"] {
+        for format in [
+            "%Y-%m",
+            "%m-%d",
+            "%y-%m-%d",
+            "%Y-%j",
+            "backup",
+            "%Y-%m-%d-%Y",
+            "100%",
+            "%Y-%m-%d%%",
+            "%Y-%m-%d %M",
+            "%Y-%m-%d %H%S",
+        ] {
             assert!(!is_day(format), "{format}");
         }
     }

@@ -8,16 +8,13 @@ use toml::de::{DeTable, DeValue};
 
 use super::super::error::{FileProblems, suggest};
 use super::super::file::{Section, SqliteTable, TableTable, decode};
-use super::super::site::{DatabaseKind, Store, Table};
+use super::super::site::{DatabaseKind, Store};
 use super::site::Declared;
 use super::table::{self, CheckedTable, DatetimeZone};
 use super::{Targets, directory, log, server, value};
 
 /// Kinds that can be declared.
-const KINDS: [&str; 3] = ["sqlite", "postgres", "mysql"];
-
-/// Kinds whose declaration is understood, and that this version cannot work on.
-const LATER_KINDS: [&str; 2] = ["directory", "log"];
+const KINDS: [&str; 5] = ["sqlite", "postgres", "mysql", "directory", "log"];
 
 /// Checks the stores of a site.
 pub(super) fn check(
@@ -71,10 +68,6 @@ fn store(
         problems.report_with_hint(&kind.span(), "expected a string", "write `\"sqlite\"`");
         return None;
     };
-    if LATER_KINDS.contains(&word) {
-        let message = format!("kind `{word}` is not supported by this version");
-        problems.report_with_hint(&kind.span(), message, suggest::hint("", KINDS));
-    }
     match word {
         "sqlite" => sqlite(decode(table, place, problems), place, declared, targets, problems),
         "postgres" => server::postgres(decode(table, place, problems), place, declared, targets, problems),
@@ -82,7 +75,7 @@ fn store(
         "directory" => directory::check(decode(table, place, problems), place, declared, targets, problems),
         "log" => log::check(decode(table, place, problems), place, declared, targets, problems),
         unknown => {
-            let hint = suggest::hint(unknown, KINDS.into_iter().chain(LATER_KINDS));
+            let hint = suggest::hint(unknown, KINDS);
             problems.report_with_hint(&kind.span(), format!("unknown kind `{unknown}`"), hint);
             None
         }
@@ -98,7 +91,11 @@ fn sqlite(
 ) -> Option<Store> {
     let SqliteTable { path, table } = store;
     let hint = "add `path = \"/srv/shop/chat.db\"`: the database file";
+    let path_at = path.as_ref().map_or_else(|| place.clone(), Spanned::span);
     let path = value::absolute_path(place, "path", path, hint, problems);
+    if let Some(path) = &path {
+        targets.claim_database(path, &path_at, problems);
+    }
     let kind = path.map(|path| DatabaseKind::Sqlite { path });
     tables(kind, table, DatetimeZone::Mandatory, declared, targets, problems)
 }
@@ -117,7 +114,7 @@ pub(super) fn tables(
     check_ids(&tables, problems);
     let kind = kind?;
     for table in &tables {
-        claim(&kind.location(), table, targets, problems);
+        targets.claim_table(&kind, &table.table, &table.place, problems);
     }
     Some(Store::Tables { database: kind, tables: tables.into_iter().map(|checked| checked.table).collect() })
 }
@@ -133,39 +130,5 @@ fn check_ids(tables: &[CheckedTable], problems: &mut FileProblems<'_>) {
                 "tell them apart by a key `id = \"…\"`, which takes the place of the table's name in the names of rules",
             );
         }
-    }
-}
-
-/// Remembers which files a directory or a log means; that another one means the same is a problem.
-pub(super) fn claim_files(
-    location: &str,
-    place: &Range<usize>,
-    targets: &mut Targets,
-    problems: &mut FileProblems<'_>,
-) {
-    let target = (location.to_owned(), String::new(), BTreeMap::new());
-    let file = problems.file().to_owned();
-    if let Some(first) = targets.get(&target) {
-        problems.report_with_hint(
-            place,
-            format!("the same files are declared in `{first}` already"),
-            "declare them once",
-        );
-    } else {
-        targets.insert(target, file);
-    }
-}
-
-/// Remembers which records the table means; that another one means the same is a problem.
-fn claim(location: &str, checked: &CheckedTable, targets: &mut Targets, problems: &mut FileProblems<'_>) {
-    let Table { name, filter, .. } = &checked.table;
-    let target = (location.to_owned(), name.to_ascii_lowercase(), filter.clone());
-    let file = problems.file().to_owned();
-    if let Some(first) = targets.get(&target) {
-        let message = format!("the same records of `{name}` are declared in `{first}` already");
-        let hint = "declare them once, or narrow each by a `filter` of its own";
-        problems.report_with_hint(&checked.place, message, hint);
-    } else {
-        targets.insert(target, file);
     }
 }

@@ -23,7 +23,7 @@ use super::sql::{quoted, text};
 use super::survey::in_snapshot;
 use super::walk::MysqlWalk;
 use crate::plan::{Action, TableRule, When};
-use crate::store::{Prepared, Resolution, StoreError, TableSelection};
+use crate::store::{Committed, Prepared, Resolution, StoreError, TableSelection};
 
 /// How long the lock is waited for. Meanwhile everybody else waits behind this wait.
 const LOCK_WAIT: Duration = Duration::from_secs(1);
@@ -216,14 +216,15 @@ fn count(walk: &mut MysqlWalk<'_>, candidate: &Candidate) -> Result<Option<Count
     };
     database.limit_statements(StatementLimit::Counting)?;
     let of_partition = format!("{} PARTITION ({})", predicate.table, quoted(&candidate.name));
-    // It ends at the first row that does not match, which in a partition of fresh rows is the first of all.
-    let others = format!("SELECT EXISTS (SELECT 1 FROM {of_partition} WHERE ({}) IS NOT TRUE)", predicate.matches());
+    // A partition of fresh rows is told by any of them.
+    let first = format!("SELECT ({}) IS TRUE FROM {of_partition} LIMIT 1", predicate.matches());
+    let counts = format!("SELECT COUNT(*), COUNT(CASE WHEN {} THEN 1 END) FROM {of_partition}", predicate.matches());
     let counted = in_snapshot(database, |database| {
-        if database.row(&others)? {
+        if !database.rows::<bool>(&first)?.contains(&true) {
             return Ok(None);
         }
-        let rows = database.row(&format!("SELECT COUNT(*) FROM {of_partition}"))?;
-        Ok((rows > 0).then_some(Counted { rows, since, ends: ends(database, predicate, candidate)? }))
+        let (rows, matching): (u64, u64) = database.row(&counts)?;
+        Ok((rows == matching).then_some(Counted { rows, since, ends: ends(database, predicate, candidate)? }))
     });
     database.limit_statements(StatementLimit::Batch)?;
     match counted {
@@ -315,11 +316,11 @@ impl Prepared for Drop<'_, '_> {
     }
 
     /// The statement commits by itself, and may have before an error.
-    fn commit(self: Box<Self>) -> Result<(), StoreError> {
+    fn commit(self: Box<Self>) -> Result<Committed, StoreError> {
         let (table, partition) = (self.walk.facts.quoted(), quoted(&self.partition.name));
         self.walk.database.decide(&format!("ALTER TABLE {table} DROP PARTITION {partition}"))?;
         self.walk.partitions.pop_front();
-        Ok(())
+        Ok(Committed { rows: self.partition.rows, children: 0 })
     }
 }
 

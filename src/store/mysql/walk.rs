@@ -24,7 +24,7 @@ use super::sql::{qualified, table};
 use super::survey;
 use crate::config::site::Child;
 use crate::plan::Action;
-use crate::store::{Prepared, Remainder, StoreError, TableSelection, Walk};
+use crate::store::{Committed, Prepared, Remainder, StoreError, TableSelection, Walk};
 
 /// Most numbers in memory: 16 MB.
 const CHUNK_OF_INTEGERS: usize = 1_000_000;
@@ -215,7 +215,7 @@ impl<'s> MysqlWalk<'s> {
         if self.proof == Proof::NotAsked {
             self.database.limit_statements(StatementLimit::Counting)?;
             self.proof = match self.count_left()? {
-                Remainder { left: 0, arrived: 0 } => Proof::Nothing,
+                Remainder { left: 0, arrived: 0, .. } => Proof::Nothing,
                 _ => Proof::Premature,
             };
             self.database.limit_statements(StatementLimit::Batch)?;
@@ -270,7 +270,7 @@ impl<'s> MysqlWalk<'s> {
         survey::in_snapshot(self.database, |database| {
             let (all, _) = survey::matching(database, predicate, &matches)?;
             let (arrived, _) = if all == 0 { (0, None) } else { survey::matching(database, predicate, &later)? };
-            Ok(Remainder { left: all - arrived, arrived })
+            Ok(Remainder { left: all - arrived, arrived, ..Remainder::default() })
         })
     }
 }
@@ -340,7 +340,7 @@ impl Prepared for Batch<'_, '_> {
         &self.in_flight
     }
 
-    fn commit(mut self: Box<Self>) -> Result<(), StoreError> {
+    fn commit(mut self: Box<Self>) -> Result<Committed, StoreError> {
         let committed = self.walk.database.commit();
         if !matches!(committed, Err(StoreError::Busy { .. })) {
             self.ended = true;
@@ -348,7 +348,7 @@ impl Prepared for Batch<'_, '_> {
         committed?;
         let (part, rows) = (self.part, self.touched.rows);
         self.walk.pass(part, rows);
-        Ok(())
+        Ok(Committed { rows, children: self.touched.children })
     }
 }
 

@@ -35,6 +35,9 @@ pub(super) struct Predicate {
     pub(super) free: String,
     /// A value whose minimum is the oldest record's time, and how to read it; `None` where age does not matter.
     pub(super) oldest: Option<(String, Oldest)>,
+    /// SQL over all rows of the scope, true where `matches` asks for nothing but the age and every time that is there is
+    /// plausible; `None` where that cannot be told by the extremes of the column.
+    pub(super) all_datable: Option<String>,
     /// Conditions on the time.
     pub(super) time: TimeSql,
     /// Other numeric formats, each with SQL that is true where a number is plausible in it.
@@ -73,12 +76,16 @@ impl Predicate {
         };
         let (assignment, changes) = effect(session, &selection.rule.action, facts, &mut values)?;
         let ages = selection.cutoff.is_some();
+        let free = free(session, selection, facts, &mut values)?;
+        let of_age = matches!(selection.rule.when, When::Older(_) | When::Expired);
+        let by_age_alone = of_age && changes == "true" && free == "true";
         Ok(Predicate {
             key: qualified(&target.key),
             key_type: key.type_name.clone(),
             key_grows: key.kind == ColumnKind::Integer,
             due: all([scope.clone(), when, changes]),
-            free: free(session, selection, facts, &mut values)?,
+            free,
+            all_datable: time.all_datable().filter(|_| by_age_alone),
             oldest: time.oldest().filter(|_| ages),
             other_units: if ages { time.other_units(time_column, target.time.format) } else { Vec::new() },
             lacks_zone: time.lacks_zone().filter(|_| ages),

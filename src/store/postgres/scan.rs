@@ -13,6 +13,9 @@ const CHUNK: usize = 1_000_000;
 /// Blocks whose rows certainly fit in a chunk: one of 8 KiB holds at most 291 (`MaxHeapTuplesPerPage`).
 pub(super) const WINDOW: u32 = 3_436;
 
+/// Most blocks of one batch of which nothing is read beforehand: 128 MiB.
+const LONGEST_RANGE: u32 = 16_384;
+
 /// From so many rows per block on, reading all of a range is cheaper than visiting row by row.
 const DENSE: usize = 4;
 
@@ -59,7 +62,7 @@ impl Stride {
         of(self.blocks.into(), self.rows)
             .min(self.blocks.saturating_mul(LARGEST_CHANGE))
             .min(of(LARGEST_CHANGE.into(), self.fullest))
-            .clamp(1, WINDOW)
+            .clamp(1, LONGEST_RANGE)
     }
 
     /// So many rows were found in so many blocks.

@@ -282,3 +282,11 @@ pub(super) fn label(schema: &str, name: &str) -> String {
 pub(super) fn qualified(column: &str) -> String {
     format!("t.{}", quoted(column))
 }
+
+/// The table, which the inspection has seen: here it can only have gone since.
+pub(super) fn table_facts(session: &mut Session, table: &str) -> Result<TableFacts, StoreError> {
+    TableFacts::read(session, table)?.ok_or_else(|| StoreError::Failed {
+        place: session.place.clone(),
+        reason: format!("there is no table {table}"),
+    })
+}

@@ -22,7 +22,7 @@ const LONGEST_EXPIRY: SignedDuration = SignedDuration::from_hours(100 * 366 * 24
 const MICROSECOND: SignedDuration = SignedDuration::from_micros(1);
 
 /// Conditions on the time column.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct TimeSql {
     column: String,
     reading: Reading,
@@ -32,7 +32,7 @@ pub(super) struct TimeSql {
 }
 
 /// How the column is read.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum Reading {
     Number(TimeFormat),
     Instant,
@@ -114,6 +114,17 @@ impl TimeSql {
             Some(between) => format!("coalesce({between}, false)"),
             None => "false".to_owned(),
         }
+    }
+
+    /// SQL over all rows, true where the smallest and the largest value are plausible instants, so that every value that
+    /// is not NULL is one. `None` where values do not order as the instants do.
+    pub(super) fn all_datable(&self) -> Option<String> {
+        let ordered = matches!(self.reading, Reading::Number(_) | Reading::Instant | Reading::Day(_));
+        let of = |extreme: &str| {
+            let column = format!("{extreme}({})", self.column);
+            TimeSql { column, ..self.clone() }.datable()
+        };
+        ordered.then(|| format!("{} AND {}", of("min"), of("max")))
     }
 
     /// Datable and strictly before `cutoff`. Where there is no cutoff: nothing is.

@@ -19,15 +19,15 @@ use std::time::Duration;
 use postgres::types::Type;
 
 use super::connection::{LONGEST_STATEMENT, Session};
-use super::in_flight::{self, SAMPLE, Touched};
+use super::erase::{self, ChildSql};
+use super::in_flight::{self, Touched};
 use super::lag::Lag;
 use super::partition::{self, Leaf, Range};
-use super::predicate::{KEYS, Predicate};
+use super::predicate::Predicate;
 use super::scan::{self, Progress, WINDOW};
-use super::schema::{TableFacts, quoted};
+use super::schema::{TableFacts, table_facts};
 use super::values::Position;
-use crate::plan::Action;
-use crate::store::{Prepared, Remainder, StoreError, TableSelection, Walk};
+use crate::store::{Committed, Prepared, Remainder, StoreError, TableSelection, Walk};
 
 /// Each attempt at a drop that fails made the table's users wait: after so many, somebody is there to stay.
 const DROP_ATTEMPTS: u32 = 3;
@@ -57,12 +57,6 @@ pub(super) struct PostgresWalk<'s> {
     lock: i64,
     /// Rows that the walk's batches left dead, by table.
     dead: &'s mut BTreeMap<String, u64>,
-}
-
-/// A child table and its column, quoted.
-struct ChildSql {
-    table: String,
-    column: String,
 }
 
 /// The count of what is left, which may end the walk before its last block is read.
@@ -107,7 +101,7 @@ impl<'s> PostgresWalk<'s> {
         let predicate = Predicate::new(session, &selection, &facts)?;
         let mut leaves = partition::leaves(session, &selection, &facts, &predicate)?;
         leaves.retain(|leaf| leaf.range != Range::Kept);
-        let children = children(session, &selection)?;
+        let children = erase::children(session, &selection)?;
         let arrived = high_water(session, &facts, &predicate)?;
         for table in std::iter::once(&facts.quoted).chain(children.iter().map(|child| &child.table)) {
             dead.entry(table.clone()).or_default();
@@ -288,8 +282,8 @@ impl<'s> PostgresWalk<'s> {
         let within = range.unwrap_or_else(|| format!("t.ctid = ANY (${})", predicate.values.next()));
         let rows = format!("{within} AND {attached} AND {}", predicate.matches());
         let (sample, rows, children) = match self.children.as_slice() {
-            [] => erase_alone(session, predicate, leaf, list, &rows)?,
-            children => erase_with(session, predicate, leaf, list, &rows, children)?,
+            [] => erase::alone(session, predicate, leaf, list, &rows)?,
+            children => erase::with_children(session, predicate, leaf, list, &rows, children)?,
         };
         Ok(Erased { transaction, touched: Touched::Records(sample), rows, children })
     }
@@ -372,67 +366,8 @@ impl Walk for PostgresWalk<'_> {
             return Ok(Remainder::default());
         }
         let (all, arrived) = self.count_left()?;
-        Ok(Remainder { left: all - arrived, arrived })
+        Ok(Remainder { left: all - arrived, arrived, ..Remainder::default() })
     }
-}
-
-/// What the action does to the rows that `rows` tells.
-fn act(predicate: &Predicate, leaf: &str, rows: &str) -> String {
-    match &predicate.assignment {
-        None => format!("DELETE FROM {leaf} AS t WHERE {rows}"),
-        Some(assignment) => format!("UPDATE {leaf} AS t SET {assignment} WHERE {rows}"),
-    }
-}
-
-/// Erases or changes rows that have no children: keys of some, and how many of them and of their children. One of those
-/// few may change in between and be kept, which is why a resolution goes by most of them; giving back the key of every
-/// row would cost the server half as much as erasing it, and locking them a privilege that erasing does not need.
-fn erase_alone(
-    session: &mut Session,
-    predicate: &Predicate,
-    leaf: &str,
-    list: &[Position],
-    rows: &str,
-) -> Result<(Vec<String>, u64, u64), StoreError> {
-    let parameters = predicate.values.with(&[(&list, Type::TID_ARRAY)]);
-    let sample = format!(
-        "SELECT array_agg(key::text) FROM (SELECT {} FROM {leaf} AS t WHERE {rows} LIMIT {SAMPLE}) AS s (key)",
-        predicate.key
-    );
-    let sample = session.one(&sample, &parameters)?;
-    let Some(keys) = session.get::<Option<Vec<String>>>(&sample, 0)? else { return Ok((Vec::new(), 0, 0)) };
-    let touched = session.execute(&act(predicate, leaf, rows), &parameters)?;
-    Ok((keys, touched, 0))
-}
-
-/// Erases rows after their children. They are locked first, and no others are touched afterwards: a row that begins
-/// to match in between would go without its children, and one that ceases to would lose them.
-fn erase_with(
-    session: &mut Session,
-    predicate: &Predicate,
-    leaf: &str,
-    list: &[Position],
-    rows: &str,
-    children: &[ChildSql],
-) -> Result<(Vec<String>, u64, u64), StoreError> {
-    let sql = format!(
-        "SELECT array_agg(ctid), array_agg(key::text) \
-         FROM (SELECT t.ctid, {} FROM {leaf} AS t WHERE {rows} FOR UPDATE) AS s (ctid, key)",
-        predicate.key
-    );
-    let row = session.one(&sql, &predicate.values.with(&[(&list, Type::TID_ARRAY)]))?;
-    let locked: (Option<Vec<Position>>, Option<Vec<String>>) = (session.get(&row, 0)?, session.get(&row, 1)?);
-    let (Some(positions), Some(mut keys)) = locked else { return Ok((Vec::new(), 0, 0)) };
-    let mut gone = 0;
-    for ChildSql { table, column } in children {
-        let sql = format!("DELETE FROM {table} AS c WHERE c.{column} = ANY ($1::{}[])", predicate.key_type);
-        gone += session.execute(&sql, &[(&keys, KEYS)])?;
-    }
-    let exactly = format!("t.ctid = ANY (${}) AND {}", predicate.values.next(), predicate.matches());
-    let parameters = predicate.values.with(&[(&positions, Type::TID_ARRAY)]);
-    let erased = session.execute(&act(predicate, leaf, &exactly), &parameters)?;
-    keys.truncate(SAMPLE);
-    Ok((keys, erased, gone))
 }
 
 struct Batch<'w, 's> {
@@ -460,7 +395,7 @@ impl Prepared for Batch<'_, '_> {
         Some(&self.erased.transaction)
     }
 
-    fn commit(mut self: Box<Self>) -> Result<(), StoreError> {
+    fn commit(mut self: Box<Self>) -> Result<Committed, StoreError> {
         self.open = false;
         self.walk.session.commit()?;
         let (part, rows) = (self.part, self.erased.rows);
@@ -470,7 +405,7 @@ impl Prepared for Batch<'_, '_> {
         {
             *dead += rows;
         }
-        Ok(())
+        Ok(Committed { rows, children: self.erased.children })
     }
 }
 
@@ -480,24 +415,6 @@ impl Drop for Batch<'_, '_> {
             self.walk.session.roll_back();
         }
     }
-}
-
-/// The table, which the inspection has seen: here it can only have gone since.
-pub(super) fn table_facts(session: &mut Session, table: &str) -> Result<TableFacts, StoreError> {
-    TableFacts::read(session, table)?.ok_or_else(|| StoreError::Failed {
-        place: session.place.clone(),
-        reason: format!("there is no table {table}"),
-    })
-}
-
-fn children(session: &mut Session, selection: &TableSelection<'_>) -> Result<Vec<ChildSql>, StoreError> {
-    let Action::EraseRows { children } = &selection.rule.action else { return Ok(Vec::new()) };
-    let mut tables = Vec::new();
-    for child in children {
-        let facts = table_facts(session, &child.table)?;
-        tables.push(ChildSql { table: facts.quoted, column: quoted(&child.column) });
-    }
-    Ok(tables)
 }
 
 /// Rows with a larger key than any now arrived later, where keys are numbers that grow.

@@ -25,7 +25,7 @@ use super::predicate::{Predicate, quoted, table};
 use super::schema::{KeyShape, TableFacts};
 use super::statements::Statements;
 use super::survey;
-use crate::store::{Prepared, Remainder, StoreError, TableSelection, Walk};
+use crate::store::{Committed, Prepared, Remainder, StoreError, TableSelection, Walk};
 
 /// Most rowids in memory: 8 MB.
 const CHUNK_OF_ROWIDS: usize = 1_000_000;
@@ -34,6 +34,9 @@ const CHUNK_OF_VALUES: usize = 20_000;
 /// Most keys in one range. SQLite keeps a copy in memory of every page that the statement has changed so far, to undo
 /// it alone: a copy for each row, where each lies in another page. Shorter ranges copy the same pages again and again.
 const LONGEST_RANGE: usize = 256;
+
+/// Keys of one batch that are in memory and in evidence.
+const LARGEST_BATCH: usize = 100_000;
 
 /// A walk over one selection.
 pub(super) struct SqliteWalk<'s> {
@@ -190,7 +193,7 @@ impl<'s> SqliteWalk<'s> {
 
 impl Walk for SqliteWalk<'_> {
     fn prepare(&mut self, limit: u32) -> Result<Option<Box<dyn Prepared + '_>>, StoreError> {
-        let limit = usize::try_from(limit).unwrap_or(usize::MAX).max(1);
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX).clamp(1, LARGEST_BATCH);
         while self.fill()? {
             let count = limit.min(self.keys.len() - self.done);
             let transaction = OpenTransaction::begin(self.database)?;
@@ -223,7 +226,7 @@ impl Walk for SqliteWalk<'_> {
                 Ok((survey::counted(row, 0)?, survey::counted(row, 1)?))
             })
         })?;
-        Ok(Remainder { left: all - arrived, arrived })
+        Ok(Remainder { left: all - arrived, arrived, ..Remainder::default() })
     }
 }
 
@@ -249,11 +252,11 @@ impl Prepared for Batch<'_, '_> {
         &self.in_flight
     }
 
-    fn commit(self: Box<Self>) -> Result<(), StoreError> {
+    fn commit(self: Box<Self>) -> Result<Committed, StoreError> {
         let batch = *self;
         batch.transaction.commit()?;
         batch.walk.done += batch.count;
-        Ok(())
+        Ok(Committed { rows: batch.erased.rows, children: batch.erased.children })
     }
 }
 

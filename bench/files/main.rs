@@ -1,0 +1,211 @@
+//! How fast forgetd removes files beside the tools that administrators use for it. `bench/run files` runs it.
+//!
+//! Every contestant gets a tree of its own, just written and synced, and within a round all of them run one after the
+//! other; the ratios are formed within a round, so that whatever else the machine does falls on all of them alike.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    reason = "a measurement that cannot go on has failed; it prints its results and clears up after itself"
+)]
+
+#[path = "../common/figures.rs"]
+#[allow(dead_code, reason = "each benchmark uses its part")]
+mod figures;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use figures::{Took, grouped, head, measured, median, now, processor, row, spread, wall};
+
+/// Directories, and files in each.
+const DIRECTORIES: u32 = 1_000;
+const FILES: u32 = 500;
+
+/// Odd, so that a median is a measurement.
+const ROUNDS: usize = 3;
+
+/// How far in the past expired files are, in days, and how long files are kept.
+const OLD: u64 = 300;
+const KEPT: u64 = 180;
+
+/// The limits that the figures are held against.
+const LEAST_GAIN_IN_MEMORY: f64 = 1.5;
+const LEAST_GAIN_ON_DISK: f64 = 1.2;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Contestant {
+    Find,
+    Tmpfiles,
+    Forgetd,
+}
+
+impl Contestant {
+    const ALL: [Contestant; 3] = [Contestant::Find, Contestant::Tmpfiles, Contestant::Forgetd];
+
+    fn name(self) -> &'static str {
+        match self {
+            Contestant::Find => "find -delete",
+            Contestant::Tmpfiles => "systemd-tmpfiles --clean",
+            Contestant::Forgetd => "**forgetd purge, evidence included**",
+        }
+    }
+}
+
+fn main() {
+    // `cargo test --all-targets` runs this program too, without the word that `cargo bench` adds.
+    if !std::env::args().any(|argument| argument == "--bench") {
+        println!("measures only under `cargo bench`: see bench/run");
+        return;
+    }
+    for (place, kind, limit) in [
+        (Path::new("/dev/shm"), "in memory (tmpfs)", LEAST_GAIN_IN_MEMORY),
+        (Path::new(env!("CARGO_TARGET_TMPDIR")), "on a disk", LEAST_GAIN_ON_DISK),
+    ] {
+        contest(place, kind, limit);
+    }
+}
+
+fn contest(place: &Path, kind: &str, limit: f64) {
+    let dir = place.join("forgetd-bench-files");
+    let _absent = fs::remove_dir_all(&dir);
+    let mut took: [Vec<Took>; Contestant::ALL.len()] = Default::default();
+    for round in 0..ROUNDS {
+        // Each round begins with another contestant, so that none always runs when the machine is busiest.
+        for turn in 0..Contestant::ALL.len() {
+            let position = (round + turn) % Contestant::ALL.len();
+            took[position].push(run(&dir, Contestant::ALL[position]));
+        }
+    }
+    let expired = f64::from(DIRECTORIES * FILES / 2);
+    let title = format!(
+        "Removing {} of {} files in {} directories {kind}",
+        grouped(expired),
+        grouped(expired * 2.0),
+        grouped(DIRECTORIES.into())
+    );
+    head(&title, &["contestant", "seconds", "files/s", "times as fast as find", "processor seconds"]);
+    let find = wall(&took[0]);
+    for (contestant, all) in Contestant::ALL.iter().zip(&took) {
+        let seconds = wall(all);
+        let gains: Vec<f64> = find.iter().zip(&seconds).map(|(find, ours)| find / ours).collect();
+        let rate = grouped(expired / median(&seconds));
+        row(&[contestant.name(), &spread(&seconds), &rate, &spread(&gains), &spread(&processor(all))]);
+    }
+    let ours = wall(&took[2]);
+    for (peer, theirs) in Contestant::ALL.iter().zip(&took).take(2) {
+        let gains: Vec<f64> = wall(theirs).iter().zip(&ours).map(|(theirs, ours)| theirs / ours).collect();
+        let (gain, met) = (median(&gains), if median(&gains) >= limit { "met" } else { "**MISSED**" });
+        println!("\n{met}: {gain:.2} times as fast as {}, wanted ≥ {limit}", peer.name());
+    }
+}
+
+/// One contestant on a fresh tree.
+fn run(dir: &Path, contestant: Contestant) -> Took {
+    let tree = dir.join("sessions");
+    write(&tree);
+    let command = command(dir, &tree, contestant);
+    rustix::fs::sync();
+    let (output, took) = measured(|| finished(command));
+    if contestant == Contestant::Forgetd {
+        let result: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(result["runs"][0]["outcome"], "done", "{result}");
+    }
+    assert_eq!(count(&tree), DIRECTORIES * FILES / 2, "{contestant:?}");
+    fs::remove_dir_all(dir).unwrap();
+    took
+}
+
+fn write(tree: &Path) {
+    let old = UNIX_EPOCH + Duration::from_secs(u64::try_from(now()).unwrap() - OLD * 86_400);
+    for directory in 0..DIRECTORIES {
+        let directory = tree.join(format!("{directory:04}"));
+        fs::create_dir_all(&directory).unwrap();
+        for number in 0..FILES {
+            file(&directory.join(format!("sess_{number:026}")), (number % 2 == 0).then_some(old));
+        }
+    }
+}
+
+fn file(path: &Path, modified: Option<SystemTime>) {
+    fs::write(path, "user_id|i:4711;cart|a:0:{}").unwrap();
+    if let Some(modified) = modified {
+        fs::File::options().write(true).open(path).unwrap().set_modified(modified).unwrap();
+    }
+}
+
+fn count(tree: &Path) -> u32 {
+    let within = |path: PathBuf| fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path());
+    u32::try_from(within(tree.to_owned()).flat_map(within).count()).unwrap()
+}
+
+fn command(dir: &Path, tree: &Path, contestant: Contestant) -> Command {
+    match contestant {
+        Contestant::Find => {
+            let mut find = Command::new("find");
+            find.arg(tree).args(["-type", "f", "-name", "sess_*", "-mtime", &format!("+{KEPT}"), "-delete"]);
+            find
+        }
+        Contestant::Tmpfiles => {
+            let rule = dir.join("sessions.conf");
+            fs::write(&rule, format!("e {} - - - m:{KEPT}d\n", tree.display())).unwrap();
+            let mut tmpfiles = Command::new("systemd-tmpfiles");
+            tmpfiles.arg("--clean").arg(rule);
+            tmpfiles
+        }
+        Contestant::Forgetd => {
+            install(dir, tree);
+            let mut forgetd = Command::new(env!("CARGO_BIN_EXE_forgetd"));
+            forgetd.arg("--config").arg(dir.join("config")).args(["purge", "--yes", "--json"]);
+            forgetd
+        }
+    }
+}
+
+fn finished(mut command: Command) -> Output {
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+    output
+}
+
+/// A configuration and a state beside the tree.
+fn install(dir: &Path, tree: &Path) {
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/categories.toml");
+    put(dir, "categories.toml", &fs::read_to_string(shipped).unwrap());
+    let state = dir.join("state");
+    put(
+        dir,
+        "forgetd.toml",
+        &format!(
+            "state-dir = {state:?}\n[controller]\nname = \"Shop s.r.o.\"\n[safety]\napproval = \"automatic\"\n\
+             max-share = 1.0\n[pace]\nduty = 1.0\n"
+        ),
+    );
+    put(
+        dir,
+        "sites/shop.example.toml",
+        &format!(
+            "domain = \"shop.example\"\ntime-zone = \"Europe/Prague\"\nschedule = \"30 3 * * *\"\n\
+             [retention]\nvisit = \"{KEPT} days\"\n\
+             [store.sessions]\nkind = \"directory\"\npath = {tree:?}\npattern = \"sess_*\"\nholds = \"visit\"\n\
+             settle = \"none\"\n"
+        ),
+    );
+}
+
+/// Writes a file of the configuration, not writable by others whatever the umask.
+fn put(dir: &Path, name: &str, text: &str) {
+    let path = dir.join("config").join(name);
+    let parent = path.parent().unwrap();
+    fs::create_dir_all(parent).unwrap();
+    for closed in [dir.join("config").as_path(), parent] {
+        fs::set_permissions(closed, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    fs::write(&path, text).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+}

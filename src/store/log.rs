@@ -1,0 +1,142 @@
+//! Logs: the file that a server writes, and its rotated predecessors.
+//!
+//! Lines that are expired are dropped, addresses in the others are masked, and everything else stays byte for byte.
+//! What is still being written is never touched: it waits for its rotation, and is told. The batch is one file,
+//! because a file is what can be put in place in one step.
+
+mod blocks;
+mod codec;
+mod engine;
+mod field;
+mod files;
+mod json;
+mod memory;
+mod names;
+mod openers;
+mod pipeline;
+mod place;
+mod reader;
+mod rewrite;
+mod scan;
+mod survey;
+mod text;
+mod time;
+mod walk;
+
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::{Inspection, Physical, Resolution, Selection, Store, StoreError, Survey, Walk};
+use crate::config::site::Log;
+use crate::plan::RuleRef;
+use files::{Identity, LogDirectory};
+use memory::Memory;
+use rewrite::OwnName;
+use survey::Scan;
+use walk::LogWalk;
+
+pub use engine::{Engine, Judgement, Mode, Output, Tally};
+pub use time::Moment;
+
+/// The files of a log.
+#[derive(Debug)]
+pub struct LogFiles {
+    place: String,
+    /// What was last found, and for which moment.
+    last: Option<((Timestamp, Option<Timestamp>), Scan)>,
+    /// Whoever inspects counts next, and need not read everything twice.
+    just_inspected: bool,
+    /// What is physically left of what the last walk erased.
+    left: Physical,
+}
+
+/// A rule over a log at one moment, and the directory it is about.
+struct Work {
+    directory: LogDirectory,
+    judgement: Judgement,
+    memory: Memory,
+    own: OwnName,
+    now: Timestamp,
+}
+
+impl LogFiles {
+    /// The files of `log`. Nothing is opened yet.
+    pub fn new(log: &Log) -> LogFiles {
+        LogFiles { place: log.location(), last: None, just_inspected: false, left: Physical::Gone }
+    }
+
+    fn work(&self, selection: &Selection<'_>) -> Result<Work, StoreError> {
+        let failed = |reason: &str| StoreError::Failed { place: self.place.clone(), reason: reason.to_owned() };
+        let Selection { rule: RuleRef::Log(rule), now, cutoff, .. } = *selection else {
+            return Err(failed("the rule is not about a log"));
+        };
+        // It says nothing of lines, and whoever placed it must not be ignored.
+        if !selection.holds.is_empty() {
+            return Err(failed("a hold names a column of lines"));
+        }
+        let judgement = Judgement::new(rule, now, cutoff).ok_or_else(|| failed("the cutoff is beyond any log"))?;
+        if judgement.engine().is_none() {
+            return Err(failed("the pattern of its lines is none"));
+        }
+        let directory = LogDirectory::open(&rule.log)?;
+        Ok(Work { directory, judgement, memory: Memory::of(rule), own: OwnName::of(&rule.rule), now })
+    }
+}
+
+impl Work {
+    fn scan(&self, written: &[Identity]) -> Result<Scan, StoreError> {
+        survey::scan(&self.directory, &self.judgement, &self.memory, self.now, written)
+    }
+}
+
+impl Store for LogFiles {
+    fn inspect(&mut self, selection: &Selection<'_>) -> Result<Inspection, StoreError> {
+        let work = self.work(selection)?;
+        let scan = work.scan(&[])?;
+        let inspection = Inspection::new(scan.findings(), Some(work.directory.shape()?));
+        self.last = Some(((selection.now, selection.cutoff), scan));
+        self.just_inspected = true;
+        Ok(inspection)
+    }
+
+    fn survey(&mut self, selection: &Selection<'_>) -> Result<Survey, StoreError> {
+        if std::mem::take(&mut self.just_inspected)
+            && let Some((moment, scan)) = &self.last
+            && *moment == (selection.now, selection.cutoff)
+        {
+            return Ok(scan.survey());
+        }
+        let scan = self.work(selection)?.scan(&[])?;
+        let survey = scan.survey();
+        self.last = Some(((selection.now, selection.cutoff), scan));
+        Ok(survey)
+    }
+
+    fn walk<'s>(
+        &'s mut self,
+        selection: &'s Selection<'s>,
+        _max_lag: Duration,
+    ) -> Result<Box<dyn Walk + 's>, StoreError> {
+        let work = self.work(selection)?;
+        self.left = work.directory.what_is_left()?;
+        let counted = self.last.take().filter(|(moment, _)| *moment == (selection.now, selection.cutoff));
+        Ok(Box::new(LogWalk::begin(work, counted.map(|(_, scan)| scan))?))
+    }
+
+    fn resolve(&mut self, selection: &Selection<'_>, in_flight: &[u8]) -> Result<Resolution, StoreError> {
+        let Work { directory, own, .. } = self.work(selection)?;
+        place::resolve(&directory, &own, in_flight)
+    }
+
+    fn settle(&mut self) -> Result<Physical, StoreError> {
+        Ok(self.left.clone())
+    }
+
+    fn clock(&mut self) -> Result<Option<Timestamp>, StoreError> {
+        Ok(None)
+    }
+}

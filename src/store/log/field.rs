@@ -1,0 +1,220 @@
+//! Addresses in a line: where they are, and what is written instead.
+//!
+//! A field is certain where the format says that an address stands there: what does not parse as one may be one in a
+//! form that is not known, and goes unless the operator keeps it. Everywhere else only what is an address is touched.
+
+use std::ops::Range;
+
+use super::text::{Instead, Text};
+use crate::config::site::{ColumnAction, Mask, Unparsed};
+use crate::store::address::{self, Masked};
+
+/// A place in a line that holds addresses, or may.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Field {
+    /// Where in the line.
+    pub(super) place: Range<usize>,
+    /// How it is written.
+    pub(super) kind: FieldKind,
+}
+
+/// How a field is written, and how certain it is that it holds addresses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum FieldKind {
+    /// One address, or several between commas; nothing else belongs here.
+    Certain,
+    /// The same, perhaps percent-encoded.
+    Parameter,
+    /// Touched as far as it is an address.
+    Possible,
+    /// A number in JSON where an address belongs.
+    Number,
+}
+
+/// The fields of one line, in a buffer that is used again for the next.
+#[derive(Debug, Default)]
+pub(super) struct Fields {
+    fields: Vec<Field>,
+}
+
+impl Fields {
+    /// Forgets the last line.
+    pub(super) fn clear(&mut self) {
+        self.fields.clear();
+    }
+
+    pub(super) fn push(&mut self, place: Range<usize>, kind: FieldKind) {
+        self.fields.push(Field { place, kind });
+    }
+
+    /// From the beginning of the line to its end; of two that overlap the first.
+    pub(super) fn in_order(&mut self) -> &[Field] {
+        if !self.fields.is_sorted_by_key(|field| field.place.start) {
+            self.fields.sort_by_key(|field| field.place.start);
+        }
+        let mut end = 0;
+        self.fields.retain(|field| {
+            let apart = field.place.start >= end;
+            end = if apart { field.place.end } else { end };
+            apart
+        });
+        &self.fields
+    }
+}
+
+/// What becomes of one address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Stays,
+    Becomes(Instead),
+    /// It is none in a form that is known.
+    NoAddress,
+}
+
+/// Does to addresses what the rule says.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Masking {
+    action: ColumnAction,
+    /// The bits of an IPv4 address that stay.
+    v4: u32,
+}
+
+impl Masking {
+    pub(super) fn new(action: ColumnAction) -> Masking {
+        let v4 = match action {
+            ColumnAction::Erase => 0,
+            ColumnAction::Truncate(mask) => address::leading_ones_v4(mask.v4),
+        };
+        Masking { action, v4 }
+    }
+
+    /// Tells `replace` what must be written where, from the beginning of the field to its end.
+    pub(super) fn apply(&self, line: &[u8], field: &Field, mut replace: impl FnMut(Range<usize>, Instead)) {
+        let Field { place, kind } = field;
+        let text = &line[place.clone()];
+        if *kind == FieldKind::Number {
+            if self.unknown_goes() {
+                replace(place.clone(), Instead::Null);
+            }
+            return;
+        }
+        if memchr::memchr(b',', text).is_none() {
+            return self.element(line, place.clone(), *kind, &mut replace);
+        }
+        let mut from = place.start;
+        for element in text.split(|byte| *byte == b',') {
+            self.element(line, from..from + element.len(), *kind, &mut replace);
+            from += element.len() + 1;
+        }
+    }
+
+    fn element(
+        &self,
+        line: &[u8],
+        place: Range<usize>,
+        kind: FieldKind,
+        replace: &mut impl FnMut(Range<usize>, Instead),
+    ) {
+        let whole = &line[place.clone()];
+        let text = whole.trim_ascii();
+        let start = place.start + (whole.len() - whole.trim_ascii_start().len());
+        let place = start..start + text.len();
+        let fate = match kind {
+            FieldKind::Parameter if memchr::memchr(b'%', text).is_some() => self.encoded(text),
+            _ => self.one(text),
+        };
+        match fate {
+            Fate::Stays => {}
+            Fate::Becomes(instead) => replace(place, instead),
+            Fate::NoAddress if kind == FieldKind::Possible || !self.unknown_goes() => {}
+            Fate::NoAddress => replace(place, Instead::Nothing),
+        }
+    }
+
+    /// Whether what is no address in a known form must go from where an address belongs.
+    fn unknown_goes(&self) -> bool {
+        !matches!(self.action, ColumnAction::Truncate(Mask { unparsed: Unparsed::Keep, .. }))
+    }
+
+    fn one(&self, text: &[u8]) -> Fate {
+        if let Some(bits) = read_v4(text) {
+            return match self.action {
+                ColumnAction::Erase => Fate::Becomes(Instead::Nothing),
+                ColumnAction::Truncate(_) if bits & self.v4 == bits => Fate::Stays,
+                ColumnAction::Truncate(_) => Fate::Becomes(Instead::V4(bits & self.v4)),
+            };
+        }
+        let Ok(text) = std::str::from_utf8(text) else { return Fate::NoAddress };
+        // A socket of the machine itself has no visitor at its other end.
+        if address::holds_no_address(text) || text.starts_with("unix:") {
+            return Fate::Stays;
+        }
+        match self.action {
+            ColumnAction::Erase if address::is_address(text) => Fate::Becomes(Instead::Nothing),
+            ColumnAction::Erase => Fate::NoAddress,
+            ColumnAction::Truncate(mask) => match address::mask_one(text, &mask) {
+                Masked::Unchanged => Fate::Stays,
+                Masked::To(network) => Fate::Becomes(Instead::Network(network)),
+                Masked::Unparsed => Fate::NoAddress,
+            },
+        }
+    }
+
+    fn encoded(&self, text: &[u8]) -> Fate {
+        let Some(decoded) = percent_decoded(text) else { return Fate::NoAddress };
+        match self.one(decoded.as_bytes()) {
+            Fate::Becomes(Instead::Network(network)) => Fate::Becomes(Instead::Encoded(network)),
+            fate => fate,
+        }
+    }
+}
+
+/// `None` where it is longer than an address, or not encoded well.
+fn percent_decoded(text: &[u8]) -> Option<Text> {
+    let mut decoded = Text::new();
+    let mut rest = text;
+    while let [first, tail @ ..] = rest {
+        let (byte, tail) = match (first, tail) {
+            (b'%', [high, low, tail @ ..]) => {
+                let digit = |byte: &u8| char::from(*byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+                (digit(high)? * 16 + digit(low)?, tail)
+            }
+            (b'%', _) => return None,
+            (byte, tail) => (*byte, tail),
+        };
+        if decoded.is_full() {
+            return None;
+        }
+        decoded.push(byte);
+        rest = tail;
+    }
+    Some(decoded)
+}
+
+/// Dotted decimal, as strict as the standard library: four numbers, no leading zeros.
+pub(super) fn read_v4(text: &[u8]) -> Option<u32> {
+    if !(7..=15).contains(&text.len()) {
+        return None;
+    }
+    let (mut bits, mut octet, mut digits, mut dots) = (0_u32, 0_u32, 0_u32, 0_u32);
+    for byte in text {
+        match byte {
+            b'0'..=b'9' => {
+                if digits > 0 && octet == 0 {
+                    return None;
+                }
+                octet = octet * 10 + u32::from(byte - b'0');
+                digits += 1;
+                if octet > 255 {
+                    return None;
+                }
+            }
+            b'.' if digits > 0 && dots < 3 => {
+                bits = bits << 8 | octet;
+                (octet, digits, dots) = (0, 0, dots + 1);
+            }
+            _ => return None,
+        }
+    }
+    (dots == 3 && digits > 0).then_some(bits << 8 | octet)
+}

@@ -1,0 +1,223 @@
+//! A line, taken apart by the format of its log: its time, and where its addresses stand.
+//!
+//! What a visitor sends stands in the line too, and may look like a time or an address. In the formats of the Common
+//! Log Format the time is therefore the one right before the request's opening quote: a user's name may hold a time,
+//! but no quote that is not escaped.
+
+use std::ops::Range;
+
+use jiff::tz::TimeZone;
+
+use super::field::{FieldKind, Fields};
+use super::json::Json;
+use super::scan::{self, Marker, Parameters};
+use super::time::{CLF_LENGTH, Clock, Moment};
+use crate::config::line_pattern::{LinePattern, Part};
+use crate::config::site::{Log, LogFormat, UnparsedLine};
+
+/// Takes the lines of one log apart. It remembers what it learned from the last line: one for each thread.
+#[derive(Debug)]
+pub(super) struct LineReader {
+    format: Format,
+    clock: Clock,
+    parameters: Parameters,
+    unparsed: UnparsedLine,
+}
+
+/// Whether the addresses of a line are wanted, besides its time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Want {
+    Time,
+    Addresses,
+}
+
+#[derive(Debug)]
+enum Format {
+    /// The Common Log Format and its offspring.
+    Clf(Clf),
+    NginxError {
+        peers: Vec<Marker>,
+    },
+    ApacheError {
+        peers: Vec<Marker>,
+    },
+    Json(Json),
+    Custom(LinePattern),
+}
+
+/// What differs between formats of that family.
+#[derive(Debug, Clone, Copy)]
+struct Clf {
+    /// Fields before the client.
+    before: usize,
+    /// Quotes of the fields that the format has: more of them are further fields.
+    quotes: usize,
+}
+
+impl LineReader {
+    /// A reader of the lines of `log`. `None` where its pattern is none: that was checked when it was declared.
+    pub(super) fn new(log: &Log) -> Option<LineReader> {
+        let clf = |before, quotes| Format::Clf(Clf { before, quotes });
+        let format = match &log.format {
+            LogFormat::Common => clf(0, 2),
+            LogFormat::Combined => clf(0, 6),
+            LogFormat::VhostCombined => clf(1, 6),
+            LogFormat::NginxError => Format::NginxError { peers: vec![Marker::new("client")] },
+            LogFormat::ApacheError => Format::ApacheError { peers: vec![Marker::new("client"), Marker::new("remote")] },
+            LogFormat::Json { time, addresses } => Format::Json(Json::new(time, addresses)),
+            LogFormat::Custom(pattern) => Format::Custom(LinePattern::new(pattern).ok()?),
+        };
+        let zone = log.zone.as_ref().map_or(TimeZone::UTC, |zone| zone.zone.clone());
+        let parameters = Parameters::new(&log.parameters);
+        Some(LineReader { format, clock: Clock::new(zone), parameters, unparsed: log.unparsed })
+    }
+
+    /// The time of a line in the format; `None` where it is not. Pushes its addresses, where they are wanted: of a
+    /// line that is not in the format those that are found anywhere in it, unless the operator keeps them.
+    pub(super) fn read(&mut self, line: &[u8], want: Want, fields: &mut Fields) -> Option<Moment> {
+        fields.clear();
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        let time = self.in_format(line, want, fields);
+        if want == Want::Addresses {
+            if time.is_some() {
+                self.parameters.push(line, fields);
+            } else {
+                self.scan(line, fields);
+            }
+        }
+        time
+    }
+
+    /// Pushes the addresses of a line, or of a piece of one, that is not in the format.
+    pub(super) fn scan(&self, line: &[u8], fields: &mut Fields) {
+        fields.clear();
+        if self.unparsed == UnparsedLine::Scan {
+            self.parameters.push(line, fields);
+            scan::anywhere(line, fields);
+        }
+    }
+
+    fn in_format(&mut self, line: &[u8], want: Want, fields: &mut Fields) -> Option<Moment> {
+        let LineReader { format, clock, .. } = self;
+        match format {
+            Format::Clf(clf) => {
+                let (client, request) = clf.client_and_request(line)?;
+                let time = line.get(request.checked_sub(CLF_LENGTH + 2)?..request - 2)?;
+                let time = clock.clf(time.try_into().ok()?)?;
+                if want == Want::Addresses {
+                    fields.push(client, FieldKind::Certain);
+                    clf.push_further_fields(line, request, fields);
+                }
+                Some(time)
+            }
+            Format::NginxError { peers } => {
+                let time = clock.nginx_error(line.first_chunk()?)?;
+                if want == Want::Addresses {
+                    peers.iter().for_each(|peer| peer.push_peers(line, fields));
+                }
+                Some(time)
+            }
+            Format::ApacheError { peers } => {
+                let end = memchr::memchr(b']', line)?;
+                let time = clock.apache_error(line.get(..end)?.strip_prefix(b"[")?)?;
+                if want == Want::Addresses {
+                    peers.iter().for_each(|peer| peer.push_peers(line, fields));
+                }
+                Some(time)
+            }
+            Format::Json(json) => {
+                let time = json.read(line, want, fields)?;
+                clock.json(&line[time])
+            }
+            Format::Custom(pattern) => custom(pattern, line, want, fields, clock),
+        }
+    }
+}
+
+impl Clf {
+    /// Where the client stands, and where the request's opening quote is.
+    fn client_and_request(self, line: &[u8]) -> Option<(Range<usize>, usize)> {
+        let mut start = 0;
+        for _ in 0..self.before {
+            start += memchr::memchr(b' ', line.get(start..)?)? + 1;
+        }
+        let mut end = start + memchr::memchr(b' ', line.get(start..)?)?;
+        // Where `X-Forwarded-For` takes the place of the client, a comma is followed by the next proxy.
+        while end > start && line[end - 1] == b',' {
+            end += 1 + memchr::memchr(b' ', line.get(end + 1..)?)?;
+        }
+        // Mostly neither the user's identity nor the name is known: ` - - [time] "`.
+        let usual = end + 5 + CLF_LENGTH + 2;
+        if line.get(end..end + 6) == Some(b" - - [") && line.get(usual - 1..usual + 2) == Some(b"] \"") {
+            return Some((start..end, usual + 1)).filter(|_| end > start);
+        }
+        let mut from = end;
+        loop {
+            let quote = from + memchr::memchr(b'"', line.get(from..)?)?;
+            if line.get(quote.checked_sub(1)?) != Some(&b'\\') {
+                let opens = quote.checked_sub(CLF_LENGTH + 3).and_then(|at| line.get(at)) == Some(&b'[');
+                let closes = line[..quote].ends_with(b"] ");
+                return (opens && closes && end > start).then_some((start..end, quote));
+            }
+            from = quote + 1;
+        }
+    }
+
+    /// Pushes quoted fields beyond those of the format: `X-Forwarded-For`, where a proxy is before the server.
+    fn push_further_fields(self, line: &[u8], request: usize, fields: &mut Fields) {
+        if memchr::memchr_iter(b'"', line).count() <= self.quotes {
+            return;
+        }
+        let mut quotes = Unescaped { line, at: request };
+        let mut number = 0;
+        while let (Some(open), Some(close)) = (quotes.next(), quotes.next()) {
+            number += 2;
+            if number > self.quotes {
+                fields.push(open + 1..close, FieldKind::Possible);
+            }
+        }
+    }
+}
+
+/// The places of quotes that are not escaped.
+struct Unescaped<'l> {
+    line: &'l [u8],
+    at: usize,
+}
+
+impl Iterator for Unescaped<'_> {
+    type Item = usize;
+
+    fn next(&mut self) -> Option<usize> {
+        loop {
+            let quote = self.at + memchr::memchr(b'"', self.line.get(self.at..)?)?;
+            self.at = quote + 1;
+            let escapes = self.line[..quote].iter().rev().take_while(|byte| **byte == b'\\').count();
+            if escapes % 2 == 0 {
+                return Some(quote);
+            }
+        }
+    }
+}
+
+fn custom(pattern: &LinePattern, line: &[u8], want: Want, fields: &mut Fields, clock: &mut Clock) -> Option<Moment> {
+    let (mut at, mut time) = (0, None);
+    for (part, follows) in pattern.parts() {
+        let end = match follows {
+            _ if matches!(part, Part::Text(_)) => at,
+            Some(text) => at + memchr::memmem::find(&line[at..], text.as_bytes())?,
+            None => line.len(),
+        };
+        match part {
+            Part::Text(text) => {
+                at += line[at..].starts_with(text.as_bytes()).then_some(text.len())?;
+                continue;
+            }
+            Part::Time(format) => time = Some(clock.custom(format, &line[at..end])?),
+            Part::Address if want == Want::Addresses => fields.push(at..end, FieldKind::Certain),
+            Part::Address | Part::Anything => {}
+        }
+        at = end;
+    }
+    time.filter(|_| at == line.len())
+}

@@ -1,0 +1,159 @@
+//! Addresses anywhere in a line: where the line is not in its format, or where a name says that one follows.
+
+use std::ops::Range;
+
+use super::field::{FieldKind, Fields, read_v4};
+
+/// Pushes every address in a line that is not in its format.
+pub(super) fn anywhere(line: &[u8], fields: &mut Fields) {
+    let mut at = 0;
+    while let Some(found) = memchr::memchr2(b'.', b':', &line[at..]) {
+        let run = run_around(line, at + found);
+        at = run.end;
+        if !push_v6(line, run.clone(), fields) {
+            push_v4s(line, run, fields);
+        }
+    }
+}
+
+/// The bytes around `at` that an address can be made of.
+fn run_around(line: &[u8], at: usize) -> Range<usize> {
+    let belongs = |byte: &u8| byte.is_ascii_hexdigit() || matches!(byte, b'.' | b':');
+    let start = line[..at].iter().rposition(|byte| !belongs(byte)).map_or(0, |before| before + 1);
+    let end = line[at..].iter().position(|byte| !belongs(byte)).map_or(line.len(), |length| at + length);
+    start..end
+}
+
+/// Whether a byte is part of a word, so that an address cannot begin behind it or end before it.
+fn is_word(byte: Option<&u8>) -> bool {
+    byte.is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'_')
+}
+
+fn before(line: &[u8], at: usize) -> Option<&u8> {
+    at.checked_sub(1).and_then(|before| line.get(before))
+}
+
+/// Whether the run was one IPv6 address, perhaps between a colon or a full stop of the sentence around it.
+fn push_v6(line: &[u8], run: Range<usize>, fields: &mut Fields) -> bool {
+    if line[run.clone()].iter().filter(|byte| **byte == b':').count() < 2 {
+        return false;
+    }
+    let Range { start, end } = run;
+    let starts = [start, start + usize::from(line[start] == b':')];
+    let ends = [end, end - usize::from(matches!(line[end - 1], b':' | b'.'))];
+    for start in starts {
+        for end in ends {
+            // A call in a program (`cafe::add(`) looks like one.
+            let apart = !is_word(before(line, start)) && !is_word(line.get(end)) && line.get(end) != Some(&b'(');
+            if apart && start < end && is_v6(&line[start..end]) {
+                fields.push(start..end, FieldKind::Possible);
+                return true;
+            }
+        }
+    }
+    false
+}
+
+fn is_v6(text: &[u8]) -> bool {
+    std::str::from_utf8(text).is_ok_and(|text| text.parse::<std::net::Ipv6Addr>().is_ok())
+}
+
+fn push_v4s(line: &[u8], run: Range<usize>, fields: &mut Fields) {
+    let mut at = run.start;
+    while at < run.end {
+        let belongs = |byte: &u8| byte.is_ascii_digit() || *byte == b'.';
+        let Some(begin) = line[at..run.end].iter().position(belongs) else { return };
+        let begin = at + begin;
+        let end = line[begin..run.end].iter().position(|byte| !belongs(byte)).map_or(run.end, |length| begin + length);
+        at = end;
+        let (mut from, mut to) = (begin, end);
+        while from < to && line[from] == b'.' {
+            from += 1;
+        }
+        while to > from && line[to - 1] == b'.' {
+            to -= 1;
+        }
+        // Behind a dot a word may follow: the name of a host that carries its address.
+        if !is_word(before(line, from)) && !is_word(line.get(to)) && read_v4(&line[from..to]).is_some() {
+            let with_port = to + port_at(&line[to..]);
+            fields.push(from..with_port, FieldKind::Possible);
+            at = at.max(with_port);
+        }
+    }
+}
+
+/// Bytes of `:54321` at the beginning of `text`; behind a shared address a port is the visitor.
+fn port_at(text: &[u8]) -> usize {
+    let [b':', rest @ ..] = text else { return 0 };
+    let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    if (1..=5).contains(&digits) && !is_word(rest.get(digits)) { 1 + digits } else { 0 }
+}
+
+/// Finds what follows a fixed text.
+#[derive(Debug)]
+pub(super) struct Marker {
+    finder: memchr::memmem::Finder<'static>,
+}
+
+impl Marker {
+    pub(super) fn new(text: &str) -> Marker {
+        Marker { finder: memchr::memmem::Finder::new(text).into_owned() }
+    }
+
+    /// The places right behind the text.
+    fn behind<'l>(&'l self, line: &'l [u8]) -> impl Iterator<Item = usize> + 'l {
+        self.finder.find_iter(line).map(|at| at + self.finder.needle().len())
+    }
+
+    /// Pushes what stands behind `client ` and `client: ` in an error log.
+    pub(super) fn push_peers(&self, line: &[u8], fields: &mut Fields) {
+        for at in self.behind(line) {
+            let at = at + usize::from(line.get(at) == Some(&b':'));
+            if line.get(at) != Some(&b' ') {
+                continue;
+            }
+            let rest = &line[at + 1..];
+            // An IPv6 address with a port stands in brackets, inside those of the field.
+            let inner = usize::from(rest.first() == Some(&b'['));
+            let ends = |byte: &u8| matches!(byte, b' ' | b',' | b';' | b']' | b'"' | b')');
+            let mut length = rest[inner..].iter().position(ends).map_or(rest.len(), |length| inner + length);
+            if inner == 1 && rest.get(length) == Some(&b']') {
+                length += 1;
+                length += rest[length..].iter().take_while(|byte| byte.is_ascii_digit() || **byte == b':').count();
+            }
+            fields.push(at + 1..at + 1 + length, FieldKind::Possible);
+        }
+    }
+}
+
+/// Parameters of queries and cookies whose values are addresses.
+#[derive(Debug)]
+pub(super) struct Parameters {
+    markers: Vec<(Marker, usize)>,
+}
+
+impl Parameters {
+    pub(super) fn new<'n>(names: impl IntoIterator<Item = &'n String>) -> Parameters {
+        let marker = |name: &String| (Marker::new(&format!("{name}=")), name.len() + 1);
+        Parameters { markers: names.into_iter().map(marker).collect() }
+    }
+
+    /// Pushes the values of those that are in the line.
+    pub(super) fn push(&self, line: &[u8], fields: &mut Fields) {
+        for (marker, length) in &self.markers {
+            for value in marker.behind(line).filter(|value| begins_a_name(&line[..value - length])) {
+                let ends = |byte: &u8| matches!(byte, b'&' | b';' | b'"' | b'#' | b'\\' | b'\'' | b' ');
+                let end = line[value..].iter().position(ends).map_or(line.len(), |length| value + length);
+                fields.push(value..end, FieldKind::Parameter);
+            }
+        }
+    }
+}
+
+/// Whether a name can begin behind `before`. Some write `&` in JSON by its number.
+fn begins_a_name(before: &[u8]) -> bool {
+    match before {
+        [.., last] => matches!(last, b'?' | b'&' | b';' | b' ' | b'"' | b'\'') || before.ends_with(br"\u0026"),
+        [] => true,
+    }
+}
