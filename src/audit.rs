@@ -6,40 +6,48 @@
 //! rewritten. Root on the host can always sign again, so a claim is only as strong as the checkpoint that somebody
 //! else kept: [`verify`] says *anchored* only when it was given one.
 //!
-//! Four files stand in the log's directory ([`Paths`]), and a fifth, the private key, stands elsewhere:
+//! These stand in the log's directory ([`Paths`]); the private key stands elsewhere:
 //!
 //! * `log.jsonl`, the entries ([`Entry`], [`Event`]);
 //! * `checkpoint`, the latest signed statement ([`Checkpoint`]);
 //! * `forgetd.vkey`, the public key in C2SP form ([`VerifierKey`]);
+//! * `rotations`, how each key handed over to the next ([`Keys`]);
 //! * `index`, leaf hashes and offsets: a cache, compared with the signed root before it is believed.
 //!
 //! No entry carries personal data: rules, counts, instants, reasons and user ids of operators, never a key, an
 //! address, a file name or a hash of one.
 //!
-//! [`Log`] appends, [`read`] reads, [`verify`] judges; [`merkle`] and [`note`] are the public formats.
+//! [`Log`] appends, [`read`] reads, [`verify`] judges, [`prove`] proves one entry to whoever does not have the log;
+//! [`merkle`], [`note`] and [`Proof`] are the public formats.
 
 mod entry;
 mod error;
 mod index;
 mod key;
+mod keys;
 mod line;
 mod log;
 pub mod merkle;
 pub mod note;
+mod proof;
+mod publish;
 pub mod read;
+mod rotate;
 mod start;
 mod verdict;
 mod verify;
 
 use std::path::{Path, PathBuf};
 
-pub use entry::{BatchOutcome, Entry, Event, Kept, RunFinished, RunOutcome};
+pub use entry::{BatchOutcome, Entry, Event, Kept, RestoredPart, RunFinished, RunOutcome};
 pub use error::AuditError;
+pub use keys::{Keys, RotationFault, parse_file as parse_verifier_key};
 pub use line::{LineFault, MAX_LINE};
 pub use log::{Log, Sync};
 pub use note::{Checkpoint, NoteError, VerifierKey};
-pub use verdict::{Fault, Verdict, Verification, VerifyError};
-pub use verify::verify;
+pub use proof::{Proof, ProofFault, ProveError, anchor, prove};
+pub use verdict::{Fault, Review, Verdict, Verification, VerifyError};
+pub use verify::{Trusted, verify, verify_with};
 
 /// Where the parts of an audit log stand in its directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,6 +60,8 @@ pub struct Paths {
     pub checkpoint: PathBuf,
     /// The public key, a C2SP verifier key.
     pub verifier_key: PathBuf,
+    /// The proofs of the entries by which the key was replaced, for good.
+    pub rotations: PathBuf,
     /// The cache of leaf hashes and line ends.
     pub index: PathBuf,
 }
@@ -65,6 +75,7 @@ impl Paths {
             log: dir.join("log.jsonl"),
             checkpoint: dir.join("checkpoint"),
             verifier_key: dir.join("forgetd.vkey"),
+            rotations: dir.join("rotations"),
             index: dir.join("index"),
         }
     }

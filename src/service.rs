@@ -10,6 +10,7 @@ mod clock;
 mod interrupt;
 mod job;
 mod reload;
+mod restored;
 mod systemd;
 mod watch;
 
@@ -24,6 +25,7 @@ use tracing::{info, warn};
 
 pub use clock::{ClockError, read_clock};
 pub use interrupt::Interrupt;
+pub use restored::notice_restored;
 pub use watch::{Fingerprint, is_running, wake};
 
 use crate::audit::{AuditError, Event, Sync};
@@ -191,6 +193,7 @@ impl Daemon {
         let version = env!("CARGO_PKG_VERSION").to_owned();
         control.log.append(clock.wall, &Event::DaemonStarted { version }, Sync::Later)?;
         control.log.checkpoint()?;
+        notice_restored(&mut control, clock.wall)?;
         for error in purge::recover_all(&mut control, clock.wall)? {
             warn!(%error, "an interrupted run is not resolved yet");
         }
@@ -285,8 +288,16 @@ impl Daemon {
             self.notice_clock_set_back()?;
             self.look_for_decisions()?;
             self.heartbeat()?;
+            self.tell_checkpoints_of_others()?;
         }
         Ok(())
+    }
+
+    /// Other commands sign checkpoints too, and whatever they would tell goes to a terminal: the journal knows them
+    /// from here. While a purge is under way, what it signs is told by the purge.
+    fn tell_checkpoints_of_others(&mut self) -> Result<(), ServiceError> {
+        let Some(worker) = &self.worker else { return Ok(()) };
+        Ok(self.control.log.tell_of_others(worker.log.told())?)
     }
 
     /// What was planned by a clock that was ahead would come too late by as much.
@@ -311,7 +322,10 @@ impl Daemon {
                 self.reload = Some((first, (now + SETTLE).min(first + LONGEST_SETTLE)));
                 Ok(())
             }
-            Change::Woken => self.something_was_decided(read_clock()?.wall),
+            Change::Woken => {
+                self.tell_checkpoints_of_others()?;
+                self.something_was_decided(read_clock()?.wall)
+            }
         }
     }
 

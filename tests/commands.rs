@@ -10,6 +10,10 @@ mod holds;
 mod installation;
 #[path = "commands/plan.rs"]
 mod plan;
+#[path = "commands/proofs.rs"]
+mod proofs;
+#[path = "commands/restored.rs"]
+mod restored;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -172,7 +176,14 @@ fn commands_that_read_write_nothing_and_need_no_state() {
 
     let used = purged_shop();
     let before = used.tree();
-    let more = [&["register", "history"][..], &["audit", "list"], &["audit", "show", "0"], &["audit", "verify"]];
+    let more = [
+        &["register", "history"][..],
+        &["audit", "list"],
+        &["audit", "show", "0"],
+        &["audit", "verify"],
+        &["audit", "anchor"],
+        &["audit", "prove", "0"],
+    ];
     for command in readers.iter().chain(&more) {
         let ran = used.run(command);
         assert_eq!(ran.code, 0, "{command:?}: {ran:?}");
@@ -193,6 +204,8 @@ fn every_result_in_a_pipe_is_plain_and_in_json_it_parses() {
         &["audit", "list"],
         &["audit", "show", "0"],
         &["audit", "verify"],
+        &["audit", "anchor"],
+        &["audit", "prove", "0"],
         &["purge", "--yes"],
         &["stop-purges", "--lift"],
     ];

@@ -373,6 +373,40 @@ fn commands_beside_the_daemon_share_its_log_and_stopped_purges_go_on_when_they_m
     shop.assert_log_verifies();
 }
 
+/// The value of a field in a line of the daemon's log.
+fn field<'a>(line: &'a str, name: &str) -> &'a str {
+    let (_, rest) = line.split_once(&format!(" {name}=")).unwrap_or_else(|| panic!("no {name} in {line}"));
+    rest.split(' ').next().unwrap()
+}
+
+#[test]
+fn each_checkpoint_is_told_in_one_line_from_which_a_second_place_has_the_whole_note() {
+    let shop = Installation::new(FAST, QUIET, 10);
+    let daemon = Daemon::start(&shop);
+    let told = |size: usize| {
+        let is_it = |line: &&str| line.contains(" checkpoint ") && field(line, "size") == size.to_string();
+        eventually("the checkpoint in the log", || daemon.log().lines().find(is_it).map(str::to_owned))
+    };
+    let checkpoint = || fs::read_to_string(shop.state().join("audit/checkpoint")).unwrap();
+    let mut notes = Vec::new();
+    // Its own, and one that a command has signed.
+    for command in [None, Some(["audit", "review", "--through", "0", "--note", "seen"])] {
+        if let Some(command) = command {
+            assert!(shop.command(&command).status.success());
+        }
+        let line = told(shop.entries().len());
+        let [origin, size, root, signature] = ["origin", "size", "root", "signature"].map(|name| field(&line, name));
+        notes.push(format!("{origin}\n{size}\n{root}\n\n\u{2014} {origin} {signature}\n"));
+        assert_eq!(notes.last(), Some(&checkpoint()));
+    }
+    daemon.stop();
+    let kept = shop.path().join("kept");
+    for note in notes {
+        fs::write(&kept, note).unwrap();
+        assert_eq!(shop.json(&["audit", "verify", "--anchor", kept.to_str().unwrap()])["verdict"], "anchored");
+    }
+}
+
 #[test]
 fn a_rule_runs_when_its_schedule_says_and_not_before() {
     let shop = Installation::new(FAST, Site { schedule: "* * * * *", ..QUIET }, 1_000);

@@ -53,6 +53,15 @@ pub enum Event {
     /// An unfinished last line of so many bytes, which nobody was told of, was cut off.
     #[serde(rename = "log.repaired")]
     LogRepaired { bytes: u64 },
+    /// Somebody has reviewed every entry up to and with this one.
+    #[serde(rename = "log.reviewed")]
+    LogReviewed { through: u64, note: String, uid: u32 },
+    /// The key that signs checkpoints was replaced: both in the C2SP form of verifier keys.
+    #[serde(rename = "key.rotated")]
+    KeyRotated { from: String, to: String, uid: u32 },
+    /// Register and log were not of the same moment: this one is from an older copy, and so much of it is missing.
+    #[serde(rename = "state.restored")]
+    StateRestored { part: RestoredPart, missing: u64 },
     /// A version of the configuration came into force.
     #[serde(rename = "config.applied")]
     ConfigApplied { version: u64, digest: String, files: u64, changes: Vec<String> },
@@ -204,6 +213,16 @@ pub enum BatchOutcome {
     RolledBack,
 }
 
+/// Which half of the state was restored from an older copy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RestoredPart {
+    /// The register: holds that the log knows of are missing.
+    Register,
+    /// The audit log: the end of a run that the register knows of is missing.
+    Log,
+}
+
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -221,12 +240,18 @@ pub enum RunOutcome {
 }
 
 impl Event {
+    pub(super) const LOG_REVIEWED: &str = "log.reviewed";
+    pub(super) const KEY_ROTATED: &str = "key.rotated";
+
     /// The kind, as the line spells it.
     #[must_use]
     pub fn kind(&self) -> &'static str {
         match self {
             Event::LogCreated { .. } => "log.created",
             Event::LogRepaired { .. } => "log.repaired",
+            Event::LogReviewed { .. } => Event::LOG_REVIEWED,
+            Event::KeyRotated { .. } => Event::KEY_ROTATED,
+            Event::StateRestored { .. } => "state.restored",
             Event::ConfigApplied { .. } => "config.applied",
             Event::ConfigRejected { .. } => "config.rejected",
             Event::RuleApproved { .. } => "rule.approved",

@@ -97,6 +97,23 @@ pub enum AuditError {
         /// The private key.
         path: PathBuf,
     },
+    /// A key that stands in a systemd credential which this process was not given.
+    #[error(
+        "the key of this audit log stands in the systemd credential `audit.key`, as {path} says: start forgetd with \
+         `LoadCredential=audit.key:FILE`, a single command by `systemd-run --pipe -p LoadCredential=audit.key:FILE`"
+    )]
+    CredentialMissing {
+        /// The file that refers to it.
+        path: PathBuf,
+    },
+    /// The log says that its key was replaced, and there is neither the new key nor the proof of it.
+    #[error(
+        "the audit log's key was replaced by one that is neither in {path} nor beside it: restore the key directory"
+    )]
+    SuccessorMissing {
+        /// The private key.
+        path: PathBuf,
+    },
     /// A private key that is not this log's.
     #[error("{path} is not the key that {verifier_key} names; restore the one it belongs to")]
     KeyMismatch {

@@ -75,6 +75,11 @@ struct Head<'a> {
 
 /// The time of the entry in `line`, once it is found to be entry `index`.
 pub(super) fn check(line: &[u8], index: u64) -> Result<Timestamp, LineFault> {
+    inspect(line, index).map(|(time, _)| time)
+}
+
+/// Time and kind of the entry in `line`, once it is found to be entry `index`.
+pub(super) fn inspect(line: &[u8], index: u64) -> Result<(Timestamp, &str), LineFault> {
     if line.len() > MAX_LINE {
         return Err(LineFault::TooLong);
     }
@@ -89,7 +94,8 @@ pub(super) fn check(line: &[u8], index: u64) -> Result<Timestamp, LineFault> {
     if head.kind.is_empty() {
         return Err(LineFault::NotAnEntry);
     }
-    head.time.parse().map_err(|_| LineFault::NotAnEntry)
+    let time = head.time.parse().map_err(|_| LineFault::NotAnEntry)?;
+    Ok((time, head.kind))
 }
 
 #[cfg(test)]

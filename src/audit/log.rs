@@ -9,7 +9,7 @@
 use std::fs::File;
 use std::io::{self, BufReader, Seek, SeekFrom, Write};
 use std::os::unix::fs::{FileExt, MetadataExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
@@ -21,8 +21,7 @@ use super::key::Key;
 use super::line::{self, LineFault, Lines, MAX_LINE, Next};
 use super::merkle::{Frontier, Hash};
 use super::note::Checkpoint;
-use super::start;
-use crate::durable;
+use super::{rotate, start};
 
 /// When an entry has to be on the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,16 +41,21 @@ enum Condition {
 /// The audit log, open for appending.
 #[derive(Debug)]
 pub struct Log {
-    paths: Paths,
-    key: Key,
+    pub(super) paths: Paths,
+    pub(super) key: Key,
+    pub(super) key_path: PathBuf,
     file: File,
     index: Index,
-    tree: Frontier,
+    pub(super) tree: Frontier,
     /// Offset after the last entry in `tree`.
     end: u64,
     last_time: Option<Timestamp>,
     /// The checkpoint found at the start.
     sealed: Checkpoint,
+    /// The largest that was told to the journal.
+    pub(super) told: u64,
+    /// An entry that replaces the key, and the new key, until that one is in use here.
+    pub(super) rotation: Option<(u64, String)>,
     condition: Condition,
 }
 
@@ -64,15 +68,31 @@ impl Log {
     /// was signed, or when the key is gone, another one, or readable by others.
     pub fn open(dir: &Path, key: &Path, now: Timestamp) -> Result<Log, AuditError> {
         let paths = Paths::new(dir);
+        let key_path = key.to_path_buf();
         let file = start::log_file(&paths, key)?;
         lock(&file).map_err(not_writable(&paths.log))?;
         let key = start::key(&paths, key, &file)?;
         let sealed = start::checkpoint(&paths, &key)?;
-        let index = Index::open(&paths.index);
-        let (tree, end, last_time) = (Frontier::default(), 0, None);
-        let mut log = Log { paths, key, file, index, tree, end, last_time, sealed, condition: Condition::Sound };
-        log.trust_index();
+        let mut log = Log {
+            index: Index::open(&paths.index),
+            tree: Frontier::default(),
+            end: 0,
+            last_time: None,
+            told: sealed.size,
+            rotation: None,
+            condition: Condition::Sound,
+            paths,
+            key,
+            key_path,
+            file,
+            sealed,
+        };
+        // What an interrupted rotation left is found by reading: the index knows of no kinds.
+        if rotate::successor(&log.key_path)?.is_none() {
+            log.trust_index();
+        }
         let torn = log.take_in()?;
+        rotate::discard_unused(&log)?;
         if log.tree.size() == 0 {
             log.begin(now, torn)?;
         }
@@ -88,15 +108,23 @@ impl Log {
     /// # Errors
     /// [`AuditError`]; the entry is then not in the log.
     pub fn append(&mut self, now: Timestamp, event: &Event, sync: Sync) -> Result<u64, AuditError> {
-        self.locked(|log, torn| {
-            let not_before = log.last_time.filter(|_| !matches!(event, Event::ClockApproved { .. }));
-            let time = not_before.map_or(now, |last| last.max(now));
-            if torn > 0 {
-                log.cut().map_err(not_writable(&log.paths.log))?;
-                log.write(time, &Event::LogRepaired { bytes: torn }, Sync::Later)?;
-            }
-            log.write(time, event, sync)
-        })
+        self.locked(|log, torn| log.append_locked(now, event, sync, torn))
+    }
+
+    pub(super) fn append_locked(
+        &mut self,
+        now: Timestamp,
+        event: &Event,
+        sync: Sync,
+        torn: u64,
+    ) -> Result<u64, AuditError> {
+        let not_before = self.last_time.filter(|_| !matches!(event, Event::ClockApproved { .. }));
+        let time = not_before.map_or(now, |last| last.max(now));
+        if torn > 0 {
+            self.cut().map_err(not_writable(&self.paths.log))?;
+            self.write(time, &Event::LogRepaired { bytes: torn }, Sync::Later)?;
+        }
+        self.write(time, event, sync)
     }
 
     /// Makes all entries durable, signs their number and root, and puts the statement in place of the last.
@@ -126,7 +154,10 @@ impl Log {
     }
 
     /// Does `work` with the log locked and up to date; it is told how many bytes of an unfinished line follow.
-    fn locked<T>(&mut self, work: impl FnOnce(&mut Log, u64) -> Result<T, AuditError>) -> Result<T, AuditError> {
+    pub(super) fn locked<T>(
+        &mut self,
+        work: impl FnOnce(&mut Log, u64) -> Result<T, AuditError>,
+    ) -> Result<T, AuditError> {
         if self.condition == Condition::Broken {
             return Err(AuditError::Broken { path: self.paths.log.clone() });
         }
@@ -196,6 +227,7 @@ impl Log {
                 if length < self.end { index::count_within(&self.paths.index, length) } else { self.tree.size() };
             return Err(AuditError::ShorterThanCheckpoint { path: self.paths.log.clone(), found, expected });
         }
+        rotate::settle(self)?;
         Ok(torn)
     }
 
@@ -210,8 +242,11 @@ impl Log {
                 Next::End => break 0,
                 Next::Torn(bytes) => break bytes,
                 Next::TooLong => LineFault::TooLong,
-                Next::Line(line) => match line::check(line, index) {
-                    Ok(time) => {
+                Next::Line(line) => match line::inspect(line, index) {
+                    Ok((time, kind)) => {
+                        if kind == Event::KEY_ROTATED {
+                            self.rotation = rotate::announced(line);
+                        }
                         self.count(line, time);
                         self.compare_with_seal()?;
                         continue;
@@ -273,7 +308,7 @@ impl Log {
         }
     }
 
-    fn sync(&mut self) -> io::Result<()> {
+    pub(super) fn sync(&mut self) -> io::Result<()> {
         self.file.sync_data().inspect_err(|_| self.condition = Condition::Broken)
     }
 
@@ -287,8 +322,7 @@ impl Log {
         let checkpoint =
             Checkpoint { origin: self.origin().to_owned(), size: self.tree.size(), root: self.tree.root() };
         let note = self.key.sign(&checkpoint);
-        durable::replace(&self.paths.checkpoint, note.as_bytes(), start::FILE_MODE)
-            .map_err(not_writable(&self.paths.checkpoint))?;
+        self.publish(&checkpoint, &note)?;
         Ok(checkpoint)
     }
 }

@@ -43,6 +43,9 @@ pub enum NoteError {
         /// Name and id of the key that was asked for.
         key: String,
     },
+    /// Signed by a key for more entries than there were when it was replaced.
+    #[error("it was signed by a key that had been replaced before: whoever has the old key may have written it")]
+    Retired,
     /// The signature does not fit the text.
     #[error("the signature does not fit the text")]
     BadSignature,
@@ -98,18 +101,21 @@ impl Checkpoint {
         if number.to_string() != size {
             return Err(NoteError::Size);
         }
-        let bytes = STANDARD.decode(root).map_err(|_| NoteError::Root)?;
-        let root = Hash::from_bytes(bytes.try_into().map_err(|_| NoteError::Root)?);
+        let root = Hash::parse(root).ok_or(NoteError::Root)?;
         Ok(Checkpoint { origin: origin.to_owned(), size: number, root })
     }
 
-    /// The statement as a note, signed by the key of its origin.
-    pub(super) fn sign(&self, key: &SigningKey) -> String {
+    /// The statement as a note, signed by keys of its origin.
+    pub(super) fn sign(&self, keys: &[&SigningKey]) -> String {
         let body = self.body();
-        let id = key_id(&self.origin, &key.verifying_key());
-        let mut blob = id.to_vec();
+        let signatures = keys.iter().map(|key| self.signature_line(&body, key)).collect::<String>();
+        format!("{body}\n{signatures}")
+    }
+
+    fn signature_line(&self, body: &str, key: &SigningKey) -> String {
+        let mut blob = key_id(&self.origin, &key.verifying_key()).to_vec();
         blob.extend_from_slice(&key.sign(body.as_bytes()).to_bytes());
-        format!("{body}\n{SIGNATURE_PREFIX}{} {}\n", self.origin, STANDARD.encode(blob))
+        format!("{SIGNATURE_PREFIX}{} {}\n", self.origin, STANDARD.encode(blob))
     }
 }
 
@@ -266,7 +272,7 @@ mod tests {
     #[test]
     fn any_byte_of_a_note_changed_makes_it_invalid() {
         let (signing, verifier) = key();
-        let note = checkpoint().sign(&signing).into_bytes();
+        let note = checkpoint().sign(&[&signing]).into_bytes();
         assert_eq!(verifier.open(&note), Ok(checkpoint()));
         for at in 0..note.len() {
             for bit in 0..8 {
@@ -319,10 +325,10 @@ mod tests {
         let (signing, verifier) = key();
         let witness = SigningKey::from_bytes(&[9; 32]);
         let other = Checkpoint { origin: "witness.example".to_owned(), ..checkpoint() };
-        let cosignature = other.sign(&witness).lines().last().unwrap().to_owned();
-        let note = format!("{}{cosignature}\n", checkpoint().sign(&signing));
+        let cosignature = other.sign(&[&witness]).lines().last().unwrap().to_owned();
+        let note = format!("{}{cosignature}\n", checkpoint().sign(&[&signing]));
         assert_eq!(verifier.open(note.as_bytes()), Ok(checkpoint()));
-        assert!(matches!(verifier.open(other.sign(&witness).as_bytes()), Err(NoteError::Unsigned { .. })));
+        assert!(matches!(verifier.open(other.sign(&[&witness]).as_bytes()), Err(NoteError::Unsigned { .. })));
 
         let foreign = other.body();
         let blob = [verifier.id.as_slice(), &signing.sign(foreign.as_bytes()).to_bytes()].concat();

@@ -12,8 +12,10 @@ use std::path::Path;
 use super::Paths;
 use super::error::{AuditError, not_readable, not_writable};
 use super::key::Key;
+use super::keys::parse_file;
 use super::merkle::Hash;
-use super::note::{Checkpoint, VerifierKey};
+use super::note::{Checkpoint, NoteError};
+use super::rotate;
 use crate::durable::{self, NoLink};
 
 const DIR_MODE: u32 = 0o750;
@@ -47,6 +49,8 @@ pub(super) fn key(paths: &Paths, path: &Path, log: &File) -> Result<Key, AuditEr
         // It follows from the key, and the checkpoint still has to verify under it.
         None => write_verifier_key(paths, &key)?,
         Some(text) if names(&text, &key) => {}
+        // An interrupted rotation, whose last step is still to be done.
+        Some(text) if rotate::successor(path)?.is_some_and(|next| names(&text, &next)) => {}
         Some(_) => {
             let (path, verifier_key) = (path.to_path_buf(), paths.verifier_key.clone());
             return Err(AuditError::KeyMismatch { path, verifier_key });
@@ -69,7 +73,7 @@ fn first(paths: &Paths, path: &Path, log: &File) -> Result<Key, AuditError> {
             if let Some(dir) = path.parent() {
                 durable::make_dir(dir, KEY_DIR_MODE).map_err(not_writable(dir))?;
             }
-            let key = Key::generate()?;
+            let key = Key::first()?;
             key.store(&aside)?;
             key
         }
@@ -84,19 +88,27 @@ fn first(paths: &Paths, path: &Path, log: &File) -> Result<Key, AuditError> {
 
 /// The latest checkpoint, once its signature is found good.
 pub(super) fn checkpoint(paths: &Paths, key: &Key) -> Result<Checkpoint, AuditError> {
+    sealed(paths, key).map(|(_, checkpoint)| checkpoint)
+}
+
+/// The same, with its note.
+pub(super) fn sealed(paths: &Paths, key: &Key) -> Result<(String, Checkpoint), AuditError> {
     let path = || paths.checkpoint.clone();
     let Some(note) = read_text(&paths.checkpoint)? else {
         return Err(AuditError::CheckpointMissing { path: path() });
     };
-    key.verifier().open(&note).map_err(|source| AuditError::CheckpointInvalid { path: path(), source })
+    let checkpoint = key.verifier().open(&note);
+    let checkpoint = checkpoint.map_err(|source| AuditError::CheckpointInvalid { path: path(), source })?;
+    let note = String::from_utf8(note);
+    let note = note.map_err(|_| AuditError::CheckpointInvalid { path: path(), source: NoteError::NotText })?;
+    Ok((note, checkpoint))
 }
 
 fn names(text: &[u8], key: &Key) -> bool {
-    let text = std::str::from_utf8(text).ok().and_then(|text| text.strip_suffix('\n'));
-    text.and_then(|text| VerifierKey::parse(text).ok()).is_some_and(|verifier| verifier == *key.verifier())
+    parse_file(text).is_ok_and(|verifier| verifier == *key.verifier())
 }
 
-fn write_verifier_key(paths: &Paths, key: &Key) -> Result<(), AuditError> {
+pub(super) fn write_verifier_key(paths: &Paths, key: &Key) -> Result<(), AuditError> {
     let line = format!("{}\n", key.verifier());
     durable::replace(&paths.verifier_key, line.as_bytes(), FILE_MODE).map_err(not_writable(&paths.verifier_key))
 }

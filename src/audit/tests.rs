@@ -10,7 +10,9 @@ use super::*;
 
 mod append;
 mod entries;
+mod rotate;
 mod start;
+mod tamper;
 mod verdicts;
 
 /// Something done to a file's content.

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 use thiserror::Error;
 
+use super::keys::RotationFault;
 use super::line::LineFault;
 use super::note::NoteError;
 
@@ -86,6 +87,9 @@ pub enum Fault {
     /// Something else in its place.
     #[error("the verifier key is not one: {0}")]
     VerifierKeyInvalid(NoteError),
+    /// A key that did not get there by the rotations that are kept.
+    #[error("{0}")]
+    Rotation(RotationFault),
 }
 
 /// The verdict and what it rests on.
@@ -108,13 +112,37 @@ pub struct Verification {
     pub first: Option<Timestamp>,
     /// Time of the last entry read.
     pub last: Option<Timestamp>,
+    /// The review that reached furthest.
+    pub review: Option<Review>,
+    /// Entries after it that are not reviews themselves.
+    pub unreviewed: u64,
+}
+
+/// Somebody has read the log up to an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Review {
+    /// The last entry reviewed.
+    pub through: u64,
+    /// When that was recorded.
+    pub at: Timestamp,
 }
 
 impl Verification {
     /// The verdict on a log that lacks what it would be read against.
     pub(super) fn unread(origin: Option<String>, fault: Fault) -> Verification {
         let verdict = Verdict::Tampered { entry: None, fault };
-        Verification { verdict, origin, entries: 0, signed: 0, anchored: None, torn: 0, first: None, last: None }
+        Verification {
+            verdict,
+            origin,
+            entries: 0,
+            signed: 0,
+            anchored: None,
+            torn: 0,
+            first: None,
+            last: None,
+            review: None,
+            unreviewed: 0,
+        }
     }
 }
 
@@ -142,6 +170,12 @@ pub enum VerifyError {
     ForeignAnchor {
         /// Which of the anchors.
         anchor: usize,
+        /// The name of this log.
+        origin: String,
+    },
+    /// Another key than the reader kept, and no rotation leads from one to the other.
+    #[error("the key that you kept is none of {origin}: this is another log, or it was replaced by one")]
+    ForeignKey {
         /// The name of this log.
         origin: String,
     },

@@ -14,14 +14,25 @@ use std::path::Path;
 use jiff::Timestamp;
 
 use super::Paths;
+use super::entry::{Entry, Event};
 use super::index::Records;
+use super::keys::{Keys, RotationFault};
 use super::line::{self, LineFault, Lines, Next};
 use super::merkle::{Frontier, Hash};
 use super::note::{Checkpoint, NoteError, VerifierKey};
-use super::verdict::{Fault, Verdict, Verification, VerifyError};
+use super::verdict::{Fault, Review, Verdict, Verification, VerifyError};
 
 /// Some hundred entries per system call.
 const BUFFER: usize = 256 * 1024;
+
+/// What a reader kept, to hold a log against.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Trusted<'a> {
+    /// Signed checkpoints.
+    pub anchors: &'a [Vec<u8>],
+    /// The verifier key, as it was when the reader first saw it.
+    pub key: Option<&'a VerifierKey>,
+}
 
 /// Judges the log in `dir`, with the signed checkpoints that the reader kept. Reads only, and takes no lock: it works
 /// on a copy, and beside a running daemon.
@@ -29,29 +40,63 @@ const BUFFER: usize = 256 * 1024;
 /// # Errors
 /// [`VerifyError`] when a file cannot be read, or an anchor is not one of this log.
 pub fn verify(dir: &Path, anchors: &[Vec<u8>]) -> Result<Verification, VerifyError> {
+    verify_with(dir, Trusted { anchors, key: None })
+}
+
+/// The same, with the key that the reader kept too.
+///
+/// # Errors
+/// As [`verify`], and when the key is none of this log.
+pub fn verify_with(dir: &Path, kept: Trusted<'_>) -> Result<Verification, VerifyError> {
     let paths = Paths::new(dir);
-    let key = match read_key(&paths)? {
-        Ok(key) => key,
-        Err(fault) => return Ok(Verification::unread(None, fault)),
-    };
-    let mut signed = open_anchors(&key, anchors)?;
     // Before the log: a checkpoint written meanwhile would speak of entries that come after the end of this reading.
-    match read_checkpoint(&paths, &key)? {
-        Ok(checkpoint) => signed.push(Signed { source: Source::Checkpoint, checkpoint }),
-        Err(fault) => return Ok(Verification::unread(Some(key.name().to_owned()), fault)),
+    let (keys, checkpoint) = match seal(&paths)? {
+        Ok(sealed) => sealed,
+        Err((origin, fault)) => return Ok(Verification::unread(origin, fault)),
+    };
+    if kept.key.is_some_and(|key| !keys.contains(key)) {
+        return Err(VerifyError::ForeignKey { origin: keys.name().to_owned() });
     }
+    let mut signed = open_anchors(&keys, kept.anchors)?;
+    let rotations = keys.rotations().iter().map(|rotation| rotation.checkpoint.clone());
+    signed.extend(rotations.chain([checkpoint]).map(|checkpoint| Signed { source: Source::Log, checkpoint }));
     signed.sort_by_key(|signed| signed.checkpoint.size);
     let pass = Pass::over(&paths, &signed)?;
     Ok(Verification {
-        verdict: pass.judge(&paths, &signed),
-        origin: Some(key.name().to_owned()),
+        verdict: pass.judge(&paths, &signed, &keys),
+        origin: Some(keys.name().to_owned()),
         entries: pass.tree.size(),
         signed: signed.last().map_or(0, |last| last.checkpoint.size),
         anchored: pass.anchored(&signed),
         torn: pass.torn,
         first: pass.first,
         last: pass.last,
+        review: pass.review,
+        unreviewed: pass.unreviewed(),
     })
+}
+
+type Sealed = (Keys, Checkpoint);
+
+/// The log's keys and its checkpoint, or its name and what is wrong with them.
+fn seal(paths: &Paths) -> Result<Result<Sealed, (Option<String>, Fault)>, VerifyError> {
+    let unknown = |fault| Ok(Err((None, fault)));
+    let keys = match Keys::of_log(paths)? {
+        Ok(keys) => keys,
+        Err(fault) => return unknown(fault),
+    };
+    let sealed = read_checkpoint(paths, &keys)?;
+    if !matches!(sealed, Err(Fault::CheckpointInvalid(NoteError::Unsigned { .. }))) {
+        return Ok(sealed.map_err(|fault| (Some(keys.name().to_owned()), fault)).map(|checkpoint| (keys, checkpoint)));
+    }
+    // A key that was replaced between the two readings is among the keys now.
+    match Keys::of_log(paths)? {
+        Ok(keys) => {
+            let sealed = read_checkpoint(paths, &keys)?;
+            Ok(sealed.map_err(|fault| (Some(keys.name().to_owned()), fault)).map(|checkpoint| (keys, checkpoint)))
+        }
+        Err(fault) => unknown(fault),
+    }
 }
 
 /// A statement to hold the log against.
@@ -62,31 +107,26 @@ struct Signed {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Source {
-    Checkpoint,
+    /// Kept beside the log: its checkpoint, and those under which its key was replaced.
+    Log,
     Anchor(usize),
 }
 
-fn read_key(paths: &Paths) -> Result<Result<VerifierKey, Fault>, VerifyError> {
-    let Some(text) = read(&paths.verifier_key)? else { return Ok(Err(Fault::VerifierKeyMissing)) };
-    let text = std::str::from_utf8(&text).ok().and_then(|text| text.strip_suffix('\n'));
-    Ok(VerifierKey::parse(text.unwrap_or_default()).map_err(Fault::VerifierKeyInvalid))
-}
-
-fn read_checkpoint(paths: &Paths, key: &VerifierKey) -> Result<Result<Checkpoint, Fault>, VerifyError> {
+fn read_checkpoint(paths: &Paths, keys: &Keys) -> Result<Result<Checkpoint, Fault>, VerifyError> {
     let Some(note) = read(&paths.checkpoint)? else { return Ok(Err(Fault::CheckpointMissing)) };
-    Ok(key.open(&note).map_err(Fault::CheckpointInvalid))
+    Ok(keys.open(&note).map_err(Fault::CheckpointInvalid))
 }
 
-fn open_anchors(key: &VerifierKey, anchors: &[Vec<u8>]) -> Result<Vec<Signed>, VerifyError> {
-    let open = |(anchor, note): (usize, &Vec<u8>)| match key.open(note) {
+fn open_anchors(keys: &Keys, anchors: &[Vec<u8>]) -> Result<Vec<Signed>, VerifyError> {
+    let open = |(anchor, note): (usize, &Vec<u8>)| match keys.open(note) {
         Ok(checkpoint) => Ok(Signed { source: Source::Anchor(anchor), checkpoint }),
-        Err(NoteError::Unsigned { .. }) => Err(VerifyError::ForeignAnchor { anchor, origin: key.name().to_owned() }),
+        Err(NoteError::Unsigned { .. }) => Err(VerifyError::ForeignAnchor { anchor, origin: keys.name().to_owned() }),
         Err(source) => Err(VerifyError::Anchor { anchor, source }),
     };
     anchors.iter().enumerate().map(open).collect()
 }
 
-fn read(path: &Path) -> Result<Option<Vec<u8>>, VerifyError> {
+pub(super) fn read(path: &Path) -> Result<Option<Vec<u8>>, VerifyError> {
     match std::fs::read(path) {
         Ok(bytes) => Ok(Some(bytes)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -105,6 +145,11 @@ struct Pass {
     held: usize,
     /// The first line that the index knows otherwise.
     differs: Option<u64>,
+    /// The review that reached furthest, and where all of them stand.
+    review: Option<Review>,
+    reviews: Vec<u64>,
+    /// Where the key was replaced.
+    rotations: Vec<u64>,
     stopped: Option<Stop>,
 }
 
@@ -147,8 +192,13 @@ impl Pass {
         if self.differs.is_none() && indexed.is_some_and(|known| known != leaf) {
             self.differs = Some(index);
         }
-        match line::check(line, index) {
-            Ok(time) => {
+        match line::inspect(line, index) {
+            Ok((time, kind)) => {
+                match kind {
+                    Event::LOG_REVIEWED => self.note_review(line, index, time),
+                    Event::KEY_ROTATED => self.rotations.push(index),
+                    _ => {}
+                }
                 self.first = self.first.or(Some(time));
                 self.last = Some(time);
                 self.tree.push(leaf);
@@ -156,6 +206,29 @@ impl Pass {
             }
             Err(fault) => self.stopped = Some(Stop::AtLine(fault)),
         }
+    }
+
+    fn note_review(&mut self, line: &[u8], index: u64, at: Timestamp) {
+        self.reviews.push(index);
+        // Nobody can have read what was not there.
+        if let Ok(Entry { event: Event::LogReviewed { through, .. }, .. }) = Entry::from_line(line)
+            && through < index
+            && self.review.is_none_or(|review| review.through <= through)
+        {
+            self.review = Some(Review { through, at });
+        }
+    }
+
+    fn unreviewed(&self) -> u64 {
+        let from = self.review.map_or(0, |review| review.through + 1);
+        let reviews = self.reviews.iter().filter(|index| **index >= from).count();
+        self.tree.size().saturating_sub(from).saturating_sub(u64::try_from(reviews).unwrap_or(u64::MAX))
+    }
+
+    /// The first entry that was signed for and replaces the key, without the proof that both keys signed.
+    fn unproved_rotation(&self, signed: u64, keys: &Keys) -> Option<u64> {
+        let proved = |index: &u64| keys.rotations().iter().any(|rotation| rotation.index == *index);
+        self.rotations.iter().copied().find(|index| *index < signed && !proved(index))
     }
 
     /// Compares the root with the statements of this size.
@@ -172,12 +245,12 @@ impl Pass {
     }
 
     fn anchored(&self, signed: &[Signed]) -> Option<u64> {
-        let anchors = signed[..self.held].iter().filter(|signed| signed.source != Source::Checkpoint);
+        let anchors = signed[..self.held].iter().filter(|signed| signed.source != Source::Log);
         // A statement about nothing anchors nothing.
         anchors.map(|signed| signed.checkpoint.size).max().filter(|size| *size > 0)
     }
 
-    fn judge(&self, paths: &Paths, signed: &[Signed]) -> Verdict {
+    fn judge(&self, paths: &Paths, signed: &[Signed], keys: &Keys) -> Verdict {
         let size = self.tree.size();
         let largest = signed.last().map_or(0, |last| last.checkpoint.size);
         let failed = signed.get(self.held);
@@ -193,11 +266,22 @@ impl Pass {
             }
             (Some(Stop::AtRoot), _) => Verdict::Tampered { entry: None, fault: Fault::Changed },
             (None, Some(_)) => Verdict::Truncated { size, signed: largest },
-            (None, None) if size > largest || self.torn > 0 => Verdict::UnsignedTail { signed: largest, size },
-            (None, None) => match self.anchored(signed) {
-                Some(anchor) => Verdict::Anchored { anchor, size },
-                None => Verdict::SelfConsistent { size },
-            },
+            (None, None) => self.judge_whole(signed, largest, keys),
+        }
+    }
+
+    /// Every statement holds.
+    fn judge_whole(&self, signed: &[Signed], largest: u64, keys: &Keys) -> Verdict {
+        let size = self.tree.size();
+        if let Some(entry) = self.unproved_rotation(largest, keys) {
+            return Verdict::Tampered { entry: Some(entry), fault: Fault::Rotation(RotationFault::Missing) };
+        }
+        if size > largest || self.torn > 0 {
+            return Verdict::UnsignedTail { signed: largest, size };
+        }
+        match self.anchored(signed) {
+            Some(anchor) => Verdict::Anchored { anchor, size },
+            None => Verdict::SelfConsistent { size },
         }
     }
 

@@ -1,10 +1,15 @@
 //! The commands and their options. Help texts, completions and manual pages all come from here.
 
+mod audit;
+
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 use jiff::civil::Date;
-use serde::Serialize;
+
+pub(super) use audit::{
+    AuditCommand, AuditListOptions, CheckProofOptions, ProveOptions, ReportFormat, ReportOptions, ReviewOptions,
+};
 
 use crate::safety::approval::PlanToken;
 
@@ -220,88 +225,6 @@ pub(super) enum RegisterCommand {
         /// What of it, as for `register show` [default: all]
         what: Option<String>,
     },
-}
-
-#[derive(Debug, Subcommand)]
-pub(super) enum AuditCommand {
-    /// List entries
-    List(AuditListOptions),
-    /// Show one entry
-    Show {
-        /// The entry's number, from 0
-        entry: u64,
-    },
-    /// Write a report for the data protection officer into a file
-    ///
-    /// One period of the evidence beside what was declared for it, in sentences that a lawyer understands: what may be
-    /// kept and what is, every run, what was refused, who decided what, what is physically left, and how to check it.
-    /// Of a copy of the log (`--log DIR`) it says what the log alone can say. An existing file is left as it is, unless
-    /// it is empty.
-    Report(ReportOptions),
-    /// Check the log against its signed checkpoint, and against checkpoints that you kept
-    Verify {
-        /// A checkpoint that you kept; may be given several times
-        #[arg(long, value_name = "FILE")]
-        anchor: Vec<PathBuf>,
-    },
-}
-
-#[derive(Debug, Args)]
-pub(super) struct ReportOptions {
-    /// First day of the period, in the zone of the site, or UTC where sites have several
-    #[arg(long, value_name = "DATE", value_parser = date)]
-    pub(super) from: Date,
-    /// Last day of the period
-    #[arg(long, value_name = "DATE", value_parser = date)]
-    pub(super) to: Date,
-    /// Only this site
-    #[arg(long)]
-    pub(super) site: Option<String>,
-    /// The file to write
-    #[arg(long, value_name = "FILE")]
-    pub(super) out: PathBuf,
-    /// What the file is
-    #[arg(long, value_enum, default_value_t = ReportFormat::Html)]
-    pub(super) format: ReportFormat,
-    /// A checkpoint that you kept, for the verification in the report; may be given several times
-    #[arg(long, value_name = "FILE")]
-    pub(super) anchor: Vec<PathBuf>,
-}
-
-/// Forms of a report.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub(super) enum ReportFormat {
-    /// One page that needs nothing else, for reading and printing
-    Html,
-    /// A table of all runs, for a spreadsheet
-    Csv,
-    /// Everything as a value, for programs
-    Json,
-    /// Text with tables, for a wiki or a ticket
-    Md,
-}
-
-#[derive(Debug, Args)]
-pub(super) struct AuditListOptions {
-    /// Only entries of this site's rules
-    #[arg(long)]
-    pub(super) site: Option<String>,
-    /// Only entries of this rule: a name or its beginning
-    #[arg(long)]
-    pub(super) rule: Option<String>,
-    /// Only entries of this kind, such as `run.finished`, or group, such as `run`
-    #[arg(long)]
-    pub(super) kind: Option<String>,
-    /// Only entries from this day on (UTC)
-    #[arg(long, value_name = "DATE", value_parser = date)]
-    pub(super) since: Option<Date>,
-    /// Only entries up to this day (UTC)
-    #[arg(long, value_name = "DATE", value_parser = date)]
-    pub(super) until: Option<Date>,
-    /// Only the last N of them
-    #[arg(long, value_name = "N")]
-    pub(super) last: Option<usize>,
 }
 
 fn plan_token(text: &str) -> Result<PlanToken, &'static str> {

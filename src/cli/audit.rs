@@ -1,4 +1,8 @@
-//! `forgetd audit`: the evidence, read and verified. Works on a copy of the log, without configuration or key.
+//! `forgetd audit`: the evidence, read, verified and handed out. What reads works on a copy of the log, without
+//! configuration or private key.
+
+mod proof;
+mod record;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -12,9 +16,21 @@ use super::output::{Output, count, instant};
 use super::report::{self, Whose};
 use super::session;
 use super::{Ended, Exit, Failure};
-use crate::audit::{self, Entry, Fault, Verdict, Verification, VerifyError, read};
+use crate::audit::{self, Entry, Fault, Trusted, Verdict, Verification, VerifierKey, VerifyError, read};
 
 pub(super) fn run(directory: &Path, log: Option<PathBuf>, command: &AuditCommand, output: &Output) -> Ended {
+    match command {
+        AuditCommand::CheckProof(options) => proof::check(directory, log, options, output),
+        AuditCommand::Review(_) | AuditCommand::RotateKey if log.is_some() => {
+            Err(Failure::usage("this is recorded in the log of the state directory: leave `--log` away"))
+        }
+        AuditCommand::Review(options) => record::review(directory, options, output),
+        AuditCommand::RotateKey => record::rotate_key(directory, output),
+        reading => read_log(directory, log, reading, output),
+    }
+}
+
+fn read_log(directory: &Path, log: Option<PathBuf>, command: &AuditCommand, output: &Output) -> Ended {
     let (log, whose) = match log {
         Some(log) => (log, Whose::Copy),
         None => (session::state_paths(directory)?.audit(), Whose::Installation(directory.to_owned())),
@@ -27,8 +43,22 @@ pub(super) fn run(directory: &Path, log: Option<PathBuf>, command: &AuditCommand
         AuditCommand::List(options) => list(&log, options, output),
         AuditCommand::Show { entry } => show(&log, *entry, output),
         AuditCommand::Report(options) => report::run(&whose, &log, options, output),
-        AuditCommand::Verify { anchor } => verify(&log, anchor, output),
+        AuditCommand::Verify { anchor, key } => verify(&log, anchor, key.as_deref(), output),
+        AuditCommand::Anchor => proof::anchor(&log, output),
+        AuditCommand::Prove(options) => proof::prove(&log, options, output),
+        AuditCommand::CheckProof(_) | AuditCommand::Review(_) | AuditCommand::RotateKey => Ok(Exit::Usage),
     }
+}
+
+/// A file that the reader names.
+fn read_file(path: &Path) -> Result<Vec<u8>, Failure> {
+    std::fs::read(path).map_err(|error| Failure::new(Exit::Failed, format!("{}: {error}", path.display())))
+}
+
+/// A verifier key that the reader kept.
+fn read_key(path: &Path) -> Result<VerifierKey, Failure> {
+    let key = audit::parse_verifier_key(&read_file(path)?);
+    key.map_err(|error| Failure::new(Exit::NotVerified, format!("{}: {error}", path.display())))
 }
 
 fn list(log: &Path, options: &AuditListOptions, output: &Output) -> Ended {
@@ -77,12 +107,18 @@ fn fields(entry: &Entry) -> String {
     let Ok(Value::Object(object)) = serde_json::to_value(entry) else { return String::new() };
     let told = object.iter().filter(|(key, _)| !matches!(key.as_str(), "seq" | "time" | "kind"));
     let field = |(key, value): (&String, &Value)| match value {
-        Value::String(text) => format!("{key}={text}"),
+        Value::String(text) => format!("{key}={}", plain(text)),
         // Names of what changed can be many: `audit show` has them all.
         Value::Array(items) => format!("{key}={}", items.len()),
         other => format!("{key}={other}"),
     };
     told.map(field).collect::<Vec<_>>().join(" ")
+}
+
+/// A log that somebody changed may hold what a terminal obeys.
+fn plain(text: &str) -> String {
+    let escape = |c: char| if c.is_control() { c.escape_default().collect() } else { c.to_string() };
+    text.chars().map(escape).collect()
 }
 
 fn show(log: &Path, number: u64, output: &Output) -> Ended {
@@ -112,8 +148,8 @@ struct Verified {
     last_entry: Option<Timestamp>,
 }
 
-fn verify(log: &Path, anchors: &[PathBuf], output: &Output) -> Ended {
-    let verification = verification(log, anchors)?;
+fn verify(log: &Path, anchors: &[PathBuf], key: Option<&Path>, output: &Output) -> Ended {
+    let verification = verification(log, anchors, key)?;
     let (verdict, exit) = verdict(&verification.verdict);
     let verified = Verified {
         verdict,
@@ -139,13 +175,12 @@ fn verify(log: &Path, anchors: &[PathBuf], output: &Output) -> Ended {
     Ok(exit)
 }
 
-/// What can be said of the log, with checkpoints that the reader kept in these files.
-pub(super) fn verification(log: &Path, anchors: &[PathBuf]) -> Result<Verification, Failure> {
-    let read_anchor = |path: &PathBuf| {
-        std::fs::read(path).map_err(|error| Failure::new(Exit::Failed, format!("{}: {error}", path.display())))
-    };
-    let contents = anchors.iter().map(read_anchor).collect::<Result<Vec<_>, _>>()?;
-    audit::verify(log, &contents).map_err(|error| no_verdict(&error, anchors))
+/// What can be said of the log, with checkpoints and a verifier key that the reader kept in these files.
+pub(super) fn verification(log: &Path, anchors: &[PathBuf], key: Option<&Path>) -> Result<Verification, Failure> {
+    let contents = anchors.iter().map(|path| read_file(path)).collect::<Result<Vec<_>, _>>()?;
+    let key = key.map(read_key).transpose()?;
+    let kept = Trusted { anchors: &contents, key: key.as_ref() };
+    audit::verify_with(log, kept).map_err(|error| no_verdict(&error, anchors))
 }
 
 /// Why there is no verdict.
@@ -153,6 +188,7 @@ fn no_verdict(error: &VerifyError, anchors: &[PathBuf]) -> Failure {
     let message = super::chain(error);
     match error {
         VerifyError::NotReadable { .. } => Failure::new(Exit::Failed, message),
+        VerifyError::ForeignKey { .. } => Failure::new(Exit::NotVerified, message),
         VerifyError::Anchor { anchor, .. } | VerifyError::ForeignAnchor { anchor, .. } => {
             Failure::new(Exit::NotVerified, about(anchors.get(*anchor), message))
         }

@@ -41,6 +41,7 @@ pub(super) fn add(directory: &Path, options: &HoldOptions, output: &Output) -> E
     };
     state.log.append(now, &event, Sync::Now)?;
     state.log.checkpoint()?;
+    crate::service::wake(&state.paths);
     output.result(&json!({ "hold": id }), |output| {
         output.line(format!("{}: hold {id} on {} until {}", output.good("Placed"), options.rule, options.until));
     });
@@ -111,6 +112,7 @@ fn stop(directory: &Path, output: &Output) -> Ended {
     let (mut state, clock) = open_state(directory)?;
     state.log.append(clock.wall, &Event::PurgesStopped { uid: uid() }, Sync::Now)?;
     state.log.checkpoint()?;
+    crate::service::wake(&state.paths);
     Ok(Exit::Done)
 }
 

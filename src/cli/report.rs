@@ -50,7 +50,7 @@ pub(super) fn run(whose: &Whose, log: &Path, options: &ReportOptions, output: &O
     let (zone, tz) = known.zone.clone();
     let period = Covered::new(options.from, options.to, &zone, tz).map_err(ReportError::from)?;
     let question = Question { log, period, site: options.site.as_deref(), now };
-    let verification = audit::verification(log, &options.anchor)?;
+    let verification = audit::verification(log, &options.anchor, None)?;
     let (verdict, verified) = verified(&verification, &options.anchor);
     let mut file = Aside::beside(&options.out)?;
     let report = write(&mut file, &question, &known.declared(), verified, options.format)?;

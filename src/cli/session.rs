@@ -119,6 +119,7 @@ impl Writing {
             },
         };
         let mut state = State::open(&state_dir, clock.wall)?;
+        service::notice_restored(&mut state, clock.wall)?;
         let in_force = determine(directory, loaded, Some(&state.register), output)?;
         let rules = plan::derive(&in_force.config);
         if in_force.problems.is_none() {

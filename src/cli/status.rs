@@ -32,6 +32,9 @@ struct LogHealth {
     entries: u64,
     signed: u64,
     last_entry: Option<Timestamp>,
+    reviewed_through: Option<u64>,
+    reviewed_at: Option<Timestamp>,
+    unreviewed: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -72,6 +75,9 @@ fn log_health(reading: &Reading) -> (LogHealth, Exit) {
         entries: verification.map_or(0, |v| v.entries),
         signed: verification.map_or(0, |v| v.signed),
         last_entry: verification.and_then(|v| v.last),
+        reviewed_through: verification.and_then(|v| v.review).map(|review| review.through),
+        reviewed_at: verification.and_then(|v| v.review).map(|review| review.at),
+        unreviewed: verification.map_or(0, |v| v.unreviewed),
     };
     if !reading.paths.audit().exists() {
         return (health("none yet".to_owned(), None), Exit::Done);
@@ -175,15 +181,26 @@ fn print_pending(rules: &[RuleStatus], output: &Output) {
 }
 
 fn log_line(log: &LogHealth) -> String {
-    let LogHealth { verdict, entries, signed, last_entry } = log;
+    let LogHealth { verdict, entries, signed, last_entry, .. } = log;
     match last_entry {
         Some(last) => format!(
-            "Audit log: {verdict}; {} entries, {} signed; the last of {}.",
+            "Audit log: {verdict}; {} entries, {} signed; the last of {}. {}",
             count(*entries),
             count(*signed),
-            instant(*last)
+            instant(*last),
+            reviewed(log)
         ),
         None => format!("Audit log: {verdict}."),
+    }
+}
+
+fn reviewed(log: &LogHealth) -> String {
+    match (log.reviewed_through, log.reviewed_at, log.unreviewed) {
+        (Some(through), Some(at), 0) => format!("Reviewed through entry {through} ({}): all of it.", instant(at)),
+        (Some(through), Some(at), rest) => {
+            format!("Reviewed through entry {through} ({}); {} since are not.", instant(at), count(rest))
+        }
+        _ => "Never reviewed.".to_owned(),
     }
 }
 

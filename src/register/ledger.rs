@@ -292,6 +292,23 @@ impl Register {
         self.optional(sql, [rule], finished_run)
     }
 
+    /// The run that ended last, of any rule, and when.
+    ///
+    /// # Errors
+    /// The register cannot be read.
+    pub fn latest_finished_run(&self) -> Result<Option<(String, Timestamp)>, RegisterError> {
+        let sql = "SELECT run, finished_at FROM runs WHERE finished_at IS NOT NULL ORDER BY finished_at DESC LIMIT 1";
+        self.optional(sql, [], |row| Ok((row.get(0)?, timestamp(row, 1)?)))
+    }
+
+    /// The number of the hold that was placed last, lifted or not; 0 before the first.
+    ///
+    /// # Errors
+    /// The register cannot be read.
+    pub fn last_hold(&self) -> Result<u64, RegisterError> {
+        Ok(self.optional("SELECT coalesce(max(hold), 0) FROM holds", [], |row| count(row, 0))?.unwrap_or_default())
+    }
+
     /// Records erased by runs of `rule` since `since`: what an approval's ceiling has already let through.
     ///
     /// # Errors

@@ -225,6 +225,9 @@ impl<'a> Seen<'a> {
                 self.totals.rejected_versions += 1;
                 self.incidents.push(tell::rejected(time, *problems, suspended));
             }
+            Event::StateRestored { part, missing } if within => {
+                self.incidents.push(tell::restored(time, *part, *missing));
+            }
             Event::LogRepaired { bytes } if within => self.incidents.push(tell::repaired(time, *bytes)),
             _ => {}
         }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::gather::Held;
 use super::model::{Decision, Hold, Incident, Run};
 use super::words::{self, count, number, sentence, utc};
-use crate::audit::{Entry, Event};
+use crate::audit::{Entry, Event, RestoredPart};
 
 /// A rule was due and did not run.
 pub(super) fn refused(rule: &str, held: &Held) -> Incident {
@@ -65,6 +65,21 @@ pub(super) fn repaired(time: Timestamp, bytes: u64) -> Incident {
     Incident { time, kind: "log-repaired", rule: None, text, records: None }
 }
 
+/// Register and log were not of the same moment.
+pub(super) fn restored(time: Timestamp, part: RestoredPart, missing: u64) -> Incident {
+    let text = match part {
+        RestoredPart::Register => format!(
+            "The register is an older copy, put back from a backup: {} that the log knows of missing in it.",
+            count(missing, "hold")
+        ),
+        RestoredPart::Log => format!(
+            "The audit log is an older copy, put back from a backup: the end of {} that the register knows of missing.",
+            count(missing, "run")
+        ),
+    };
+    Incident { time, kind: "state-restored", rule: None, text, records: None }
+}
+
 /// What somebody decided; `None` for an entry that is no decision. Exhaustive, so that a new kind is thought about.
 pub(super) fn decision(entry: &Entry, holds: &BTreeMap<u64, Hold>) -> Option<Decision> {
     let kind = entry.event.kind();
@@ -93,10 +108,17 @@ pub(super) fn decision(entry: &Entry, holds: &BTreeMap<u64, Hold>) -> Option<Dec
             let about = holds.get(hold).map(|hold| hold.prefix.as_str());
             told(*uid, about, format!("Hold {hold} lifted: it may be erased again."))
         }
+        Event::LogReviewed { through, note, uid } => {
+            told(*uid, None, format!("Reviewed the log up to entry {}: {note}", number(*through)))
+        }
+        Event::KeyRotated { uid, .. } => {
+            told(*uid, None, "Replaced the key that signs the evidence; the old one handed over to it.".to_owned())
+        }
         Event::PurgesStopped { uid } => told(*uid, None, "Stopped all erasure.".to_owned()),
         Event::PurgesResumed { uid } => told(*uid, None, "Let erasure go on.".to_owned()),
         Event::LogCreated { .. }
         | Event::LogRepaired { .. }
+        | Event::StateRestored { .. }
         | Event::ConfigApplied { .. }
         | Event::ConfigRejected { .. }
         | Event::RuleHeld { .. }

@@ -59,6 +59,9 @@ fn all() -> Vec<Event> {
     vec![
         Event::LogCreated { origin: text(), version: text() },
         Event::LogRepaired { bytes: 1 },
+        Event::LogReviewed { through: 1, note: "naïve “quotes” \\ and more".to_owned(), uid: 1 },
+        Event::StateRestored { part: RestoredPart::Register, missing: 1 },
+        Event::KeyRotated { from: text(), to: text(), uid: 1 },
         Event::ConfigApplied { version: 1, digest: text(), files: 2, changes: vec![text(), text()] },
         Event::ConfigRejected { problems: 1, suspended: vec![] },
         Event::RuleApproved {
@@ -172,4 +175,23 @@ fn an_entry_of_an_unknown_kind_is_told_in_its_place_and_the_rest_is_read() {
 fn a_log_that_is_not_there_is_an_error() {
     let place = Place::new();
     assert!(matches!(read::entries(&place.dir(), 0), Err(AuditError::NotReadable { .. })));
+}
+
+#[test]
+fn a_review_covers_what_was_there_and_the_furthest_one_counts() {
+    let place = Place::with(5);
+    let verification = verify(&place.dir(), &[]).unwrap();
+    assert_eq!((verification.review, verification.unreviewed), (None, 5));
+    let mut log = place.open().unwrap();
+    let review = |through| Event::LogReviewed { through, note: "x".to_owned(), uid: 0 };
+    log.append(at(10), &review(2), Sync::Now).unwrap();
+    let verification = verify(&place.dir(), &[]).unwrap();
+    assert_eq!((verification.review, verification.unreviewed), (Some(Review { through: 2, at: at(10) }), 2));
+    // Not yet there, and not as far.
+    log.append(at(11), &review(6), Sync::Now).unwrap();
+    log.append(at(12), &review(1), Sync::Now).unwrap();
+    assert_eq!(verify(&place.dir(), &[]).unwrap().review, Some(Review { through: 2, at: at(10) }));
+    log.append(at(13), &review(7), Sync::Now).unwrap();
+    let verification = verify(&place.dir(), &[]).unwrap();
+    assert_eq!((verification.review, verification.unreviewed), (Some(Review { through: 7, at: at(13) }), 0));
 }
