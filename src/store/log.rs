@@ -88,15 +88,18 @@ impl LogFiles {
 }
 
 impl Work {
-    fn scan(&self, written: &[Identity]) -> Result<Scan, StoreError> {
-        survey::scan(&self.directory, &self.judgement, &self.memory, self.now, written)
+    /// `counted` is of the same rule and moment.
+    fn scan(&self, written: &[Identity], counted: Option<&Scan>) -> Result<Scan, StoreError> {
+        survey::scan(&self.directory, &self.judgement, &self.memory, self.now, (written, counted))
     }
 }
 
 impl Store for LogFiles {
     fn inspect(&mut self, selection: &Selection<'_>) -> Result<Inspection, StoreError> {
         let work = self.work(selection)?;
-        let scan = work.scan(&[])?;
+        // Before a walk it is looked whether everything is still as approved: nothing is read twice for that.
+        let counted = self.last.take().filter(|(moment, _)| *moment == (selection.now, selection.cutoff));
+        let scan = work.scan(&[], counted.as_ref().map(|(_, scan)| scan))?;
         let inspection = Inspection::new(scan.findings(), Some(work.directory.shape()?));
         self.last = Some(((selection.now, selection.cutoff), scan));
         self.just_inspected = true;
@@ -110,7 +113,7 @@ impl Store for LogFiles {
         {
             return Ok(scan.survey());
         }
-        let scan = self.work(selection)?.scan(&[])?;
+        let scan = self.work(selection)?.scan(&[], None)?;
         let survey = scan.survey();
         self.last = Some(((selection.now, selection.cutoff), scan));
         Ok(survey)

@@ -80,13 +80,14 @@ pub(super) fn standing(openers: &Openers, file: &Identity, newest: Option<Identi
     }
 }
 
-/// Counts in every file, as far as it is not known already; what is known of files just `written` is looked at anew.
+/// Counts in every file, as far as it is not known already: remembered, or `counted` just before with the same
+/// judgement. What is known of files just `written` is looked at anew.
 pub(super) fn scan(
     directory: &LogDirectory,
     judgement: &Judgement,
     memory: &Memory,
     now: Timestamp,
-    written: &[Identity],
+    (written, counted): (&[Identity], Option<&Scan>),
 ) -> Result<Scan, crate::store::StoreError> {
     let Listing { names, mut obstacles } = Listing::of(directory)?;
     let newest = names.last().map(|(_, identity)| *identity);
@@ -97,7 +98,8 @@ pub(super) fn scan(
         let Found::File(file) = directory.file_at(name)? else { continue };
         let standing = standing(&openers, &file.identity, newest, now);
         let memory = Some(memory).filter(|_| !written.iter().any(|written| written.is_file(&file.identity)));
-        match count(&file, judgement, memory, standing) {
+        let as_counted = counted.and_then(|counted| counted.of(&file.identity, standing));
+        match as_counted.map_or_else(|| count(&file, judgement, memory, standing), Ok) {
             Ok(tally) => scan.seen.push(Seen { identity: file.identity, tally, standing }),
             Err(error) if error.kind() == std::io::ErrorKind::InvalidData => {
                 *obstacles.entry(Obstacle::Damaged).or_default() += 1
@@ -136,6 +138,12 @@ fn nothing_is_due_yet(file: &LogFile, judgement: &Judgement) -> bool {
 }
 
 impl Scan {
+    /// What was found in a file, if it is as it was.
+    fn of(&self, identity: &Identity, standing: Standing) -> Option<Tally> {
+        let seen = self.seen.iter().find(|seen| seen.identity == *identity && seen.standing == standing)?;
+        Some(seen.tally)
+    }
+
     /// What the guards and the plan are told.
     pub(super) fn survey(&self) -> Survey {
         let mut tally = Tally::default();

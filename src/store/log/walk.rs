@@ -174,7 +174,7 @@ impl Walk for LogWalk {
 
     fn remainder(&mut self) -> Result<Remainder, StoreError> {
         let LogWalk { desk: Desk { work, names, .. }, progress } = self;
-        let scan = work.scan(&progress.written)?;
+        let scan = work.scan(&progress.written, None)?;
         let mut remainder = Remainder { kept: scan.kept(), ..Remainder::default() };
         for seen in scan.seen.iter().filter(|seen| seen.standing == Standing::Idle) {
             // The number of a file that is gone is soon given to another: its state tells them apart.
