@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use forgetd::config::site::NamePattern;
 use forgetd::plan::{LineAction, LogRule};
 use forgetd::store::{self, Committed, Kept, Physical, Remainder, Resolution, Selection, StoreError, Survey};
 use log::{Logs, age, cutoff, gzip, line, lines, now};
@@ -97,6 +98,28 @@ fn a_file_in_which_nothing_stays_is_removed_but_for_the_one_written_last() {
     assert_eq!(logs.names(), ["access.log.1".to_owned()].into());
     assert_eq!(logs.text("access.log.1"), "");
     assert_eq!(logs.survey(), of(0, 0));
+}
+
+/// It may be opened for every line by somebody who may not make a file in that directory.
+#[test]
+fn a_quiet_log_in_which_nothing_stays_is_emptied_and_not_removed() {
+    let mut logs = Logs::new();
+    logs.rule.log.pattern = NamePattern::new("*access.log*").unwrap();
+    let quiet = logs.file("a-access.log", lines(1, 3, 0));
+    age(&quiet, 200_000);
+    fs::set_permissions(&quiet, fs::Permissions::from_mode(0o622)).unwrap();
+    // Two live logs beside each other, of which none is the other's successor.
+    let second = logs.file("worker-access.log-1", lines(4, 3, 0));
+    age(&second, 100_000);
+    logs.file("b-access.log", line(9, 5));
+    logs.file("b-access.log.1", lines(7, 3, 0));
+    age(&logs.path("b-access.log.1"), 90_000);
+    assert_eq!(logs.erase(), (9, Remainder::default()));
+    for path in [&quiet, &second] {
+        assert_eq!(fs::read_to_string(path).unwrap(), "", "{}", path.display());
+    }
+    assert_eq!(fs::metadata(&quiet).unwrap().mode() & 0o777, 0o622);
+    assert!(!logs.path("b-access.log.1").exists());
 }
 
 #[test]

@@ -17,6 +17,7 @@ mod pipeline;
 mod place;
 mod reader;
 mod rewrite;
+mod rotation;
 mod scan;
 mod survey;
 mod text;

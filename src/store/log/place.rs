@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use super::files::{Identity, LogDirectory};
 use super::openers::{Openers, Standing};
 use super::rewrite::OwnName;
+use super::rotation;
 use crate::store::{Resolution, StoreError};
 
 /// How often a place is looked for that others keep moving.
@@ -34,7 +35,7 @@ const GLANCE: Duration = Duration::from_millis(10);
 pub(super) enum Emptied {
     /// It is removed.
     Removed,
-    /// It stays, empty: it is the one that the server opens next.
+    /// It stays, empty: a server may open it next, and may not be allowed to make it again.
     Kept,
 }
 
@@ -130,7 +131,12 @@ impl Placing<'_> {
     fn confirm(&self) -> Result<Placed, StoreError> {
         let Placing { directory, said, .. } = self;
         let unchanged = || directory.identity_at(self.waiting()) == Ok(said.old);
-        let is_idle = || Openers::look_patiently(said.old).standing(&said.old) < Standing::Read;
+        let is_idle = || match Openers::look_patiently(said.old).standing(&said.old) {
+            Standing::Idle => true,
+            // After a crash less may be seen than before it.
+            Standing::Unknown => rotation::is_compressed_copy(OsStr::from_bytes(&said.name)),
+            Standing::Read | Standing::Written => false,
+        };
         // Whoever had it open and let go again may have written in between: its state is looked at last.
         let placed = if unchanged() && is_idle() && unchanged() {
             self.let_go()?;

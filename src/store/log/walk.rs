@@ -7,12 +7,14 @@ use rustix::fs::FlockOperation;
 use rustix::io::Errno;
 
 use super::Work;
+use super::codec::Codec;
 use super::engine::Tally;
 use super::files::{Found, Identity, LogDirectory, LogFile};
 use super::memory::Facts;
 use super::openers::{Openers, Standing};
 use super::place::{Emptied, Placed};
 use super::rewrite::{self, Replacement, Written};
+use super::rotation;
 use super::survey::{self, Listing, Scan};
 use super::time::Moment;
 use crate::store::{Committed, Prepared, Remainder, StoreError, Walk};
@@ -82,7 +84,7 @@ impl Desk {
         }
         let newest = self.names.last().map(|(_, identity)| *identity);
         let openers = Openers::look_patiently(file.identity);
-        if survey::standing(&openers, &file.identity, newest, *now) != Standing::Idle {
+        if survey::standing(&openers, &file, newest, *now) != Standing::Idle {
             return Ok(Next::Waits);
         }
         // Where every line goes the new file is empty.
@@ -114,7 +116,8 @@ impl Desk {
         let Work { directory, judgement, memory, own, now, .. } = &self.work;
         let Some(now) = Moment::of(*now) else { return Ok(Next::NothingToDo) };
         let newest = self.names.last().is_some_and(|(_, newest)| newest.is_file(&file.identity));
-        let emptied = if newest { Emptied::Kept } else { Emptied::Removed };
+        let is_rotated = file.codec != Codec::Plain || rotation::stands_beside_its_log(directory, &file.name);
+        let emptied = if is_rotated && !newest { Emptied::Removed } else { Emptied::Kept };
         match rewrite::write(directory, own, file, judgement, (memory, now), emptied) {
             Ok(Written::Ready(replacement)) => Ok(Next::Place(replacement)),
             Ok(Written::Nothing(file, tally)) => {
