@@ -3,6 +3,7 @@
 //! Everything is reached from one descriptor of the directory, by single names and without following a link: what
 //! somebody puts in the way while a run is under way leads nowhere.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs::File;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -196,6 +197,21 @@ impl LogDirectory {
             }
         })?;
         Ok(found)
+    }
+
+    /// The device by whose number a file is known now: some file systems get another one whenever they are mounted, and
+    /// keep the numbers of their files. `None` where no file has its number.
+    pub(super) fn device_of(&self, file: &Identity) -> Result<Option<u64>, StoreError> {
+        let mut devices = BTreeSet::new();
+        self.each_name(|name| {
+            let here = self.identity_at(name).ok().filter(|here| here.inode == file.inode);
+            devices.extend(here.map(|here| here.device));
+        })?;
+        match (devices.contains(&file.device), devices.len()) {
+            (true, _) => Ok(Some(file.device)),
+            (false, 0 | 1) => Ok(devices.first().copied()),
+            _ => Err(self.failed("an interrupted batch cannot be resolved", "two files have the number of one")),
+        }
     }
 
     /// Whether a name is one that the pattern means.

@@ -38,9 +38,14 @@ impl LogDirectory {
         Ok(rustix::fs::openat(&self.file, name, flags, Mode::empty())?.into())
     }
 
+    /// Empties a file of forgetd's own, if it is still the one that is meant.
+    pub(super) fn empty_own(&self, name: &str, meant: &Identity) -> io::Result<()> {
+        self.open_to_append(OsStr::new(name), meant)?.set_len(0)
+    }
+
     /// Opens a file to write behind its end, if it is still the one that is meant.
     pub(super) fn open_to_append(&self, name: &OsStr, meant: &Identity) -> io::Result<File> {
-        let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let flags = OFlags::RDWR | OFlags::APPEND | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let file = File::from(rustix::fs::openat(&self.file, name, flags, Mode::empty())?);
         let is_it = Identity::of(&rustix::fs::fstat(&file)?).is_file(meant);
         if is_it { Ok(file) } else { Err(io::ErrorKind::NotFound.into()) }

@@ -60,7 +60,6 @@ pub(super) struct Replacement<'d> {
     directory: &'d LogDirectory,
     own: OwnName,
     old: Box<LogFile>,
-    new: File,
     pub(super) tally: Tally,
     in_flight: InFlight,
     encoded: Vec<u8>,
@@ -104,17 +103,7 @@ pub(super) fn write<'d>(
     unfinished.is_kept = true;
     let own = own.clone();
     let told = Cell::new(false);
-    Ok(Written::Ready(Box::new(Replacement {
-        directory,
-        own,
-        old,
-        new,
-        tally,
-        in_flight,
-        encoded,
-        told,
-        ended: false,
-    })))
+    Ok(Written::Ready(Box::new(Replacement { directory, own, old, tally, in_flight, encoded, told, ended: false })))
 }
 
 fn gone(judgement: &Judgement, tally: &Tally) -> u64 {
@@ -195,8 +184,6 @@ impl Replacement<'_> {
         if self.old.identity_now() != Ok(self.old.identity) {
             return Ok(Placed::TurnedBack);
         }
-        // Once it may stand under the file's own name it is not ours to empty: only who finds it back may.
-        self.ended = true;
         let placed = take_place(self.directory, &self.own, &self.in_flight);
         self.ended = matches!(placed, Ok(Placed::InPlace) | Err(StoreError::CommitUnknown { .. }));
         placed
@@ -209,8 +196,9 @@ impl Drop for Replacement<'_> {
             return;
         }
         if self.told.get() {
-            // Whoever asks how it ended must find it here; what it holds is not needed.
-            let _ = self.new.set_len(0);
+            // Whoever asks how it ended must find it here; what it holds is not needed. One that stands anywhere else is not
+            // ours to empty.
+            let _ = self.directory.empty_own(&self.own.new, &self.in_flight.new);
         } else {
             let _ = self.own.clear(self.directory);
         }
