@@ -44,7 +44,7 @@ pub(super) enum Carried {
 
 /// Carries over what came to the new file under the name `own` since it was complete.
 pub(super) fn carry_over(directory: &LogDirectory, own: &str, said: &InFlight) -> io::Result<Carried> {
-    if !is_let_go(said) {
+    if !is_let_go(directory, said) {
         return Err(io::Error::other(
             "a program may still write to a file that forgetd made, and lines in it wait to be put back: let the server \
              open its log anew",
@@ -65,13 +65,13 @@ pub(super) fn carry_over(directory: &LogDirectory, own: &str, said: &InFlight) -
 }
 
 /// Whether it is certain that nobody writes to the new file any more.
-fn is_let_go(said: &InFlight) -> bool {
+fn is_let_go(directory: &LogDirectory, said: &InFlight) -> bool {
     let is_copy = rotation::is_compressed_copy(OsStr::from_bytes(&said.name));
     (0..GLANCES).any(|glance| {
         if glance > 0 {
             std::thread::sleep(GLANCE);
         }
-        match Openers::look([said.new]).standing(&said.new) {
+        match Openers::look(&directory.file, [said.new]).standing(&said.new) {
             Standing::Idle | Standing::Read => true,
             Standing::Unknown => is_copy,
             Standing::Written => false,

@@ -141,7 +141,7 @@ impl Placing<'_> {
     fn confirm(&self) -> Result<Placed, StoreError> {
         let Placing { directory, said, .. } = self;
         let unchanged = || directory.identity_at(self.waiting()) == Ok(said.old);
-        let is_idle = || match Openers::look_patiently(said.old).standing(&said.old) {
+        let is_idle = || match Openers::look_patiently(&directory.file, said.old).standing(&said.old) {
             Standing::Idle => true,
             // After a crash less may be seen than before it.
             Standing::Unknown => rotation::is_compressed_copy(OsStr::from_bytes(&said.name)),

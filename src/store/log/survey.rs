@@ -93,7 +93,7 @@ pub(super) fn scan(
 ) -> Result<Scan, crate::store::StoreError> {
     let Listing { names, mut obstacles } = Listing::of(directory)?;
     let newest = names.last().map(|(_, identity)| *identity);
-    let openers = Openers::look(names.iter().map(|(_, identity)| *identity));
+    let openers = Openers::look(&directory.file, names.iter().map(|(_, identity)| *identity));
     let mut scan = Scan { view: openers.view(), ..Scan::default() };
     for (name, _) in names {
         // What became of it since the listing is the next scan's business.

@@ -83,7 +83,7 @@ impl Desk {
             return Ok(Next::NothingToDo);
         }
         let newest = self.names.last().map(|(_, identity)| *identity);
-        let openers = Openers::look_patiently(file.identity);
+        let openers = Openers::look_patiently(&directory.file, file.identity);
         if survey::standing(&openers, &file, newest, *now) != Standing::Idle {
             return Ok(Next::Waits);
         }
