@@ -21,7 +21,7 @@ use crate::plan::{LogRule, When};
 pub(super) const PREFIX: &str = "user.forgetd.";
 
 /// What is true of files changes when lines are understood in another way: then this number does.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// Bytes of the beginning and of the end that are looked at.
 const SAMPLE: usize = 4096;
