@@ -45,14 +45,22 @@ const UNKNOWN: [&[u8]; 10] = [
     b"age-encryption.org",
 ];
 
-/// Ends of names of files that hold no lines and cannot be told by their first bytes.
-const NO_LINES: [&str; 13] = ["br", "lzma", "lz", "lz4", "lzo", "xz", "bz2", "7z", "zip", "gpg", "pgp", "age", "enc"];
+/// Ends of names of files that hold no lines, whose first bytes may not say so.
+const NO_LINES: [&str; 18] = [
+    "br", "lzma", "lz", "lz4", "lzo", "xz", "bz2", "7z", "zip", "gpg", "pgp", "age", "enc", "gz", "zst", "z", "tar",
+    "sz",
+];
+
+/// Ends of names of archives: what is in them are files, however it is compressed.
+const ARCHIVES: [&str; 6] = [".tar", ".tar.gz", ".tar.zst", ".tgz", ".tzst", ".taz"];
 
 impl Codec {
     /// By the first bytes of a file. A name counts only against it: what is no text must not be taken for lines.
     pub(super) fn of_file(name: &OsStr, head: &[u8]) -> Codec {
-        let end = Path::new(name).extension().and_then(OsStr::to_str);
+        let name = name.to_string_lossy().to_ascii_lowercase();
+        let end = Path::new(&name).extension().and_then(OsStr::to_str);
         match Codec::of(head) {
+            _ if !head.is_empty() && ARCHIVES.iter().any(|end| name.ends_with(end)) => Codec::Unknown,
             Codec::Plain if !head.is_empty() && end.is_some_and(|end| NO_LINES.contains(&end)) => Codec::Unknown,
             codec => codec,
         }
