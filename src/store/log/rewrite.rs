@@ -91,7 +91,7 @@ pub(super) fn write<'d>(
     copy_attributes(&old, &new)?;
     let identity = Identity::of(&rustix::fs::fstat(&new)?);
     let stays = Tally { lines: tally.lines - gone(judgement, &tally), matches: 0, ..tally };
-    if let Some(facts) = Facts::of(&stays, now) {
+    if let Some(facts) = Facts::of(&stays, identity.written(), now) {
         memory.keep(&new, &identity, &facts);
     }
     new.sync_all()?;

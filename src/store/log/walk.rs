@@ -131,7 +131,7 @@ impl Desk {
     }
 
     fn remember(&self, file: &LogFile, tally: &Tally) {
-        let facts = Moment::of(self.work.now).and_then(|now| Facts::of(tally, now));
+        let facts = Moment::of(self.work.now).and_then(|now| Facts::of(tally, file.identity.written(), now));
         if let Some(facts) = facts.filter(|_| file.identity_now() == Ok(file.identity)) {
             self.work.memory.keep(&file.file, &file.identity, &facts);
         }
