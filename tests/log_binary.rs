@@ -223,8 +223,8 @@ fn contains(bytes: &[u8]) -> bool {
     "%d/%b/%Y:%H:%M:%S %z", &["2001:db8:1:2::77"])]
 #[case("apache", "errors", "[TIME] [core:error] [pid 7:tid 8] [client 192.0.2.77:54321] AH00126: Invalid URI",
     "%a %b %d %H:%M:%S.%6f %Y", &["192.0.2.77"])]
-#[case("caddy", "access", r#"{"level":"info","ts":TIME.25,"request":{"remote_ip":"192.0.2.77","remote_port":"54321","client_ip":"192.0.2.77","headers":{"X-Forwarded-For":["192.0.2.8"]}},"status":200}"#,
-    "%s", &["192.0.2.77", "192.0.2.8", "54321"])]
+#[case("caddy", "access", r#"{"level":"info","ts":TIME.25,"request":{"remote_ip":"192.0.2.77","remote_port":"54321","client_ip":"192.0.2.77","headers":{"X-Forwarded-For":["192.0.2.8"],"Forwarded":["for=192.0.2.6;proto=https"],"X-Real-Ip":["192.0.2.5"],"Cf-Connecting-Ip":["192.0.2.4"],"True-Client-Ip":["192.0.2.3"]}},"status":200}"#,
+    "%s", &["192.0.2.77", "192.0.2.8", "54321", "192.0.2.6", "192.0.2.5", "192.0.2.4", "192.0.2.3"])]
 #[case("caddy", "searches", r#"[TIME] 192.0.2.77 searched for "shoes""#, "%Y-%m-%d %H:%M:%S", &["192.0.2.77"])]
 fn the_shipped_examples_do_what_they_say(
     #[case] name: &str,
