@@ -51,13 +51,12 @@ impl LogDirectory {
         if is_it { Ok(file) } else { Err(io::ErrorKind::NotFound.into()) }
     }
 
-    /// Fails where there is no room to write a file of `size` bytes a second time.
+    /// Fails where there is no room to write a file anew that will take up to `size` bytes.
     pub(super) fn look_for_room(&self, size: u64) -> Result<(), StoreError> {
         let system = rustix::fs::fstatvfs(&self.file)
             .map_err(|error| self.failed("the file system cannot be looked at", error))?;
         let free = system.f_bavail.saturating_mul(system.f_frsize);
-        // Compressed anew it may be a little larger.
-        let needed = size.saturating_add(size / 8).saturating_add(LEFT_FREE);
+        let needed = size.saturating_add(LEFT_FREE);
         if free >= needed {
             return Ok(());
         }

@@ -68,7 +68,7 @@ pub(super) struct Replacement<'d> {
     ended: bool,
 }
 
-/// Writes `old` anew, as far as anything changes in it. Of a damaged file the error is [`io::ErrorKind::InvalidData`].
+/// Writes `old` anew, as far as anything changes in it. Of a file that cannot be read the error is an [`super::files::Obstacle::of_reading`].
 pub(super) fn write<'d>(
     directory: &'d LogDirectory,
     own: &OwnName,

@@ -102,10 +102,10 @@ pub(super) fn scan(
         let memory = Some(memory).filter(|_| !written.iter().any(|written| written.is_file(&file.identity)));
         match count(&file, judgement, memory, standing) {
             Ok(tally) => scan.seen.push(Seen { identity: file.identity, tally, standing }),
-            Err(error) if error.kind() == std::io::ErrorKind::InvalidData => {
-                *obstacles.entry(Obstacle::Damaged).or_default() += 1
-            }
-            Err(error) => return Err(directory.failed("a file cannot be read", error)),
+            Err(error) => match Obstacle::of_reading(&error) {
+                Some(obstacle) => *obstacles.entry(obstacle).or_default() += 1,
+                None => return Err(directory.failed("a file cannot be read", error)),
+            },
         }
     }
     scan.obstacles = obstacles;

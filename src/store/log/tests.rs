@@ -617,3 +617,9 @@ fn compression_is_told_by_the_first_bytes(#[case] head: &[u8], #[case] codec: Co
 fn a_name_only_keeps_a_file_from_being_taken_for_lines(#[case] name: &str, #[case] head: &[u8], #[case] codec: Codec) {
     assert_eq!(Codec::of_file(name.as_ref(), head), codec);
 }
+
+#[test]
+fn a_file_that_was_compressed_harder_may_take_twice_its_size_when_it_is_written_anew() {
+    assert_eq!(Codec::Zstd.room(1_000), 2_000);
+    assert_eq!((Codec::Plain.room(1_000), Codec::Gzip(9).room(1_000)), (1_125, 1_125));
+}

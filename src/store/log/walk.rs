@@ -9,7 +9,7 @@ use rustix::io::Errno;
 use super::Work;
 use super::codec::Codec;
 use super::engine::Tally;
-use super::files::{Found, Identity, LogDirectory, LogFile};
+use super::files::{Found, Identity, LogDirectory, LogFile, Obstacle};
 use super::memory::Facts;
 use super::openers::{Openers, Standing};
 use super::place::{Emptied, Placed};
@@ -90,7 +90,7 @@ impl Desk {
         // Where every line goes the new file is empty.
         let goes_whole = seen.is_some_and(|seen| judgement.drops() && seen.tally.matches == seen.tally.lines);
         if !goes_whole {
-            directory.look_for_room(file.identity.size)?;
+            directory.look_for_room(file.codec.room(file.identity.size))?;
         }
         lock(directory, &file)?;
         // Whoever held the lock may have put another file in its place.
@@ -125,7 +125,7 @@ impl Desk {
                 Ok(Next::NothingToDo)
             }
             // It was told when it was counted.
-            Err(error) if error.kind() == std::io::ErrorKind::InvalidData => Ok(Next::NothingToDo),
+            Err(error) if Obstacle::of_reading(&error).is_some() => Ok(Next::NothingToDo),
             Err(error) => Err(directory.failed("a file cannot be written anew", error)),
         }
     }
