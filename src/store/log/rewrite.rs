@@ -132,6 +132,7 @@ fn copy_attributes(old: &LogFile, new: &File) -> io::Result<()> {
     if (is.st_uid, is.st_gid) != (was.st_uid, was.st_gid) {
         rustix::fs::fchown(new, Some(Uid::from_raw(was.st_uid)), Some(Gid::from_raw(was.st_gid)))?;
     }
+    remove_given(&old.file, new)?;
     rustix::fs::fchmod(new, Mode::from_raw_mode(was.st_mode))?;
     copy_extended(&old.file, new)?;
     let times = Timestamps {
@@ -146,20 +147,32 @@ fn nanos(nanos: u64) -> i64 {
     i64::try_from(nanos).unwrap_or(0)
 }
 
-fn copy_extended(old: &File, new: &File) -> io::Result<()> {
+/// Names of extended attributes. None where the file system has no such thing.
+fn extended(file: &File) -> io::Result<Vec<Vec<u8>>> {
     let mut names = vec![0; ATTRIBUTES];
-    let length = match rustix::fs::flistxattr(old, &mut names[..]) {
+    let length = match rustix::fs::flistxattr(file, &mut names[..]) {
         Ok(length) => length,
-        Err(Errno::NOTSUP) => return Ok(()),
+        Err(Errno::NOTSUP) => return Ok(Vec::new()),
         Err(error) => return Err(error.into()),
     };
+    Ok(names[..length].split(|byte| *byte == 0).filter(|name| !name.is_empty()).map(<[u8]>::to_vec).collect())
+}
+
+/// Takes away what the directory gives to every new file, such as further rights, and the old one did not have. Labels of
+/// the system are its own business.
+fn remove_given(old: &File, new: &File) -> io::Result<()> {
+    let kept = extended(old)?;
+    for name in extended(new)?.iter().filter(|name| !kept.contains(name) && !name.starts_with(b"security.")) {
+        rustix::fs::fremovexattr(new, &name[..])?;
+    }
+    Ok(())
+}
+
+fn copy_extended(old: &File, new: &File) -> io::Result<()> {
     let mut value = vec![0; ATTRIBUTES];
-    for name in names[..length].split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
-        if name.starts_with(memory::PREFIX.as_bytes()) {
-            continue;
-        }
-        let length = rustix::fs::fgetxattr(old, name, &mut value[..])?;
-        match rustix::fs::fsetxattr(new, name, &value[..length], XattrFlags::empty()) {
+    for name in extended(old)?.iter().filter(|name| !name.starts_with(memory::PREFIX.as_bytes())) {
+        let length = rustix::fs::fgetxattr(old, &name[..], &mut value[..])?;
+        match rustix::fs::fsetxattr(new, &name[..], &value[..length], XattrFlags::empty()) {
             // The system gives labels of its own to a new file, and not everybody may change them.
             Err(Errno::PERM | Errno::ACCESS | Errno::NOTSUP) if name.starts_with(b"security.") => {}
             done => done?,
