@@ -170,12 +170,17 @@ fn what_is_no_log_is_left_alone_and_told_without_its_name() {
     damaged.truncate(damaged.len() - 5);
     logs.file("access.log.damaged.gz", damaged);
     logs.file(".access.log.hidden", lines(1, 3, 2));
+    let mut far_back = zstd::Encoder::new(Vec::new(), 3).unwrap();
+    far_back.window_log(27).unwrap();
+    far_back.write_all(lines(1, 3, 2).as_bytes()).unwrap();
+    logs.file("access.log.far.zst", far_back.finish().unwrap());
     let findings = logs.findings();
     for (what, hint) in [
         ("a symbolic link", "name the directory that the file itself lies in"),
         ("several names (hard links)", "remove the other name"),
         ("compressed in a way that is not supported", "gzip or zstd"),
         ("compressed and damaged", "repair or remove it"),
+        ("needs more than 32 MiB of memory", "without --long"),
     ] {
         let told = findings.iter().filter(|finding| finding.contains(what) && finding.contains(hint)).count();
         assert_eq!(told, 1, "{what}: {findings:?}");
@@ -340,6 +345,53 @@ fn access_control_lists_are_kept() {
     let mut kept = [0; 256];
     let length = rustix::fs::getxattr(&path, name, &mut kept[..]).unwrap();
     assert_eq!(kept[..length], list);
+}
+
+/// Entries of a list as acl(5) has them, in the form of the kernel (linux/posix_acl_xattr.h).
+fn access_list(entries: &[(u16, u16, u32)]) -> Vec<u8> {
+    let entry = |(tag, rights, id): &(u16, u16, u32)| {
+        [&tag.to_le_bytes()[..], &rights.to_le_bytes()[..], &id.to_le_bytes()[..]].concat()
+    };
+    [&2_u32.to_le_bytes()[..], &entries.iter().map(entry).collect::<Vec<_>>().concat()].concat()
+}
+
+#[test]
+fn rights_that_the_directory_gives_to_new_files_are_not_given_to_one_that_had_none() {
+    let logs = Logs::new();
+    let path = logs.file("access.log.1", lines(1, 3, 2));
+    logs.file("access.log", "");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+    // User 1000 may read and write whatever is made here.
+    let list = access_list(&[(1, 6, u32::MAX), (2, 6, 1000), (4, 4, u32::MAX), (16, 6, u32::MAX), (32, 0, u32::MAX)]);
+    if let Err(error) = rustix::fs::setxattr(logs.root(), "system.posix_acl_default", &list, XattrFlags::empty()) {
+        eprintln!("left out: this file system has no such lists ({error})");
+        return;
+    }
+    assert_eq!(logs.erase().0, 3);
+    let found = rustix::fs::getxattr(&path, "system.posix_acl_access", &mut [0; 256][..]);
+    assert_eq!(found, Err(rustix::io::Errno::NODATA));
+    assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o640);
+}
+
+/// A clock that was ahead for a while.
+#[test]
+fn a_file_whose_date_lies_in_the_future_is_looked_at_again_when_it_no_longer_does() {
+    let mut logs = Logs::masking();
+    logs.cutoff = Some(cutoff());
+    let path = logs.file("access.log.1", "from 192.0.2.9\n");
+    logs.file("access.log", "");
+    age(&logs.path("access.log"), 4_000);
+    let days = |days: i64| now() + jiff::SignedDuration::from_hours(24 * days);
+    File::open(&path).unwrap().set_modified(std::time::SystemTime::try_from(days(2)).unwrap()).unwrap();
+    fs::rename(&path, logs.path("access.log.2")).unwrap();
+    logs.file("access.log.1", "");
+    File::open(logs.path("access.log"))
+        .unwrap()
+        .set_modified(std::time::SystemTime::try_from(days(3)).unwrap())
+        .unwrap();
+    assert_eq!((logs.erase().0, logs.survey().undatable), (0, 1));
+    let later = Selection { now: days(30), cutoff: Some(days(20)), ..logs.selection() };
+    assert_eq!(logs.open().survey(&later).unwrap().matches, 1);
 }
 
 #[test]
