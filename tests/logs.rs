@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use forgetd::config::site::NamePattern;
 use forgetd::plan::{LineAction, LogRule};
 use forgetd::store::{self, Committed, Kept, Physical, Remainder, Resolution, Selection, StoreError, Survey};
 use log::{Logs, age, cutoff, gzip, line, lines, now};
@@ -99,6 +100,28 @@ fn a_file_in_which_nothing_stays_is_removed_but_for_the_one_written_last() {
     assert_eq!(logs.survey(), of(0, 0));
 }
 
+/// It may be opened for every line by somebody who may not make a file in that directory.
+#[test]
+fn a_quiet_log_in_which_nothing_stays_is_emptied_and_not_removed() {
+    let mut logs = Logs::new();
+    logs.rule.log.pattern = NamePattern::new("*access.log*").unwrap();
+    let quiet = logs.file("a-access.log", lines(1, 3, 0));
+    age(&quiet, 200_000);
+    fs::set_permissions(&quiet, fs::Permissions::from_mode(0o622)).unwrap();
+    // Two live logs beside each other, of which none is the other's successor.
+    let second = logs.file("worker-access.log-1", lines(4, 3, 0));
+    age(&second, 100_000);
+    logs.file("b-access.log", line(9, 5));
+    logs.file("b-access.log.1", lines(7, 3, 0));
+    age(&logs.path("b-access.log.1"), 90_000);
+    assert_eq!(logs.erase(), (9, Remainder::default()));
+    for path in [&quiet, &second] {
+        assert_eq!(fs::read_to_string(path).unwrap(), "", "{}", path.display());
+    }
+    assert_eq!(fs::metadata(&quiet).unwrap().mode() & 0o777, 0o622);
+    assert!(!logs.path("b-access.log.1").exists());
+}
+
 #[test]
 fn a_file_still_being_written_waits_for_its_rotation_and_is_told() {
     let logs = Logs::new();
@@ -147,12 +170,17 @@ fn what_is_no_log_is_left_alone_and_told_without_its_name() {
     damaged.truncate(damaged.len() - 5);
     logs.file("access.log.damaged.gz", damaged);
     logs.file(".access.log.hidden", lines(1, 3, 2));
+    let mut far_back = zstd::Encoder::new(Vec::new(), 3).unwrap();
+    far_back.window_log(27).unwrap();
+    far_back.write_all(lines(1, 3, 2).as_bytes()).unwrap();
+    logs.file("access.log.far.zst", far_back.finish().unwrap());
     let findings = logs.findings();
     for (what, hint) in [
         ("a symbolic link", "name the directory that the file itself lies in"),
         ("several names (hard links)", "remove the other name"),
         ("compressed in a way that is not supported", "gzip or zstd"),
         ("compressed and damaged", "repair or remove it"),
+        ("needs more than 32 MiB of memory", "without --long"),
     ] {
         let told = findings.iter().filter(|finding| finding.contains(what) && finding.contains(hint)).count();
         assert_eq!(told, 1, "{what}: {findings:?}");
@@ -317,6 +345,53 @@ fn access_control_lists_are_kept() {
     let mut kept = [0; 256];
     let length = rustix::fs::getxattr(&path, name, &mut kept[..]).unwrap();
     assert_eq!(kept[..length], list);
+}
+
+/// Entries of a list as acl(5) has them, in the form of the kernel (linux/posix_acl_xattr.h).
+fn access_list(entries: &[(u16, u16, u32)]) -> Vec<u8> {
+    let entry = |(tag, rights, id): &(u16, u16, u32)| {
+        [&tag.to_le_bytes()[..], &rights.to_le_bytes()[..], &id.to_le_bytes()[..]].concat()
+    };
+    [&2_u32.to_le_bytes()[..], &entries.iter().map(entry).collect::<Vec<_>>().concat()].concat()
+}
+
+#[test]
+fn rights_that_the_directory_gives_to_new_files_are_not_given_to_one_that_had_none() {
+    let logs = Logs::new();
+    let path = logs.file("access.log.1", lines(1, 3, 2));
+    logs.file("access.log", "");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+    // User 1000 may read and write whatever is made here.
+    let list = access_list(&[(1, 6, u32::MAX), (2, 6, 1000), (4, 4, u32::MAX), (16, 6, u32::MAX), (32, 0, u32::MAX)]);
+    if let Err(error) = rustix::fs::setxattr(logs.root(), "system.posix_acl_default", &list, XattrFlags::empty()) {
+        eprintln!("left out: this file system has no such lists ({error})");
+        return;
+    }
+    assert_eq!(logs.erase().0, 3);
+    let found = rustix::fs::getxattr(&path, "system.posix_acl_access", &mut [0; 256][..]);
+    assert_eq!(found, Err(rustix::io::Errno::NODATA));
+    assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o640);
+}
+
+/// A clock that was ahead for a while.
+#[test]
+fn a_file_whose_date_lies_in_the_future_is_looked_at_again_when_it_no_longer_does() {
+    let mut logs = Logs::masking();
+    logs.cutoff = Some(cutoff());
+    let path = logs.file("access.log.1", "from 192.0.2.9\n");
+    logs.file("access.log", "");
+    age(&logs.path("access.log"), 4_000);
+    let days = |days: i64| now() + jiff::SignedDuration::from_hours(24 * days);
+    File::open(&path).unwrap().set_modified(std::time::SystemTime::try_from(days(2)).unwrap()).unwrap();
+    fs::rename(&path, logs.path("access.log.2")).unwrap();
+    logs.file("access.log.1", "");
+    File::open(logs.path("access.log"))
+        .unwrap()
+        .set_modified(std::time::SystemTime::try_from(days(3)).unwrap())
+        .unwrap();
+    assert_eq!((logs.erase().0, logs.survey().undatable), (0, 1));
+    let later = Selection { now: days(30), cutoff: Some(days(20)), ..logs.selection() };
+    assert_eq!(logs.open().survey(&later).unwrap().matches, 1);
 }
 
 #[test]

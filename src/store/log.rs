@@ -5,6 +5,7 @@
 //! because a file is what can be put in place in one step.
 
 mod blocks;
+mod carry;
 mod codec;
 mod engine;
 mod field;
@@ -17,6 +18,7 @@ mod pipeline;
 mod place;
 mod reader;
 mod rewrite;
+mod rotation;
 mod scan;
 mod survey;
 mod text;

@@ -245,3 +245,153 @@ fn a_file_that_is_written_to_while_it_is_taken_away_comes_back() {
     assert_eq!(logs.erase(), (3, Remainder::default()));
     assert_eq!(logs.text("access.log.1"), line(6, 9));
 }
+
+/// A process that died after it gave the old file its place back, and before it was done with the new one: `late` came to
+/// that while it stood there.
+fn given_back(logs: &Logs, late: &str) -> (Vec<u8>, PathBuf) {
+    logs.file("access.log.1", lines(1, 3, 2));
+    logs.file("access.log", "");
+    let in_flight = interrupted(logs);
+    let new = own(logs.root());
+    appending(&new).write_all(late.as_bytes()).unwrap();
+    (in_flight, new)
+}
+
+fn resolve(logs: &Logs, in_flight: &[u8]) -> Result<Resolution, StoreError> {
+    logs.open().resolve(&logs.selection(), in_flight)
+}
+
+#[rstest]
+fn lines_that_came_to_the_new_file_are_not_lost_by_a_crash_before_they_are_carried_over(
+    #[values("access.log.1", "access.log.2")] rotated: &str,
+) {
+    let logs = Logs::new();
+    let late = [line(6, 9), line(7, 10)].concat();
+    let (in_flight, _) = given_back(&logs, &late);
+    fs::rename(logs.path("access.log.1"), logs.path(rotated)).unwrap();
+    for _ in 0..2 {
+        assert_eq!(resolve(&logs, &in_flight).unwrap(), Resolution::RolledBack);
+        assert_eq!(logs.text(rotated), [lines(1, 3, 2), late.clone()].concat());
+    }
+    assert_eq!(logs.names(), ["access.log".to_owned(), rotated.to_owned()].into());
+}
+
+/// What was carried over already is told by the note that was made before it was: how much, and where what follows begins.
+#[rstest]
+#[case::nothing(0, "")]
+#[case::a_line(1, "")]
+#[case::a_line_between_others(1, "other\n")]
+#[case::all(3, "")]
+#[case::all_between_others(3, "other\n")]
+fn a_crash_while_lines_are_carried_over_repeats_none_of_them(#[case] carried: usize, #[case] other: &str) {
+    let logs = Logs::new();
+    // The first two are the same: two requests in one second.
+    let late = [line(6, 9), line(6, 9), line(7, 10)].concat();
+    let (in_flight, new) = given_back(&logs, &late);
+    let path = logs.path("access.log.1");
+    let note = format!("0 {}", fs::metadata(&path).unwrap().len());
+    rustix::fs::setxattr(&new, "user.forgetd.carried", note.as_bytes(), XattrFlags::empty()).unwrap();
+    let (first, rest): (Vec<&str>, Vec<&str>) = {
+        let mut all = late.split_inclusive('\n');
+        (all.by_ref().take(carried).collect(), all.collect())
+    };
+    appending(&path).write_all([other, &first.concat(), other].concat().as_bytes()).unwrap();
+    assert_eq!(resolve(&logs, &in_flight).unwrap(), Resolution::RolledBack);
+    let expected = [&lines(1, 3, 2), other, &first.concat(), other, &rest.concat()].concat();
+    assert_eq!(logs.text("access.log.1"), expected);
+}
+
+#[test]
+fn a_line_that_was_cut_off_while_it_was_carried_over_is_completed() {
+    let logs = Logs::new();
+    let late = line(6, 9);
+    let (in_flight, new) = given_back(&logs, &late);
+    let path = logs.path("access.log.1");
+    let note = format!("0 {}", fs::metadata(&path).unwrap().len());
+    rustix::fs::setxattr(&new, "user.forgetd.carried", note.as_bytes(), XattrFlags::empty()).unwrap();
+    appending(&path).write_all(&late.as_bytes()[..20]).unwrap();
+    assert_eq!(resolve(&logs, &in_flight).unwrap(), Resolution::RolledBack);
+    assert_eq!(logs.text("access.log.1"), [lines(1, 3, 2), late].concat());
+}
+
+#[test]
+fn equal_lines_that_came_to_both_files_are_both_kept() {
+    let logs = Logs::new();
+    let (in_flight, _) = given_back(&logs, &line(6, 9));
+    appending(&logs.path("access.log.1")).write_all(line(6, 9).as_bytes()).unwrap();
+    assert_eq!(resolve(&logs, &in_flight).unwrap(), Resolution::RolledBack);
+    assert_eq!(logs.text("access.log.1"), [lines(1, 3, 2), line(6, 9), line(6, 9)].concat());
+}
+
+#[test]
+fn a_new_file_that_a_server_writes_to_is_kept_until_it_has_let_go() {
+    let logs = Logs::new();
+    let (in_flight, new) = given_back(&logs, "");
+    let mut server = appending(&new);
+    server.write_all(line(6, 9).as_bytes()).unwrap();
+    let error = resolve(&logs, &in_flight).unwrap_err();
+    assert!(
+        matches!(&error, StoreError::CommitUnknown { reason, .. } if reason.contains("open its log anew")),
+        "{error}"
+    );
+    server.write_all(line(7, 10).as_bytes()).unwrap();
+    drop(server);
+    assert_eq!(resolve(&logs, &in_flight).unwrap(), Resolution::RolledBack);
+    assert_eq!(logs.text("access.log.1"), [lines(1, 3, 2), line(6, 9), line(7, 10)].concat());
+    assert!(!new.exists());
+}
+
+#[test]
+fn lines_whose_old_file_is_gone_are_seen_again() {
+    let logs = Logs::new();
+    let (in_flight, _) = given_back(&logs, &line(6, 9));
+    fs::remove_file(logs.path("access.log.1")).unwrap();
+    assert_eq!(resolve(&logs, &in_flight).unwrap(), Resolution::RolledBack);
+    assert_eq!(logs.text("access.log.1"), [lines(4, 0, 2), line(6, 9)].concat());
+}
+
+/// A server that opens the log in the moment in which the new file stands there, and an older writer of the former one.
+#[test]
+fn a_server_that_has_opened_the_new_file_loses_nothing_when_the_old_one_gets_its_place_back() {
+    let logs = Logs::new();
+    let path = logs.file("access.log.1", lines(1, 3, 2));
+    logs.file("access.log", "");
+    let in_flight = interrupted(&logs);
+    let mut late = appending(&path);
+    exchange(logs.root(), "access.log.1");
+    let mut server = appending(&path);
+    server.write_all(line(7, 10).as_bytes()).unwrap();
+    late.write_all(line(6, 9).as_bytes()).unwrap();
+    drop(late);
+    assert!(matches!(resolve(&logs, &in_flight), Err(StoreError::CommitUnknown { .. })));
+    server.write_all(line(8, 11).as_bytes()).unwrap();
+    drop(server);
+    assert_eq!(resolve(&logs, &in_flight).unwrap(), Resolution::RolledBack);
+    let expected = [lines(1, 3, 2), line(6, 9), line(7, 10), line(8, 11)].concat();
+    assert_eq!(logs.text("access.log.1"), expected);
+    assert_eq!(logs.names().len(), 2);
+}
+
+/// Btrfs and others have another number whenever they are mounted.
+#[rstest]
+fn a_file_system_that_was_mounted_anew_since_the_crash_has_the_same_files(
+    #[values(Died::Prepared, Died::Exchanged, Died::Done)] died: Died,
+    #[values(2, 0)] kept: u32,
+) {
+    let logs = Logs::new();
+    let path = logs.file("access.log.1", lines(1, 3, kept));
+    logs.file("access.log", "");
+    age(&logs.path("access.log"), 4_000);
+    let mut told: serde_json::Value = serde_json::from_slice(&die(&logs, died)).unwrap();
+    for file in ["old", "new"] {
+        told[file]["device"] = serde_json::json!(told[file]["device"].as_u64().unwrap() + 1);
+    }
+    let expected = if died == Died::Prepared { Resolution::RolledBack } else { Resolution::Committed };
+    assert_eq!(resolve(&logs, &serde_json::to_vec(&told).unwrap()).unwrap(), expected);
+    assert!(logs.names().iter().all(|name| !name.starts_with(".forgetd-")));
+    match (died, kept) {
+        (Died::Prepared, _) => assert_eq!(logs.text("access.log.1"), lines(1, 3, kept)),
+        (_, 0) => assert!(!path.exists()),
+        _ => assert_eq!(logs.text("access.log.1"), lines(4, 0, kept)),
+    }
+}

@@ -15,6 +15,13 @@ use flate2::write::GzEncoder;
 /// zstd's own default, which rotation leaves as it is.
 const ZSTD_LEVEL: i32 = zstd::DEFAULT_COMPRESSION_LEVEL;
 
+/// The farthest that a frame may reach back, as a power of two: what is held in memory. zstd's own levels up to 20 reach
+/// no farther.
+const ZSTD_WINDOW: u32 = 25;
+
+/// What zstd says of one that does (zstd_errors.h).
+const WINDOW_TOO_LARGE: &str = "Frame requires too much memory for decoding";
+
 const BUFFER: usize = 256 * 1024;
 
 /// How a file is compressed.
@@ -45,14 +52,22 @@ const UNKNOWN: [&[u8]; 10] = [
     b"age-encryption.org",
 ];
 
-/// Ends of names of files that hold no lines and cannot be told by their first bytes.
-const NO_LINES: [&str; 13] = ["br", "lzma", "lz", "lz4", "lzo", "xz", "bz2", "7z", "zip", "gpg", "pgp", "age", "enc"];
+/// Ends of names of files that hold no lines, whose first bytes may not say so.
+const NO_LINES: [&str; 18] = [
+    "br", "lzma", "lz", "lz4", "lzo", "xz", "bz2", "7z", "zip", "gpg", "pgp", "age", "enc", "gz", "zst", "z", "tar",
+    "sz",
+];
+
+/// Ends of names of archives: what is in them are files, however it is compressed.
+const ARCHIVES: [&str; 6] = [".tar", ".tar.gz", ".tar.zst", ".tgz", ".tzst", ".taz"];
 
 impl Codec {
     /// By the first bytes of a file. A name counts only against it: what is no text must not be taken for lines.
     pub(super) fn of_file(name: &OsStr, head: &[u8]) -> Codec {
-        let end = Path::new(name).extension().and_then(OsStr::to_str);
+        let name = name.to_string_lossy().to_ascii_lowercase();
+        let end = Path::new(&name).extension().and_then(OsStr::to_str);
         match Codec::of(head) {
+            _ if !head.is_empty() && ARCHIVES.iter().any(|end| name.ends_with(end)) => Codec::Unknown,
             Codec::Plain if !head.is_empty() && end.is_some_and(|end| NO_LINES.contains(&end)) => Codec::Unknown,
             codec => codec,
         }
@@ -81,12 +96,26 @@ impl Codec {
         }
     }
 
-    /// What the file holds. Where it is damaged, reading ends with [`io::ErrorKind::InvalidData`].
+    /// Bytes that a file of `size` may take once it is written anew.
+    pub(super) fn room(self, size: u64) -> u64 {
+        match self {
+            // It may have been compressed harder.
+            Codec::Zstd => size.saturating_mul(2),
+            Codec::Plain | Codec::Gzip(_) | Codec::Unknown => size.saturating_add(size / 8),
+        }
+    }
+
+    /// What the file holds. Where it is damaged, reading ends with [`io::ErrorKind::InvalidData`], and where that takes
+    /// too much memory, with [`io::ErrorKind::Unsupported`].
     pub(super) fn reader<'f>(self, file: &'f File) -> io::Result<Box<dyn Read + 'f>> {
         Ok(match self {
             Codec::Plain => Box::new(file),
             Codec::Gzip(_) => Box::new(Compressed(MultiGzDecoder::new(io::BufReader::with_capacity(BUFFER, file)))),
-            Codec::Zstd => Box::new(Compressed(zstd::Decoder::new(file)?)),
+            Codec::Zstd => {
+                let mut decoder = zstd::Decoder::new(file)?;
+                decoder.window_log_max(ZSTD_WINDOW)?;
+                Box::new(Compressed(decoder))
+            }
             Codec::Unknown => return Err(io::ErrorKind::Unsupported.into()),
         })
     }
@@ -125,6 +154,7 @@ impl<R: Read> Read for Compressed<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.0.read(buffer).map_err(|error| match error.raw_os_error() {
             Some(_) => error,
+            None if error.to_string() == WINDOW_TOO_LARGE => io::Error::new(io::ErrorKind::Unsupported, error),
             None => io::Error::new(io::ErrorKind::InvalidData, error),
         })
     }

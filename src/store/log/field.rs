@@ -47,8 +47,10 @@ impl Fields {
         self.fields.push(Field { place, kind });
     }
 
-    /// From the beginning of the line to its end; of two that overlap the first.
+    /// From the beginning of the line to its end; of two that overlap the first. A parameter within a field that only may
+    /// hold addresses is taken out of it: there the name says that an address follows.
     pub(super) fn in_order(&mut self) -> &[Field] {
+        self.take_out_parameters();
         if !self.fields.is_sorted_by_key(|field| field.place.start) {
             self.fields.sort_by_key(|field| field.place.start);
         }
@@ -59,6 +61,23 @@ impl Fields {
             apart
         });
         &self.fields
+    }
+}
+
+impl Fields {
+    fn take_out_parameters(&mut self) {
+        for at in 0..self.fields.len() {
+            let Field { place: value, kind: FieldKind::Parameter } = self.fields[at].clone() else { continue };
+            // What is pushed holds no more of this one.
+            for other in 0..self.fields.len() {
+                let Field { place, kind } = &mut self.fields[other];
+                if *kind == FieldKind::Possible && place.start <= value.start && value.end <= place.end {
+                    let behind = value.end..place.end;
+                    place.end = value.start;
+                    self.fields.push(Field { place: behind, kind: FieldKind::Possible });
+                }
+            }
+        }
     }
 }
 

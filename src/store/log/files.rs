@@ -3,6 +3,7 @@
 //! Everything is reached from one descriptor of the directory, by single names and without following a link: what
 //! somebody puts in the way while a run is under way leads nowhere.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs::File;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -73,11 +74,22 @@ pub(super) enum Obstacle {
     Forbidden,
     /// It is compressed in a way that is not known.
     UnknownCompression,
+    /// It is compressed so that reading it takes too much memory.
+    FarReaching,
     /// It is compressed, and the end or the middle is damaged.
     Damaged,
 }
 
 impl Obstacle {
+    /// Why a file could not be read, where that is the file's own fault.
+    pub(super) fn of_reading(error: &std::io::Error) -> Option<Obstacle> {
+        match error.kind() {
+            std::io::ErrorKind::InvalidData => Some(Obstacle::Damaged),
+            std::io::ErrorKind::Unsupported => Some(Obstacle::FarReaching),
+            _ => None,
+        }
+    }
+
     /// What it means for `count` files.
     pub(super) fn message(self, count: u64) -> String {
         let files = if count == 1 { "1 file".to_owned() } else { format!("{count} files") };
@@ -88,6 +100,7 @@ impl Obstacle {
             Obstacle::Protected => "may only be appended to or not be changed (chattr +a, +i)",
             Obstacle::Forbidden => "may not be read",
             Obstacle::UnknownCompression => "is compressed in a way that is not supported",
+            Obstacle::FarReaching => "is compressed so that reading it needs more than 32 MiB of memory",
             Obstacle::Damaged => "is compressed and damaged",
         };
         format!("{files} matched by the pattern: each {why}, and nothing in it is erased")
@@ -101,6 +114,7 @@ impl Obstacle {
             Obstacle::Protected => "chattr -a, -i, once it is rotated",
             Obstacle::Forbidden => "run forgetd as root or as its owner",
             Obstacle::UnknownCompression => "let rotation compress with gzip or zstd",
+            Obstacle::FarReaching => "let rotation compress without --long and --ultra",
             Obstacle::Damaged => "repair or remove it",
         })
     }
@@ -196,6 +210,21 @@ impl LogDirectory {
             }
         })?;
         Ok(found)
+    }
+
+    /// The device by whose number a file is known now: some file systems get another one whenever they are mounted, and
+    /// keep the numbers of their files. `None` where no file has its number.
+    pub(super) fn device_of(&self, file: &Identity) -> Result<Option<u64>, StoreError> {
+        let mut devices = BTreeSet::new();
+        self.each_name(|name| {
+            let here = self.identity_at(name).ok().filter(|here| here.inode == file.inode);
+            devices.extend(here.map(|here| here.device));
+        })?;
+        match (devices.contains(&file.device), devices.len()) {
+            (true, _) => Ok(Some(file.device)),
+            (false, 0 | 1) => Ok(devices.first().copied()),
+            _ => Err(self.failed("an interrupted batch cannot be resolved", "two files have the number of one")),
+        }
     }
 
     /// Whether a name is one that the pattern means.

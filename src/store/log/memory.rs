@@ -21,7 +21,7 @@ use crate::plan::{LogRule, When};
 pub(super) const PREFIX: &str = "user.forgetd.";
 
 /// What is true of files changes when lines are understood in another way: then this number does.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// Bytes of the beginning and of the end that are looked at.
 const SAMPLE: usize = 4096;
@@ -45,10 +45,11 @@ pub(super) struct Facts {
 }
 
 impl Facts {
-    /// What a count says, once nothing in it matches. `None` where a line is of the future, which may change its
-    /// mind.
-    pub(super) fn of(tally: &Tally, now: Moment) -> Option<Facts> {
-        let clean = tally.matches == 0 && tally.latest.is_none_or(|latest| latest <= now);
+    /// What a count says of a file that was last `written` to then, once nothing in it matches. `None` where a line is of
+    /// the future, or the file by which lines without a time are dated: that may change its mind.
+    pub(super) fn of(tally: &Tally, written: Option<Moment>, now: Moment) -> Option<Facts> {
+        let are_dated = tally.undatable == 0 || written.is_some_and(|written| written <= now);
+        let clean = tally.matches == 0 && tally.latest.is_none_or(|latest| latest <= now) && are_dated;
         clean.then_some(Facts { lines: tally.lines, undatable: tally.undatable, next: tally.next })
     }
 

@@ -38,21 +38,25 @@ impl LogDirectory {
         Ok(rustix::fs::openat(&self.file, name, flags, Mode::empty())?.into())
     }
 
+    /// Empties a file of forgetd's own, if it is still the one that is meant.
+    pub(super) fn empty_own(&self, name: &str, meant: &Identity) -> io::Result<()> {
+        self.open_to_append(OsStr::new(name), meant)?.set_len(0)
+    }
+
     /// Opens a file to write behind its end, if it is still the one that is meant.
     pub(super) fn open_to_append(&self, name: &OsStr, meant: &Identity) -> io::Result<File> {
-        let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let flags = OFlags::RDWR | OFlags::APPEND | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let file = File::from(rustix::fs::openat(&self.file, name, flags, Mode::empty())?);
         let is_it = Identity::of(&rustix::fs::fstat(&file)?).is_file(meant);
         if is_it { Ok(file) } else { Err(io::ErrorKind::NotFound.into()) }
     }
 
-    /// Fails where there is no room to write a file of `size` bytes a second time.
+    /// Fails where there is no room to write a file anew that will take up to `size` bytes.
     pub(super) fn look_for_room(&self, size: u64) -> Result<(), StoreError> {
         let system = rustix::fs::fstatvfs(&self.file)
             .map_err(|error| self.failed("the file system cannot be looked at", error))?;
         let free = system.f_bavail.saturating_mul(system.f_frsize);
-        // Compressed anew it may be a little larger.
-        let needed = size.saturating_add(size / 8).saturating_add(LEFT_FREE);
+        let needed = size.saturating_add(LEFT_FREE);
         if free >= needed {
             return Ok(());
         }

@@ -8,11 +8,13 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
-use std::fs;
+use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::Duration;
+
+use rustix::fs::{AtFlags, CWD, StatxFlags};
+use rustix::io::Errno;
 
 use super::files::Identity;
 
@@ -57,67 +59,84 @@ pub(super) enum Standing {
 impl Openers {
     /// Looks at one file, for a moment longer where it is open: most have it so for an instant only, and a process that is
     /// just being started holds whatever its parent has.
-    pub(super) fn look_patiently(file: Identity) -> Openers {
-        let mut openers = Openers::look([file]);
+    pub(super) fn look_patiently(directory: &File, file: Identity) -> Openers {
+        let mut openers = Openers::look(directory, [file]);
         for _ in 1..GLANCES {
             if openers.standing(&file) < Standing::Read {
                 break;
             }
             std::thread::sleep(GLANCE);
-            openers = Openers::look([file]);
+            openers = Openers::look(directory, [file]);
         }
         openers
     }
 
-    /// Looks which of `files` any process has open, this one aside as far as it only reads.
-    pub(super) fn look(files: impl IntoIterator<Item = Identity>) -> Openers {
+    /// Looks which of `files` in a directory any process has open, this one aside as far as it only reads.
+    pub(super) fn look(directory: &File, files: impl IntoIterator<Item = Identity>) -> Openers {
         let wanted = files.into_iter().map(|file| ((file.device, file.inode), Standing::Idle)).collect();
         let mut openers = Openers { open: wanted, view: View::Whole };
         if openers.open.is_empty() {
             return openers;
         }
-        let Ok(processes) = fs::read_dir("/proc") else { return Openers { view: View::Blind, ..openers } };
+        if openers.look_everywhere().is_err() || may_be_written_from_outside(directory) {
+            openers.view = View::Blind;
+        }
+        openers
+    }
+
+    /// Looks into every process. The error is of one that could not be looked into: the others were.
+    fn look_everywhere(&mut self) -> io::Result<()> {
         let own = std::process::id().to_string();
-        let mut saw_init = false;
-        for process in processes.flatten() {
+        let (mut saw_init, mut looked) = (false, Ok(()));
+        for process in fs::read_dir("/proc")? {
+            let process = process?;
             let name = process.file_name();
             if !name.as_encoded_bytes().iter().all(u8::is_ascii_digit) {
                 continue;
             }
             saw_init |= name == INIT;
             let reading = if name == OsStr::new(&own) { Standing::Idle } else { Standing::Read };
-            if openers.look_into(&process.path(), reading).is_err_and(|error| is_refusal(&error)) && name != INIT {
-                openers.view = View::Blind;
+            let into = self.look_into(&process.path(), reading);
+            if name != INIT {
+                looked = looked.and(into);
             }
         }
         // Where others' processes are hidden (`hidepid`, `ProtectProc`), init is.
-        if !saw_init || openers.open.keys().any(|(device, _)| may_be_written_from_outside(*device)) {
-            openers.view = View::Blind;
-        }
-        openers
+        if saw_init { looked } else { Err(io::ErrorKind::PermissionDenied.into()) }
     }
 
-    /// Whoever only reads counts as `reading`.
+    /// Whoever only reads counts as `reading`. The error is of one descriptor that could not be looked at: the others
+    /// were.
     fn look_into(&mut self, process: &Path, reading: Standing) -> io::Result<()> {
-        for descriptor in fs::read_dir(process.join("fd"))? {
-            let descriptor = descriptor?;
-            let target = match fs::metadata(descriptor.path()) {
-                Ok(target) => (target.dev(), target.ino()),
-                Err(error) if is_refusal(&error) => return Err(error),
+        let descriptors = match fs::read_dir(process.join("fd")) {
+            Err(error) if is_gone(&error) => return Ok(()),
+            descriptors => descriptors?,
+        };
+        let mut looked = Ok(());
+        for descriptor in descriptors {
+            match descriptor.and_then(|descriptor| self.look_at(process, &descriptor, reading)) {
+                Err(error) if !is_gone(&error) => looked = Err(error),
                 // Closed in this very moment.
-                Err(_) => continue,
-            };
-            if let Some(standing) = self.open.get_mut(&target) {
-                let place = process.join("fdinfo").join(descriptor.file_name());
-                let used = match fs::read_to_string(place) {
-                    Ok(info) if may_write(&info) => Standing::Written,
-                    Ok(_) => reading,
-                    // What cannot be read may be writing; what is closed by now is not.
-                    Err(error) if is_refusal(&error) => Standing::Written,
-                    Err(_) => continue,
-                };
-                *standing = used.max(*standing);
+                Ok(()) | Err(_) => {}
             }
+        }
+        looked
+    }
+
+    fn look_at(&mut self, process: &Path, descriptor: &fs::DirEntry, reading: Standing) -> io::Result<()> {
+        let path = descriptor.path();
+        if !is_a_path(&fs::read_link(&path)?) {
+            return Ok(());
+        }
+        if let Some(standing) = self.open.get_mut(&number_of(&path)?) {
+            let used = match fs::read_to_string(process.join("fdinfo").join(descriptor.file_name())) {
+                Ok(info) if may_write(&info) => Standing::Written,
+                Ok(_) => reading,
+                // What is closed by now is not written to; what cannot be read may be.
+                Err(error) if is_gone(&error) => return Ok(()),
+                Err(_) => Standing::Written,
+            };
+            *standing = used.max(*standing);
         }
         Ok(())
     }
@@ -137,16 +156,40 @@ impl Openers {
     }
 }
 
-/// Whether processes that cannot be seen from here may write to files on this device: in a container to what is mounted
-/// into it, since that may be mounted into another one too.
-fn may_be_written_from_outside(device: u64) -> bool {
+/// Whether processes that cannot be seen from here may write to files of this directory: in a container to what is
+/// mounted into it, since that may be mounted into another one too. The number of its device does not tell: it may be a
+/// part of the very file system that the container's own files are on.
+fn may_be_written_from_outside(directory: &File) -> bool {
     let namespace = fs::read_link("/proc/self/ns/pid").ok();
     let is_outermost = namespace.is_some_and(|namespace| namespace == Path::new(OUTERMOST));
-    !is_outermost && !fs::metadata("/").is_ok_and(|root| root.dev() == device)
+    let root = fs::File::open("/").ok();
+    let is_own = root.and_then(|root| mount_of(&root)).is_some_and(|root| mount_of(directory) == Some(root));
+    !is_outermost && !is_own
 }
 
-fn is_refusal(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::PermissionDenied
+/// The number of the mount that a directory is in. Linux before 5.8 does not tell it.
+fn mount_of(directory: &File) -> Option<u64> {
+    let told = rustix::fs::statx(directory, "", AtFlags::EMPTY_PATH, StatxFlags::MNT_ID).ok()?;
+    StatxFlags::from_bits_retain(told.stx_mask).contains(StatxFlags::MNT_ID).then_some(told.stx_mnt_id)
+}
+
+/// Whether what a descriptor is of has a path, and not only a number as pipes and sockets have (`pipe:[4711]`). Which path
+/// says nothing: in another container it is another.
+fn is_a_path(target: &Path) -> bool {
+    target.as_os_str().as_encoded_bytes().contains(&b'/')
+}
+
+/// The device and the number of an open file, as far as it is known without asking a server or a program that may not
+/// answer.
+fn number_of(descriptor: &Path) -> io::Result<(u64, u64)> {
+    let told = rustix::fs::statx(CWD, descriptor, AtFlags::STATX_DONT_SYNC, StatxFlags::INO)?;
+    Ok((rustix::fs::makedev(told.stx_dev_major, told.stx_dev_minor), told.stx_ino))
+}
+
+/// Whether a process has ended, or has closed what it had open, since it was seen. Anything else (no right to look, no
+/// descriptor or memory to look with) leaves open what it has.
+fn is_gone(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(Errno::SRCH.raw_os_error())
 }
 
 /// Whether a descriptor can write, by the flags it was opened with, in octal (proc(5)).
@@ -168,21 +211,47 @@ mod tests {
     #[test]
     fn who_writes_to_a_file_is_told_from_who_reads_it() {
         let directory = tempfile::tempdir().unwrap();
+        let opened = fs::File::open(directory.path()).unwrap();
         let path = directory.path().join("log");
         let writer = OpenOptions::new().append(true).create(true).open(&path).unwrap();
         let reader = fs::File::open(&path).unwrap();
         let identity = Identity::of(&fstat(&reader).unwrap());
-        assert_eq!(Openers::look([identity]).standing(&identity), Standing::Written);
+        assert_eq!(Openers::look(&opened, [identity]).standing(&identity), Standing::Written);
         drop(writer);
         let hidden = |openers: &Openers| if openers.view() == View::Whole { Standing::Idle } else { Standing::Unknown };
-        let openers = Openers::look([identity]);
+        let openers = Openers::look(&opened, [identity]);
         assert_eq!(openers.standing(&identity), hidden(&openers), "this process may read it");
         let mut reading = std::process::Command::new("sleep").arg("60").stdin(reader).spawn().unwrap();
-        assert_eq!(Openers::look([identity]).standing(&identity), Standing::Read);
+        assert_eq!(Openers::look(&opened, [identity]).standing(&identity), Standing::Read);
         reading.kill().unwrap();
         reading.wait().unwrap();
-        let openers = Openers::look([identity]);
+        let openers = Openers::look(&opened, [identity]);
         assert_eq!(openers.standing(&identity), hidden(&openers));
+    }
+
+    #[test]
+    fn only_what_has_a_path_can_be_a_log() {
+        for (target, has_one) in [
+            ("/var/log/nginx/access.log", true),
+            ("/logs/access.log (deleted)", true),
+            ("(unreachable)/access[1]", true),
+            ("/a[b]", true),
+            ("socket:[4711]", false),
+            ("pipe:[4711]", false),
+            ("anon_inode:[eventfd]", false),
+            ("anon_inode:inotify", false),
+        ] {
+            assert_eq!(is_a_path(Path::new(target)), has_one, "{target}");
+        }
+    }
+
+    #[test]
+    fn only_an_end_keeps_a_process_from_hiding_what_it_has_open() {
+        let of = |error: Errno| io::Error::from_raw_os_error(error.raw_os_error());
+        assert!(is_gone(&of(Errno::NOENT)) && is_gone(&of(Errno::SRCH)));
+        for error in [Errno::ACCESS, Errno::PERM, Errno::MFILE, Errno::NOMEM, Errno::IO, Errno::STALE] {
+            assert!(!is_gone(&of(error)), "{error}");
+        }
     }
 
     #[test]

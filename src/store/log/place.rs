@@ -9,24 +9,20 @@
 //! done).
 
 use std::ffi::{OsStr, OsString};
-use std::io::{self, Seek, SeekFrom};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::time::Duration;
 
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
+use super::carry::{Carried, carry_over};
 use super::files::{Identity, LogDirectory};
 use super::openers::{Openers, Standing};
 use super::rewrite::OwnName;
+use super::rotation;
 use crate::store::{Resolution, StoreError};
 
 /// How often a place is looked for that others keep moving.
 const ATTEMPTS: u32 = 100;
-
-/// How often it is looked whether a program that appends a line has let go again, and how long is waited in between.
-const GLANCES: u32 = 50;
-const GLANCE: Duration = Duration::from_millis(10);
 
 /// What becomes of a file in which no line stays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,7 +30,7 @@ const GLANCE: Duration = Duration::from_millis(10);
 pub(super) enum Emptied {
     /// It is removed.
     Removed,
-    /// It stays, empty: it is the one that the server opens next.
+    /// It stays, empty: a server may open it next, and may not be allowed to make it again.
     Kept,
 }
 
@@ -87,7 +83,10 @@ pub(super) fn take_place(directory: &LogDirectory, own: &OwnName, said: &InFligh
 /// How a replacement ended whose process died.
 pub(super) fn resolve(directory: &LogDirectory, own: &OwnName, in_flight: &[u8]) -> Result<Resolution, StoreError> {
     let failed = |error: &dyn std::fmt::Display| directory.failed("an interrupted batch cannot be resolved", error);
-    let said: InFlight = serde_json::from_slice(in_flight).map_err(|_| failed(&"it is none of a log"))?;
+    let mut said: InFlight = serde_json::from_slice(in_flight).map_err(|_| failed(&"it is none of a log"))?;
+    for file in [&mut said.old, &mut said.new] {
+        file.device = directory.device_of(file)?.unwrap_or(file.device);
+    }
     let placing = Placing { directory, own, said: &said };
     if placing.holds_anothers() {
         return match placing.confirm()? {
@@ -100,11 +99,12 @@ pub(super) fn resolve(directory: &LogDirectory, own: &OwnName, in_flight: &[u8])
     }
     match directory.identity_at(own.new.as_str()) {
         Ok(here) if here.is_file(&said.new) => {
+            placing.carry_over()?;
             own.clear(directory)?;
             Ok(Resolution::RolledBack)
         }
         Err(Errno::NOENT) if directory.name_of(|file| file.is_file(&said.new))?.is_some() => Ok(Resolution::Committed),
-        Err(Errno::NOENT) if directory.name_of(|file| *file == said.old)?.is_some() => Ok(Resolution::RolledBack),
+        Err(Errno::NOENT) if placing.stands_again()? => Ok(Resolution::RolledBack),
         Err(Errno::NOENT) => Ok(Resolution::Committed),
         Ok(_) => Err(failed(&"another file has taken its place")),
         Err(error) => Err(failed(&error)),
@@ -125,12 +125,28 @@ impl Placing<'_> {
         self.directory.identity_at(self.waiting()).is_ok_and(|here| !here.is_file(&self.said.new))
     }
 
+    /// Whether the old file has its place again, and the new one is gone. Lines may have come to it since. Where the old
+    /// one was to be removed its number may be another file's by now, which is told by its state.
+    fn stands_again(&self) -> Result<bool, StoreError> {
+        let Placing { directory, said: InFlight { old, emptied, .. }, .. } = self;
+        let is_old = |file: &Identity| match emptied {
+            Emptied::Kept => file.is_file(old) && file.size >= old.size,
+            Emptied::Removed => file == old,
+        };
+        Ok(directory.name_of(is_old)?.is_some())
+    }
+
     /// Lets the old file go, or gives it back: another file stood there in that moment, or somebody has the old one open
     /// or wrote to it.
     fn confirm(&self) -> Result<Placed, StoreError> {
         let Placing { directory, said, .. } = self;
         let unchanged = || directory.identity_at(self.waiting()) == Ok(said.old);
-        let is_idle = || Openers::look_patiently(said.old).standing(&said.old) < Standing::Read;
+        let is_idle = || match Openers::look_patiently(&directory.file, said.old).standing(&said.old) {
+            Standing::Idle => true,
+            // After a crash less may be seen than before it.
+            Standing::Unknown => rotation::is_compressed_copy(OsStr::from_bytes(&said.name)),
+            Standing::Read | Standing::Written => false,
+        };
         // Whoever had it open and let go again may have written in between: its state is looked at last.
         let placed = if unchanged() && is_idle() && unchanged() {
             self.let_go()?;
@@ -162,10 +178,11 @@ impl Placing<'_> {
         let is_new = |file: &Identity| file.is_file(&said.new);
         for _ in 0..ATTEMPTS {
             // Rotation may have moved the new file on, and what stands under the name now is another log.
-            let Some(name) = directory.name_of(is_new)? else { break };
+            let found = directory.name_of(is_new).map_err(|error| self.unknown(error))?;
+            let Some(name) = found else { break };
             match directory.exchange(ours, &name) {
                 Ok(()) if directory.identity_at(ours).is_ok_and(|here| is_new(&here)) => {
-                    return self.carry_over(&name).map_err(|error| self.unknown(error));
+                    return self.carry_over();
                 }
                 // Moved in this very moment: what was hit instead is exchanged back, and all begins anew.
                 Ok(()) => {
@@ -198,22 +215,17 @@ impl Placing<'_> {
     }
 
     /// Lines that came to the new file while it stood in the place of the old one follow those of the old one.
-    fn carry_over(&self, name: &OsStr) -> io::Result<()> {
+    fn carry_over(&self) -> Result<(), StoreError> {
         let Placing { directory, own, said } = self;
-        for _ in 0..GLANCES {
-            if Openers::look([said.new]).standing(&said.new) != Standing::Written {
-                break;
-            }
-            std::thread::sleep(GLANCE);
-        }
-        let mut new = directory.open_own(&own.new)?;
-        if new.metadata()?.len() <= said.new.size {
+        // Where no line stays the new file never stood anywhere.
+        if said.emptied == Emptied::Removed {
             return Ok(());
         }
-        let mut old = directory.open_to_append(name, &said.old)?;
-        new.seek(SeekFrom::Start(said.new.size))?;
-        io::copy(&mut new, &mut old)?;
-        old.sync_all()
+        match carry_over(directory, &own.new, said).map_err(|error| self.unknown(error))? {
+            Carried::Over => Ok(()),
+            // With what it holds of the old one: rather twice than not at all.
+            Carried::Nowhere => self.show(OsStr::new(&own.new)),
+        }
     }
 
     fn unknown(&self, error: impl std::fmt::Display) -> StoreError {

@@ -105,7 +105,11 @@ impl LineReader {
                 let time = line.get(request.checked_sub(CLF_LENGTH + 2)?..request - 2)?;
                 let time = clock.clf(time.try_into().ok()?)?;
                 if want == Want::Addresses {
+                    let behind = client.end..request - (CLF_LENGTH + 3);
                     fields.push(client, FieldKind::Certain);
+                    if &line[behind.clone()] != b" - - " {
+                        push_words(line, behind, fields);
+                    }
                     clf.push_further_fields(line, request, fields);
                 }
                 Some(time)
@@ -176,6 +180,15 @@ impl Clf {
                 fields.push(open + 1..close, FieldKind::Possible);
             }
         }
+    }
+}
+
+/// Pushes what stands between spaces: more of a list that has them before its commas or no commas at all.
+fn push_words(line: &[u8], place: Range<usize>, fields: &mut Fields) {
+    let mut start = place.start;
+    for word in line[place].split(|byte| *byte == b' ') {
+        fields.push(start..start + word.len(), FieldKind::Possible);
+        start += word.len() + 1;
     }
 }
 

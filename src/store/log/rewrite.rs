@@ -60,7 +60,6 @@ pub(super) struct Replacement<'d> {
     directory: &'d LogDirectory,
     own: OwnName,
     old: Box<LogFile>,
-    new: File,
     pub(super) tally: Tally,
     in_flight: InFlight,
     encoded: Vec<u8>,
@@ -69,7 +68,7 @@ pub(super) struct Replacement<'d> {
     ended: bool,
 }
 
-/// Writes `old` anew, as far as anything changes in it. Of a damaged file the error is [`io::ErrorKind::InvalidData`].
+/// Writes `old` anew, as far as anything changes in it. Of a file that cannot be read the error is an [`super::files::Obstacle::of_reading`].
 pub(super) fn write<'d>(
     directory: &'d LogDirectory,
     own: &OwnName,
@@ -92,7 +91,7 @@ pub(super) fn write<'d>(
     copy_attributes(&old, &new)?;
     let identity = Identity::of(&rustix::fs::fstat(&new)?);
     let stays = Tally { lines: tally.lines - gone(judgement, &tally), matches: 0, ..tally };
-    if let Some(facts) = Facts::of(&stays, now) {
+    if let Some(facts) = Facts::of(&stays, identity.written(), now) {
         memory.keep(&new, &identity, &facts);
     }
     new.sync_all()?;
@@ -104,17 +103,7 @@ pub(super) fn write<'d>(
     unfinished.is_kept = true;
     let own = own.clone();
     let told = Cell::new(false);
-    Ok(Written::Ready(Box::new(Replacement {
-        directory,
-        own,
-        old,
-        new,
-        tally,
-        in_flight,
-        encoded,
-        told,
-        ended: false,
-    })))
+    Ok(Written::Ready(Box::new(Replacement { directory, own, old, tally, in_flight, encoded, told, ended: false })))
 }
 
 fn gone(judgement: &Judgement, tally: &Tally) -> u64 {
@@ -143,6 +132,7 @@ fn copy_attributes(old: &LogFile, new: &File) -> io::Result<()> {
     if (is.st_uid, is.st_gid) != (was.st_uid, was.st_gid) {
         rustix::fs::fchown(new, Some(Uid::from_raw(was.st_uid)), Some(Gid::from_raw(was.st_gid)))?;
     }
+    remove_given(&old.file, new)?;
     rustix::fs::fchmod(new, Mode::from_raw_mode(was.st_mode))?;
     copy_extended(&old.file, new)?;
     let times = Timestamps {
@@ -157,20 +147,32 @@ fn nanos(nanos: u64) -> i64 {
     i64::try_from(nanos).unwrap_or(0)
 }
 
-fn copy_extended(old: &File, new: &File) -> io::Result<()> {
+/// Names of extended attributes. None where the file system has no such thing.
+fn extended(file: &File) -> io::Result<Vec<Vec<u8>>> {
     let mut names = vec![0; ATTRIBUTES];
-    let length = match rustix::fs::flistxattr(old, &mut names[..]) {
+    let length = match rustix::fs::flistxattr(file, &mut names[..]) {
         Ok(length) => length,
-        Err(Errno::NOTSUP) => return Ok(()),
+        Err(Errno::NOTSUP) => return Ok(Vec::new()),
         Err(error) => return Err(error.into()),
     };
+    Ok(names[..length].split(|byte| *byte == 0).filter(|name| !name.is_empty()).map(<[u8]>::to_vec).collect())
+}
+
+/// Takes away what the directory gives to every new file, such as further rights, and the old one did not have. Labels of
+/// the system are its own business.
+fn remove_given(old: &File, new: &File) -> io::Result<()> {
+    let kept = extended(old)?;
+    for name in extended(new)?.iter().filter(|name| !kept.contains(name) && !name.starts_with(b"security.")) {
+        rustix::fs::fremovexattr(new, &name[..])?;
+    }
+    Ok(())
+}
+
+fn copy_extended(old: &File, new: &File) -> io::Result<()> {
     let mut value = vec![0; ATTRIBUTES];
-    for name in names[..length].split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
-        if name.starts_with(memory::PREFIX.as_bytes()) {
-            continue;
-        }
-        let length = rustix::fs::fgetxattr(old, name, &mut value[..])?;
-        match rustix::fs::fsetxattr(new, name, &value[..length], XattrFlags::empty()) {
+    for name in extended(old)?.iter().filter(|name| !name.starts_with(memory::PREFIX.as_bytes())) {
+        let length = rustix::fs::fgetxattr(old, &name[..], &mut value[..])?;
+        match rustix::fs::fsetxattr(new, &name[..], &value[..length], XattrFlags::empty()) {
             // The system gives labels of its own to a new file, and not everybody may change them.
             Err(Errno::PERM | Errno::ACCESS | Errno::NOTSUP) if name.starts_with(b"security.") => {}
             done => done?,
@@ -195,8 +197,6 @@ impl Replacement<'_> {
         if self.old.identity_now() != Ok(self.old.identity) {
             return Ok(Placed::TurnedBack);
         }
-        // Once it may stand under the file's own name it is not ours to empty: only who finds it back may.
-        self.ended = true;
         let placed = take_place(self.directory, &self.own, &self.in_flight);
         self.ended = matches!(placed, Ok(Placed::InPlace) | Err(StoreError::CommitUnknown { .. }));
         placed
@@ -209,8 +209,9 @@ impl Drop for Replacement<'_> {
             return;
         }
         if self.told.get() {
-            // Whoever asks how it ended must find it here; what it holds is not needed.
-            let _ = self.new.set_len(0);
+            // Whoever asks how it ended must find it here; what it holds is not needed. One that stands anywhere else is not
+            // ours to empty.
+            let _ = self.directory.empty_own(&self.own.new, &self.in_flight.new);
         } else {
             let _ = self.own.clear(self.directory);
         }

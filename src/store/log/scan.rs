@@ -33,25 +33,54 @@ fn before(line: &[u8], at: usize) -> Option<&u8> {
     at.checked_sub(1).and_then(|before| line.get(before))
 }
 
-/// Whether the run was one IPv6 address, perhaps between a colon or a full stop of the sentence around it.
+/// Whether the run was one IPv6 address, perhaps with a port behind it, a word and a colon before it (`source:2001:db8::1`,
+/// whose last letters could be of an address), or between a colon or a full stop of the sentence around it.
 fn push_v6(line: &[u8], run: Range<usize>, fields: &mut Fields) -> bool {
-    if line[run.clone()].iter().filter(|byte| **byte == b':').count() < 2 {
+    let Some(colon) = line[run.clone()].iter().position(|byte| *byte == b':').map(|at| run.start + at) else {
+        return false;
+    };
+    let Range { start, end } = run;
+    if !line[colon + 1..end].contains(&b':') {
         return false;
     }
-    let Range { start, end } = run;
-    let starts = [start, start + usize::from(line[start] == b':')];
+    let begins_in_a_word = is_word(before(line, start)) || colon == start;
+    let starts = [start, if begins_in_a_word { colon + 1 } else { start }];
     let ends = [end, end - usize::from(matches!(line[end - 1], b':' | b'.'))];
     for start in starts {
         for end in ends {
             // A call in a program (`cafe::add(`) looks like one.
             let apart = !is_word(before(line, start)) && !is_word(line.get(end)) && line.get(end) != Some(&b'(');
-            if apart && start < end && is_v6(&line[start..end]) {
-                fields.push(start..end, FieldKind::Possible);
+            if apart && start < end && is_v6_with_port(&line[start..end]) {
+                fields.push(with_brackets(line, start..end), FieldKind::Possible);
                 return true;
             }
         }
     }
     false
+}
+
+/// `2001:db8::1:54321` is read as one with a port only where the whole is no address.
+fn is_v6_with_port(text: &[u8]) -> bool {
+    let without_port = || {
+        let colon = text.iter().rposition(|byte| *byte == b':')?;
+        (port_at(&text[colon..]) == text.len() - colon).then(|| is_v6(&text[..colon]))
+    };
+    is_v6(text) || without_port() == Some(true)
+}
+
+/// With its brackets and its port, where there is one, and where what is left does not run into what is around it.
+fn with_brackets(line: &[u8], address: Range<usize>) -> Range<usize> {
+    let Range { start, end } = address;
+    let port = line.get(end + 1..).map_or(0, port_at);
+    let is_in_brackets = before(line, start) == Some(&b'[') && line.get(end) == Some(&b']');
+    if !is_in_brackets || port == 0 {
+        return start..end;
+    }
+    let whole = start - 1..end + 1 + port;
+    let runs_on = |byte: Option<&u8>| is_word(byte) || matches!(byte, Some(b'.' | b':'));
+    let stops = line.get(whole.end) == Some(&b'.') && !runs_on(line.get(whole.end + 1));
+    let apart = !runs_on(before(line, whole.start)) && (stops || !runs_on(line.get(whole.end)));
+    if apart { whole } else { start..end }
 }
 
 fn is_v6(text: &[u8]) -> bool {

@@ -11,6 +11,7 @@ use super::files::{Found, Identity, LogDirectory, LogFile, Obstacle};
 use super::memory::{Facts, Memory};
 use super::openers::{Openers, Standing, View};
 use super::pipeline::{self, Task};
+use super::rotation;
 use super::time::Moment;
 use crate::store::{Finding, Kept, Severity, Survey};
 
@@ -18,8 +19,8 @@ use crate::store::{Finding, Kept, Severity, Survey};
 /// left alone until it has been quiet for so long.
 const QUIET_SECONDS: i64 = 600;
 
-/// Where processes are hidden, a rotated file is left alone for so long after its last line: a server is told to let
-/// go of its file within seconds.
+/// Where processes are hidden, a compressed file is left alone for so long after it was written: whoever compresses is
+/// done by then.
 const QUIET_UNSEEN_SECONDS: i64 = 3600;
 
 /// Why lines stay in a file that is open for writing.
@@ -70,12 +71,14 @@ impl Listing {
 }
 
 /// Whether a file may be touched at `now`: nobody has it open for writing, and nobody is about to.
-pub(super) fn standing(openers: &Openers, file: &Identity, newest: Option<Identity>, now: Timestamp) -> Standing {
-    let quiet_for = now.as_second().saturating_sub(file.modified.0);
-    let is_newest = newest.is_some_and(|newest| newest.is_file(file));
-    match openers.standing(file) {
+pub(super) fn standing(openers: &Openers, file: &LogFile, newest: Option<Identity>, now: Timestamp) -> Standing {
+    let LogFile { name, identity, codec, .. } = file;
+    let quiet_for = now.as_second().saturating_sub(identity.modified.0);
+    let is_newest = newest.is_some_and(|newest| newest.is_file(identity));
+    let no_server_writes = *codec != Codec::Plain && rotation::is_compressed_copy(name);
+    match openers.standing(identity) {
         Standing::Idle if is_newest && quiet_for < QUIET_SECONDS => Standing::Written,
-        Standing::Unknown if !is_newest && quiet_for >= QUIET_UNSEEN_SECONDS => Standing::Idle,
+        Standing::Unknown if no_server_writes && !is_newest && quiet_for >= QUIET_UNSEEN_SECONDS => Standing::Idle,
         standing => standing,
     }
 }
@@ -91,20 +94,20 @@ pub(super) fn scan(
 ) -> Result<Scan, crate::store::StoreError> {
     let Listing { names, mut obstacles } = Listing::of(directory)?;
     let newest = names.last().map(|(_, identity)| *identity);
-    let openers = Openers::look(names.iter().map(|(_, identity)| *identity));
+    let openers = Openers::look(&directory.file, names.iter().map(|(_, identity)| *identity));
     let mut scan = Scan { view: openers.view(), ..Scan::default() };
     for (name, _) in names {
         // What became of it since the listing is the next scan's business.
         let Found::File(file) = directory.file_at(name)? else { continue };
-        let standing = standing(&openers, &file.identity, newest, now);
+        let standing = standing(&openers, &file, newest, now);
         let memory = Some(memory).filter(|_| !written.iter().any(|written| written.is_file(&file.identity)));
         let as_counted = counted.and_then(|counted| counted.of(&file.identity, standing));
         match as_counted.map_or_else(|| count(&file, judgement, memory, standing), Ok) {
             Ok(tally) => scan.seen.push(Seen { identity: file.identity, tally, standing }),
-            Err(error) if error.kind() == std::io::ErrorKind::InvalidData => {
-                *obstacles.entry(Obstacle::Damaged).or_default() += 1
-            }
-            Err(error) => return Err(directory.failed("a file cannot be read", error)),
+            Err(error) => match Obstacle::of_reading(&error) {
+                Some(obstacle) => *obstacles.entry(obstacle).or_default() += 1,
+                None => return Err(directory.failed("a file cannot be read", error)),
+            },
         }
     }
     scan.obstacles = obstacles;
@@ -182,7 +185,7 @@ impl Scan {
             self.obstacles.iter().map(|(obstacle, count)| warning(obstacle.message(*count), obstacle.hint())).collect();
         if self.view == View::Blind && !self.seen.is_empty() {
             let message = "forgetd may not look into every process, and so cannot tell whether one still writes to a \
-                           log: only rotated files are touched that were not written to for an hour";
+                           log: only files are touched that were compressed after their rotation, an hour ago or more";
             findings.push(warning(
                 message.to_owned(),
                 Some("run it as root, and where every process that writes to the directory can be seen"),

@@ -207,6 +207,13 @@ const TAIL: &str = r#" - - [10/Oct/2026:13:55:36 +0200] "GET /?ip=192.0.2.9 HTTP
     "192.0.2.0, 2001:db8:1::, 198.51.100.0",
     "-, -, -"
 )]
+#[case::list_with_spaces_before_commas("192.0.2.77 , 198.51.100.9", "192.0.2.0 , 198.51.100.0", "- , -")]
+#[case::list_with_more_spaces(
+    "192.0.2.77,  198.51.100.9 ,192.0.2.78",
+    "192.0.2.0,  198.51.100.0 ,192.0.2.0",
+    "-,  - ,-"
+)]
+#[case::list_of_spaces("192.0.2.77 2001:db8:1:2::9", "192.0.2.0 2001:db8:1::", "- -")]
 #[case::list_with_unknown("unknown, 192.0.2.77", "unknown, 192.0.2.0", "unknown, -")]
 #[case::host_name("77.visitor.example", "-", "-")]
 #[case::nothing("-", "-", "-")]
@@ -258,7 +265,15 @@ fn declared_parameters_are_masked_wherever_they_stand(#[case] url: &str, #[case]
             r#"192.0.2.0 - - [10/Oct/2026:13:55:36 +0200] "GET {url} HTTP/1.1" 200 5 "http://shop.example{url}" "-" "a=b; ip=-""#
         )
     };
-    assert_eq!(masked(log, TRUNCATE, &line(url)), line(expected));
+    assert_eq!(masked(log.clone(), TRUNCATE, &line(url)), line(expected));
+    // In a field beyond the format: nginx's `"$http_cookie"`, and beside a list of addresses.
+    for (before, behind) in [("", ""), ("a=b; ip=192.0.2.9; ", ""), ("192.0.2.9, ", "; x=y, 198.51.100.9")] {
+        let line = |url: &str| {
+            format!(r#"192.0.2.0{TAIL} "{before}{url}{behind}""#).replacen("192.0.2.9 HTTP", "192.0.2.0 HTTP", 1)
+        };
+        let expected = line(expected).replace(&format!("\"{before}"), &format!("\"{}", before.replace(".9", ".0")));
+        assert_eq!(masked(log.clone(), TRUNCATE, &line(url)), expected.replace("198.51.100.9\"", "198.51.100.0\""));
+    }
 }
 
 #[rstest]
@@ -324,7 +339,16 @@ fn parts_of_a_pattern_are_masked() {
 #[case("ip:192.0.2.9 peer=192.0.2.8:5000,", "ip:192.0.2.0 peer=192.0.2.0,")]
 #[case("9.2.0.192.dsl.example 192.0.2.9.in-addr.arpa", "9.2.0.0.dsl.example 192.0.2.0.in-addr.arpa")]
 #[case("2001:db8:1:2::9: refused", "2001:db8:1::: refused")]
-#[case("[2001:db8:1:2::9]:443", "[2001:db8:1::]:443")]
+#[case("[2001:db8:1:2::9] x", "[2001:db8:1::] x")]
+#[case("[2001:db8:1:2::9]:443 x", "2001:db8:1:: x")]
+#[case("peer [::ffff:192.0.2.9]:443", "peer ::ffff:192.0.2.0")]
+#[case("2001:db8:1:2::9:54321 x", "2001:db8:1:: x")]
+#[case("2001:db8:1:2:3:4:5:6:443.", "2001:db8:1::.")]
+#[case("source:2001:db8:1:2::9", "source:2001:db8:1::")]
+#[case("source:2001:db8:1:2::9:54321,", "source:2001:db8:1::,")]
+#[case("at [2001:db8:1:2::9]:443.", "at 2001:db8:1::.")]
+#[case("source:192.0.2.9:80", "source:192.0.2.0")]
+#[case("foo::bad::cafe std::a::b", "foo::bad::cafe std::a::b")]
 #[case("::ffff:192.0.2.9", "::ffff:192.0.2.0")]
 #[case(
     "10/Oct/2026:13:55:36 v1.2.3.4 1.2.3.4.5 256.1.1.1 01.2.3.4",
@@ -611,9 +635,23 @@ fn compression_is_told_by_the_first_bytes(#[case] head: &[u8], #[case] codec: Co
 #[case("access.log.1.br", b"\x8B\x05", Codec::Unknown)]
 #[case("access.log.1.gpg", b"\x85\x01", Codec::Unknown)]
 #[case("access.log.1.br", b"", Codec::Plain)]
-#[case("access.log.1.gz", b"192.0.2.7 - -", Codec::Plain)]
+#[case("access.log.1.gz", b"192.0.2.7 - -", Codec::Unknown)]
+#[case("access.log.1.GZ", b"192.0.2.7 - -", Codec::Unknown)]
+#[case("access.log.1.zst", b"192.0.2.7 - -", Codec::Unknown)]
+#[case("access.log.1.Z", b"192.0.2.7 - -", Codec::Unknown)]
+#[case("access.log.1.sz", b"\xFF\x06\0\0sNaPpY", Codec::Unknown)]
+#[case("access.log.tar", b"access.log.1\0", Codec::Unknown)]
+#[case("access.log.tar.gz", b"\x1F\x8B\x08\0\0\0\0\0\0\x03", Codec::Unknown)]
+#[case("access.log.tgz", b"\x1F\x8B\x08\0\0\0\0\0\0\x03", Codec::Unknown)]
+#[case("access.log.1.gz", b"", Codec::Plain)]
 #[case("access.log.1.xz", b"\x1F\x8B\x08\0\0\0\0\0\0\x03", Codec::Gzip(6))]
 #[case("lz", b"192.0.2.7 - -", Codec::Plain)]
 fn a_name_only_keeps_a_file_from_being_taken_for_lines(#[case] name: &str, #[case] head: &[u8], #[case] codec: Codec) {
     assert_eq!(Codec::of_file(name.as_ref(), head), codec);
+}
+
+#[test]
+fn a_file_that_was_compressed_harder_may_take_twice_its_size_when_it_is_written_anew() {
+    assert_eq!(Codec::Zstd.room(1_000), 2_000);
+    assert_eq!((Codec::Plain.room(1_000), Codec::Gzip(9).room(1_000)), (1_125, 1_125));
 }

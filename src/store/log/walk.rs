@@ -7,12 +7,14 @@ use rustix::fs::FlockOperation;
 use rustix::io::Errno;
 
 use super::Work;
+use super::codec::Codec;
 use super::engine::Tally;
-use super::files::{Found, Identity, LogDirectory, LogFile};
+use super::files::{Found, Identity, LogDirectory, LogFile, Obstacle};
 use super::memory::Facts;
 use super::openers::{Openers, Standing};
 use super::place::{Emptied, Placed};
 use super::rewrite::{self, Replacement, Written};
+use super::rotation;
 use super::survey::{self, Listing, Scan};
 use super::time::Moment;
 use crate::store::{Committed, Prepared, Remainder, StoreError, Walk};
@@ -81,14 +83,14 @@ impl Desk {
             return Ok(Next::NothingToDo);
         }
         let newest = self.names.last().map(|(_, identity)| *identity);
-        let openers = Openers::look_patiently(file.identity);
-        if survey::standing(&openers, &file.identity, newest, *now) != Standing::Idle {
+        let openers = Openers::look_patiently(&directory.file, file.identity);
+        if survey::standing(&openers, &file, newest, *now) != Standing::Idle {
             return Ok(Next::Waits);
         }
         // Where every line goes the new file is empty.
         let goes_whole = seen.is_some_and(|seen| judgement.drops() && seen.tally.matches == seen.tally.lines);
         if !goes_whole {
-            directory.look_for_room(file.identity.size)?;
+            directory.look_for_room(file.codec.room(file.identity.size))?;
         }
         lock(directory, &file)?;
         // Whoever held the lock may have put another file in its place.
@@ -114,7 +116,8 @@ impl Desk {
         let Work { directory, judgement, memory, own, now, .. } = &self.work;
         let Some(now) = Moment::of(*now) else { return Ok(Next::NothingToDo) };
         let newest = self.names.last().is_some_and(|(_, newest)| newest.is_file(&file.identity));
-        let emptied = if newest { Emptied::Kept } else { Emptied::Removed };
+        let is_rotated = file.codec != Codec::Plain || rotation::stands_beside_its_log(directory, &file.name);
+        let emptied = if is_rotated && !newest { Emptied::Removed } else { Emptied::Kept };
         match rewrite::write(directory, own, file, judgement, (memory, now), emptied) {
             Ok(Written::Ready(replacement)) => Ok(Next::Place(replacement)),
             Ok(Written::Nothing(file, tally)) => {
@@ -122,13 +125,13 @@ impl Desk {
                 Ok(Next::NothingToDo)
             }
             // It was told when it was counted.
-            Err(error) if error.kind() == std::io::ErrorKind::InvalidData => Ok(Next::NothingToDo),
+            Err(error) if Obstacle::of_reading(&error).is_some() => Ok(Next::NothingToDo),
             Err(error) => Err(directory.failed("a file cannot be written anew", error)),
         }
     }
 
     fn remember(&self, file: &LogFile, tally: &Tally) {
-        let facts = Moment::of(self.work.now).and_then(|now| Facts::of(tally, now));
+        let facts = Moment::of(self.work.now).and_then(|now| Facts::of(tally, file.identity.written(), now));
         if let Some(facts) = facts.filter(|_| file.identity_now() == Ok(file.identity)) {
             self.work.memory.keep(&file.file, &file.identity, &facts);
         }
