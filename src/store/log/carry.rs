@@ -134,7 +134,9 @@ impl Late {
     /// Appends to the old file what does not stand there yet.
     fn follow(mut self, mut old: File) -> io::Result<()> {
         let done = match Mark::read(&self.new) {
-            Some(Mark { done, at }) => done + self.found(done, &old, at)?,
+            Some(Mark { done, at }) if done < self.length => done + self.found(done, &old, at)?,
+            // Somebody has cut it off since.
+            Some(_) => self.length,
             None => 0,
         };
         if done < self.length {

@@ -194,7 +194,11 @@ impl LogDirectory {
         let failed = |error| self.failed("the directory cannot be read", error);
         for entry in Dir::read_from(&self.file).map_err(failed)? {
             let entry = entry.map_err(failed)?;
-            visit(entry.file_name().to_bytes());
+            let name = entry.file_name().to_bytes();
+            // The directory above may be on a device where another file has the number of one of these.
+            if !matches!(name, b"." | b"..") {
+                visit(name);
+            }
         }
         Ok(())
     }

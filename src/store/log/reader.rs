@@ -107,8 +107,9 @@ impl LineReader {
                 if want == Want::Addresses {
                     let behind = client.end..request - (CLF_LENGTH + 3);
                     fields.push(client, FieldKind::Certain);
-                    if &line[behind.clone()] != b" - - " {
-                        push_words(line, behind, fields);
+                    match line.get(behind.clone()) {
+                        None | Some(b" - - ") => {}
+                        Some(words) => push_words(words, behind.start, fields),
                     }
                     clf.push_further_fields(line, request, fields);
                 }
@@ -159,7 +160,9 @@ impl Clf {
         loop {
             let quote = from + memchr::memchr(b'"', line.get(from..)?)?;
             if line.get(quote.checked_sub(1)?) != Some(&b'\\') {
-                let opens = quote.checked_sub(CLF_LENGTH + 3).and_then(|at| line.get(at)) == Some(&b'[');
+                let bracket = quote.checked_sub(CLF_LENGTH + 3).filter(|at| line.get(*at) == Some(&b'['));
+                // Where no client stands before it, what begins the line is the time itself.
+                let opens = bracket.is_some_and(|bracket| end < bracket);
                 let closes = line[..quote].ends_with(b"] ");
                 return (opens && closes && end > start).then_some((start..end, quote));
             }
@@ -184,9 +187,8 @@ impl Clf {
 }
 
 /// Pushes what stands between spaces: more of a list that has them before its commas or no commas at all.
-fn push_words(line: &[u8], place: Range<usize>, fields: &mut Fields) {
-    let mut start = place.start;
-    for word in line[place].split(|byte| *byte == b' ') {
+fn push_words(words: &[u8], mut start: usize, fields: &mut Fields) {
+    for word in words.split(|byte| *byte == b' ') {
         fields.push(start..start + word.len(), FieldKind::Possible);
         start += word.len() + 1;
     }

@@ -158,6 +158,8 @@ fn a_line_has_the_time_that_its_format_says(#[case] format: LogFormat, #[case] l
 #[case(LogFormat::Combined, r#"192.0.2.7 - - [10/Oct/2026:13:55:36] "GET / HTTP/1.1" 200 5"#)]
 #[case(LogFormat::Combined, r#"192.0.2.7 - - [10/Oct/1994:13:55:36 +0000] "GET / HTTP/1.1" 200 5"#)]
 #[case(LogFormat::Combined, r#"192.0.2.7 - - [10/Oct/2027:13:55:36 +0000] "GET / HTTP/1.1" 200 5"#)]
+#[case(LogFormat::Combined, r#"[10/Oct/2026:13:55:36 +0200] "GET / HTTP/1.1" 200 5"#)]
+#[case(LogFormat::VhostCombined, r#"shop.example [10/Oct/2026:13:55:36 +0200] "GET / HTTP/1.1" 200 5"#)]
 #[case(LogFormat::NginxError, "2026-10-10 13:55:36 [error]")]
 #[case(LogFormat::ApacheError, "Sat Oct 10 13:55:36 2026")]
 #[case(json(), r#"{"ts":1791633336"#)]
