@@ -125,15 +125,12 @@ impl Placing<'_> {
         self.directory.identity_at(self.waiting()).is_ok_and(|here| !here.is_file(&self.said.new))
     }
 
-    /// Whether the old file has its place again, and the new one is gone. Lines may have come to it since. Where the old
-    /// one was to be removed its number may be another file's by now, which is told by its state.
+    /// Whether the old file has its place again, and the new one is gone. Its number may be another file's by now, which
+    /// is told by its state; but where it was given back lines may have come to it since.
     fn stands_again(&self) -> Result<bool, StoreError> {
         let Placing { directory, said: InFlight { old, emptied, .. }, .. } = self;
-        let is_old = |file: &Identity| match emptied {
-            Emptied::Kept => file.is_file(old) && file.size >= old.size,
-            Emptied::Removed => file == old,
-        };
-        Ok(directory.name_of(is_old)?.is_some())
+        let grew = |file: &Identity| *emptied == Emptied::Kept && file.is_file(old) && file.size > old.size;
+        Ok(directory.name_of(|file| file == old || grew(file))?.is_some())
     }
 
     /// Lets the old file go, or gives it back: another file stood there in that moment, or somebody has the old one open
