@@ -70,23 +70,22 @@ fn mask_element(text: &str, mask: &Mask) -> Masked<String> {
     if holds_no_address(text) {
         return Masked::Unchanged;
     }
-    match mask_one(text, mask) {
-        Masked::Unchanged => Masked::Unchanged,
-        Masked::To(network) => Masked::To(network.to_string()),
-        Masked::Unparsed => unparsed(mask),
+    match Written::read(text).map(|written| written.mask(mask)) {
+        Some(Masked::To(network)) => Masked::To(network.to_string()),
+        Some(_) => Masked::Unchanged,
+        None => unparsed(mask),
     }
 }
 
-/// Masks text that is one address, without allocating. [`Masked::Unparsed`] where it is none in a form that is known.
-pub(crate) fn mask_one(text: &str, mask: &Mask) -> Masked<IpAddr> {
-    let Some(written) = Written::read(text) else { return Masked::Unparsed };
-    let network = network(written.address, mask);
-    if written.is_bare && network == written.address { Masked::Unchanged } else { Masked::To(network) }
+/// Masks text in a log that is one address, without allocating. [`Masked::Unparsed`] where it is none in a form that is
+/// known.
+pub(crate) fn mask_in_log(text: &str, mask: &Mask) -> Masked<IpAddr> {
+    Written::read_in_log(text).map_or(Masked::Unparsed, |written| written.mask(mask))
 }
 
-/// Whether text is one address in a form that is known.
-pub(crate) fn is_address(text: &str) -> bool {
-    Written::read(text).is_some()
+/// Whether text in a log is one address in a form that is known.
+pub(crate) fn is_address_in_log(text: &str) -> bool {
+    Written::read_in_log(text).is_some()
 }
 
 /// What logs and proxies write where there is no address (RFC 7239, section 6, for `unknown`).
@@ -116,6 +115,22 @@ impl Written {
         let address = bracketed(text).or_else(|| zoned(text).map(IpAddr::V6)).or_else(|| with_port(text))?;
         Some(Written { address, is_bare: false })
     }
+
+    /// In logs also `2001:db8::1:54321`, as Apache writes a client with its port: read so only where the whole is no
+    /// address. No database does that, and what masks in one cannot tell it apart.
+    fn read_in_log(text: &str) -> Option<Written> {
+        let with_port = || {
+            let (address, port) = text.rsplit_once(':')?;
+            let address = address.parse().ok().filter(|_| is_port(port))?;
+            Some(Written { address, is_bare: false })
+        };
+        Written::read(text).or_else(with_port)
+    }
+
+    fn mask(&self, mask: &Mask) -> Masked<IpAddr> {
+        let network = network(self.address, mask);
+        if self.is_bare && network == self.address { Masked::Unchanged } else { Masked::To(network) }
+    }
 }
 
 /// `[2001:db8::1]`, with or without `:443` behind it.
@@ -131,10 +146,11 @@ fn zoned(text: &str) -> Option<Ipv6Addr> {
     text.split_once('%')?.0.parse().ok()
 }
 
-/// `192.0.2.1:8080`, and `2001:db8::1:54321` as Apache writes it: read so only where the whole is no address.
+/// `192.0.2.1:8080`.
 fn with_port(text: &str) -> Option<IpAddr> {
-    let (address, port) = text.rsplit_once(':')?;
-    is_port(port).then(|| address.parse().ok()).flatten()
+    let (address, port) = text.split_once(':')?;
+    let address: Ipv4Addr = address.parse().ok()?;
+    is_port(port).then_some(IpAddr::V4(address))
 }
 
 fn is_port(text: &str) -> bool {
@@ -181,6 +197,15 @@ mod tests {
 
     use super::*;
 
+    #[test]
+    fn a_port_stands_bare_behind_an_address_in_logs_alone() {
+        let mask = Mask { v4: 24, v6: 48, unparsed: Unparsed::Erase };
+        for text in ["2001:db8:1:2::6:54321", "2001:db8:1:2:3:4:5:6:80"] {
+            assert_eq!(mask_in_log(text, &mask), Masked::To("2001:db8:1::".parse().unwrap()), "{text}");
+            assert_eq!(mask_element(text, &mask), Masked::Unparsed, "{text}");
+        }
+    }
+
     const DEFAULT: Mask = Mask { v4: 24, v6: 48, unparsed: Unparsed::Erase };
     const KEEPING: Mask = Mask { unparsed: Unparsed::Keep, ..DEFAULT };
 
@@ -194,7 +219,6 @@ mod tests {
     #[case::v4_in_v6("::ffff:192.0.2.77", "::ffff:192.0.2.0")]
     #[case::v4_in_6to4("2002:c000:024d::1", "2002:c000:200::")]
     #[case::port_of_a_network("192.0.2.0:80", "192.0.2.0")]
-    #[case::v6_with_port_alone("2001:db8:1:2::6:54321", "2001:db8:1::")]
     #[case::spaces(" 192.0.2.77 ", " 192.0.2.0 ")]
     #[case::list("192.0.2.77, 2001:db8:1:2::6,198.51.100.9", "192.0.2.0, 2001:db8:1::,198.51.100.0")]
     #[case::list_with_unknown("unknown, 192.0.2.77", "unknown, 192.0.2.0")]

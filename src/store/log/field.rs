@@ -169,9 +169,9 @@ impl Masking {
             return Fate::Stays;
         }
         match self.action {
-            ColumnAction::Erase if address::is_address(text) => Fate::Becomes(Instead::Nothing),
+            ColumnAction::Erase if address::is_address_in_log(text) => Fate::Becomes(Instead::Nothing),
             ColumnAction::Erase => Fate::NoAddress,
-            ColumnAction::Truncate(mask) => match address::mask_one(text, &mask) {
+            ColumnAction::Truncate(mask) => match address::mask_in_log(text, &mask) {
                 Masked::Unchanged => Fate::Stays,
                 Masked::To(network) => Fate::Becomes(Instead::Network(network)),
                 Masked::Unparsed => Fate::NoAddress,
