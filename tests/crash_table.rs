@@ -12,24 +12,26 @@ mod evidence;
 mod random;
 #[path = "support/shop.rs"]
 mod shop;
+#[path = "support/suffering.rs"]
+mod suffering;
 
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::process::{Child, ExitStatus};
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use evidence::{Evidence, runs_agree};
 use forgetd::audit::{self, Event, RunOutcome, Sync, Verdict};
-use forgetd::purge::{Outcome, Step, Unwatched, Watcher, recover_all};
+use forgetd::purge::{Outcome, Step, Unwatched, recover_all};
 use random::{Random, seed};
 use rstest::rstest;
 use rusqlite::Connection;
-use rustix::process::{Resource, Rlimit, Signal, getpid, kill_process, setrlimit};
+use rustix::process::{Signal, getpid, kill_process};
 use shop::{SCHEMA, Shop, UNLIMITED, VISITORS, clock, days, insert, noon, run, site};
+use suffering::{FAILED, RAN, REFUSED, STEPS, limit_files};
 
 /// A rule for each action.
 const COLUMNS: &str = r#"
@@ -53,14 +55,6 @@ const LONGER_THAN_ANY_WAIT: Duration = Duration::from_millis(5_500);
 
 /// More than the state needs, less than a padded database.
 const LIMIT_OF_THE_DATABASE: u64 = 2_000_000;
-
-const SCENE: &str = "FORGETD_TEST_SCENE";
-const CHILD: &str = "the_process_that_suffers";
-
-/// What the child ends with, told apart from the test harness's own 101.
-const RAN: i32 = 10;
-const REFUSED: i32 = 11;
-const FAILED: i32 = 12;
 
 /// What happens to the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,36 +99,6 @@ impl Action {
     }
 }
 
-const STEPS: [&str; 10] = [
-    "Started",
-    "Erased",
-    "InFlight",
-    "Prepared",
-    "Committed",
-    "Recorded",
-    "Walked",
-    "Finished",
-    "Sealed",
-    "Registered",
-];
-
-/// A step by the name of its variant.
-fn name_of(step: Step) -> &'static str {
-    let position = match step {
-        Step::Started { .. } => 0,
-        Step::Erased => 1,
-        Step::InFlight => 2,
-        Step::Prepared => 3,
-        Step::Committed => 4,
-        Step::Recorded { .. } => 5,
-        Step::Walked => 6,
-        Step::Finished => 7,
-        Step::Sealed => 8,
-        Step::Registered => 9,
-    };
-    STEPS[position]
-}
-
 /// Records of both sides of every cutoff. The journal mode is the application's business.
 fn scene(journal_mode: &str) -> Shop {
     let shop = Shop::new(&site(COLUMNS), SCHEMA);
@@ -160,83 +124,33 @@ fn child(shop: &Shop, action: Action, step: &str, evil: Evil) -> Child {
 }
 
 fn child_for(shop: &Shop, rule: &str, step: &str, evil: Evil) -> Child {
-    let scene = format!("{}\n{rule}\n{step}\n{evil:?}", shop.root().display());
-    // Ignored, the signal of a file that grew too long becomes an error of write(2).
-    Command::new("sh")
-        .args(["-c", &format!("trap '' XFSZ; exec \"$0\" --exact {CHILD} --ignored --quiet --nocapture")])
-        .arg(std::env::current_exe().unwrap())
-        .env(SCENE, scene)
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap()
+    suffering::child(shop, rule, step, &format!("{evil:?}"))
 }
 
 #[test]
 #[ignore = "the child of the other tests"]
-#[expect(clippy::disallowed_methods, reason = "its parent wants more of it than passed or failed")]
 fn the_process_that_suffers() {
-    let scene = std::env::var(SCENE).expect("started by another test");
-    let mut scene = scene.lines();
-    let mut next = || scene.next().unwrap().to_owned();
-    let (root, name, step, evil) = (PathBuf::from(next()), next(), next(), next());
-    let rule = shop::rule(&forgetd::config::Config::load(&root.join("config")).unwrap(), &name);
-    let mut state = Shop::state_of(&root, noon());
-    let suffering = Suffering { root, step, evil, passes: AtomicU32::new(0) };
-    let code = match run(&rule, &mut state, UNLIMITED, &clock(noon()), &suffering) {
-        Ok(Outcome::Ran(finished)) if finished.outcome.as_deref() == Some("done") => RAN,
-        Ok(Outcome::Ran(_) | Outcome::Unresolved(_)) => FAILED,
-        Ok(other) => panic!("{other:?}"),
-        Err(_) => REFUSED,
-    };
-    std::process::exit(code);
+    suffering::live(suffer_here);
 }
 
-/// Does the evil when the step is reached; within a batch, in the second one.
-struct Suffering {
-    root: PathBuf,
-    step: String,
-    evil: String,
-    passes: AtomicU32,
-}
-
-impl Watcher for Suffering {
-    fn reached(&self, step: Step) {
-        if name_of(step) != self.step {
-            return;
-        }
-        let of_a_batch =
-            matches!(step, Step::Erased | Step::InFlight | Step::Prepared | Step::Committed | Step::Recorded { .. });
-        let pass = self.passes.fetch_add(1, Ordering::Relaxed) + 1;
-        if pass == if of_a_batch { 2 } else { 1 } {
-            self.suffer(step);
-        }
-    }
-}
-
-impl Suffering {
-    fn suffer(&self, step: Step) {
-        let log = self.root.join("state/audit/log.jsonl");
-        match self.evil.as_str() {
-            "Killed" => kill_process(getpid(), Signal::KILL).unwrap(),
-            "EntryNotWritable" => fs::rename(&log, log.with_extension("away")).unwrap(),
-            "DiskFull" => limit_files(if store_is_done(step) { 0 } else { fs::metadata(&log).unwrap().len() + 20 }),
-            "Locked" => lock_for(&self.root.join("chat.db"), LOCKED, step),
-            "Nothing" => {}
-            "DatabaseFull" => limit_files(LIMIT_OF_THE_DATABASE),
-            "LockedForLong" => lock_for(&self.root.join("chat.db"), LONGER_THAN_ANY_WAIT, step),
-            other => panic!("{other}"),
-        }
+/// What happens to the child.
+fn suffer_here(root: &Path, evil: &str, step: Step) {
+    let log = root.join("state/audit/log.jsonl");
+    match evil {
+        "Killed" => kill_process(getpid(), Signal::KILL).unwrap(),
+        "EntryNotWritable" => fs::rename(&log, log.with_extension("away")).unwrap(),
+        "DiskFull" => limit_files(if store_is_done(step) { 0 } else { fs::metadata(&log).unwrap().len() + 20 }),
+        "Locked" => lock_for(&root.join("chat.db"), LOCKED, step),
+        "Nothing" => {}
+        "DatabaseFull" => limit_files(LIMIT_OF_THE_DATABASE),
+        "LockedForLong" => lock_for(&root.join("chat.db"), LONGER_THAN_ANY_WAIT, step),
+        other => panic!("{other}"),
     }
 }
 
 /// Whether nothing of the database is written any more, so that it need not fit below the limit.
 fn store_is_done(step: Step) -> bool {
     matches!(step, Step::Finished | Step::Sealed | Step::Registered)
-}
-
-fn limit_files(bytes: u64) {
-    let now = rustix::process::getrlimit(Resource::Fsize);
-    setrlimit(Resource::Fsize, Rlimit { current: Some(bytes), maximum: now.maximum }).unwrap();
 }
 
 /// Another connection takes the strongest lock it can get at this step, and lets it go after a while.

@@ -13,25 +13,27 @@ mod evidence;
 mod random;
 #[path = "support/shop.rs"]
 mod shop;
+#[path = "support/suffering.rs"]
+mod suffering;
 #[path = "support/tree.rs"]
 mod tree;
 
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::process::{Child, ExitStatus};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use evidence::{Evidence, runs_agree};
 use forgetd::audit::{self, Event, Sync, Verdict};
-use forgetd::purge::{Outcome, Step, Unwatched, Watcher, recover_all};
+use forgetd::purge::{Outcome, Step, Unwatched, recover_all};
 use random::{Random, seed};
 use rstest::rstest;
 use rustix::fs::FlockOperation;
-use rustix::process::{Resource, Rlimit, Signal, getpid, kill_process, setrlimit};
+use rustix::process::{Signal, getpid, kill_process};
 use shop::{SCHEMA, Shop, UNLIMITED, clock, days, noon, run, site};
+use suffering::{RAN, REFUSED, STEPS, limit_files};
 use tree::write;
 
 const SESSIONS: &str = "shop.example/sessions";
@@ -54,14 +56,6 @@ const FILLING: u64 = 4_000;
 /// How long somebody keeps a lock.
 const LOCKED: Duration = Duration::from_millis(150);
 
-const SCENE: &str = "FORGETD_TEST_SCENE";
-const CHILD: &str = "the_process_that_suffers";
-
-/// What the child ends with, told apart from the test harness's own 101.
-const RAN: i32 = 10;
-const REFUSED: i32 = 11;
-const FAILED: i32 = 12;
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Evil {
     Killed,
@@ -71,36 +65,6 @@ enum Evil {
     Locked,
     DiskFull,
     Nothing,
-}
-
-const STEPS: [&str; 10] = [
-    "Started",
-    "Erased",
-    "InFlight",
-    "Prepared",
-    "Committed",
-    "Recorded",
-    "Walked",
-    "Finished",
-    "Sealed",
-    "Registered",
-];
-
-/// A step by the name of its variant.
-fn name_of(step: Step) -> &'static str {
-    let position = match step {
-        Step::Started { .. } => 0,
-        Step::Erased => 1,
-        Step::InFlight => 2,
-        Step::Prepared => 3,
-        Step::Committed => 4,
-        Step::Recorded { .. } => 5,
-        Step::Walked => 6,
-        Step::Finished => 7,
-        Step::Sealed => 8,
-        Step::Registered => 9,
-    };
-    STEPS[position]
 }
 
 fn files(root: &Path) -> PathBuf {
@@ -137,71 +101,26 @@ fn there(root: &Path) -> (u64, u64) {
 }
 
 fn child(shop: &Shop, step: &str, evil: Evil) -> Child {
-    let scene = format!("{}\n{step}\n{evil:?}", shop.root().display());
-    // Ignored, the signal of a file that grew too long becomes an error of write(2).
-    Command::new("sh")
-        .args(["-c", &format!("trap '' XFSZ; exec \"$0\" --exact {CHILD} --ignored --quiet --nocapture")])
-        .arg(std::env::current_exe().unwrap())
-        .env(SCENE, scene)
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap()
+    suffering::child(shop, SESSIONS, step, &format!("{evil:?}"))
 }
 
 #[test]
 #[ignore = "the child of the other tests"]
-#[expect(clippy::disallowed_methods, reason = "its parent wants more of it than passed or failed")]
 fn the_process_that_suffers() {
-    let scene = std::env::var(SCENE).expect("started by another test");
-    let mut scene = scene.lines();
-    let mut next = || scene.next().unwrap().to_owned();
-    let (root, step, evil) = (PathBuf::from(next()), next(), next());
-    let rule = shop::rule(&forgetd::config::Config::load(&root.join("config")).unwrap(), SESSIONS);
-    let mut state = Shop::state_of(&root, noon());
-    let suffering = Suffering { root, step, evil, passes: AtomicU32::new(0) };
-    let code = match run(&rule, &mut state, UNLIMITED, &clock(noon()), &suffering) {
-        Ok(Outcome::Ran(finished)) if finished.outcome.as_deref() == Some("done") => RAN,
-        Ok(Outcome::Ran(_) | Outcome::Unresolved(_)) => FAILED,
-        Ok(other) => panic!("{other:?}"),
-        Err(_) => REFUSED,
-    };
-    std::process::exit(code);
+    suffering::live(suffer_here);
 }
 
-/// Does the evil when the step is reached; within a batch, in the second one.
-struct Suffering {
-    root: PathBuf,
-    step: String,
-    evil: String,
-    passes: AtomicU32,
-}
-
-impl Watcher for Suffering {
-    fn reached(&self, step: Step) {
-        if name_of(step) != self.step {
-            return;
-        }
-        let of_a_batch =
-            matches!(step, Step::Erased | Step::InFlight | Step::Prepared | Step::Committed | Step::Recorded { .. });
-        let pass = self.passes.fetch_add(1, Ordering::Relaxed) + 1;
-        if pass == if of_a_batch { 2 } else { 1 } {
-            self.suffer();
-        }
-    }
-}
-
-impl Suffering {
-    fn suffer(&self) {
-        let log = self.root.join("state/audit/log.jsonl");
-        match self.evil.as_str() {
-            "Killed" => kill_process(getpid(), Signal::KILL).unwrap(),
-            "KilledAmidst" => kill_when_files_go(self.root.clone()),
-            "EntryNotWritable" => fs::rename(&log, log.with_extension("away")).unwrap(),
-            "DiskFull" => limit_files(fs::metadata(&log).unwrap().len() + 20),
-            "Locked" => lock(&files(&self.root)),
-            "Nothing" => {}
-            other => panic!("{other}"),
-        }
+/// What happens to the child.
+fn suffer_here(root: &Path, evil: &str, _step: Step) {
+    let log = root.join("state/audit/log.jsonl");
+    match evil {
+        "Killed" => kill_process(getpid(), Signal::KILL).unwrap(),
+        "KilledAmidst" => kill_when_files_go(root.to_owned()),
+        "EntryNotWritable" => fs::rename(&log, log.with_extension("away")).unwrap(),
+        "DiskFull" => limit_files(fs::metadata(&log).unwrap().len() + 20),
+        "Locked" => lock(&files(root)),
+        "Nothing" => {}
+        other => panic!("{other}"),
     }
 }
 
@@ -216,11 +135,6 @@ fn kill_when_files_go(root: PathBuf) {
         while count() >= before {}
         kill_process(getpid(), Signal::KILL).unwrap();
     });
-}
-
-fn limit_files(bytes: u64) {
-    let now = rustix::process::getrlimit(Resource::Fsize);
-    setrlimit(Resource::Fsize, Rlimit { current: Some(bytes), maximum: now.maximum }).unwrap();
 }
 
 /// Another descriptor locks the directory, and lets it go after a while.

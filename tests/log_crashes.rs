@@ -13,22 +13,23 @@ mod evidence;
 mod random;
 #[path = "support/shop.rs"]
 mod shop;
+#[path = "support/suffering.rs"]
+mod suffering;
 
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime};
 
 use evidence::{Evidence, runs_agree};
 use forgetd::audit::{self, Event, Sync, Verdict};
-use forgetd::purge::{Outcome, Step, Unwatched, Watcher};
+use forgetd::purge::{Outcome, Step, Unwatched};
 use jiff::Timestamp;
 use random::{Random, seed};
 use rstest::rstest;
-use rustix::process::{Resource, Rlimit, Signal, getpid, kill_process, setrlimit};
+use rustix::process::{Signal, getpid, kill_process};
 use shop::{SCHEMA, Shop, UNLIMITED, clock, days, noon, run, site};
+use suffering::{RAN, REFUSED, STEPS, child, limit_files};
 
 const LINES: &str = "shop.example/access";
 const ADDRESSES: &str = "shop.example/access/address";
@@ -47,42 +48,6 @@ const KEPT: u32 = 100;
 
 /// So many entries that a limit on the size of files hits the log alone.
 const FILLING: u64 = 4_000;
-
-const SCENE: &str = "FORGETD_TEST_SCENE";
-const CHILD: &str = "the_process_that_suffers";
-
-/// What the child ends with, told apart from the test harness's own 101.
-const RAN: i32 = 10;
-const REFUSED: i32 = 11;
-
-const STEPS: [&str; 10] = [
-    "Started",
-    "Erased",
-    "InFlight",
-    "Prepared",
-    "Committed",
-    "Recorded",
-    "Walked",
-    "Finished",
-    "Sealed",
-    "Registered",
-];
-
-fn name_of(step: Step) -> &'static str {
-    let position = match step {
-        Step::Started { .. } => 0,
-        Step::Erased => 1,
-        Step::InFlight => 2,
-        Step::Prepared => 3,
-        Step::Committed => 4,
-        Step::Recorded { .. } => 5,
-        Step::Walked => 6,
-        Step::Finished => 7,
-        Step::Sealed => 8,
-        Step::Registered => 9,
-    };
-    STEPS[position]
-}
 
 fn logs(root: &Path) -> PathBuf {
     root.join("logs")
@@ -154,71 +119,20 @@ fn done(rule: &str, root: &Path) -> u64 {
     done.try_into().unwrap()
 }
 
-fn child(shop: &Shop, rule: &str, step: &str, evil: &str) -> Child {
-    let scene = format!("{}\n{rule}\n{step}\n{evil}", shop.root().display());
-    // Ignored, the signal of a file that grew too long becomes an error of write(2).
-    Command::new("sh")
-        .args(["-c", &format!("trap '' XFSZ; exec \"$0\" --exact {CHILD} --ignored --quiet --nocapture")])
-        .arg(std::env::current_exe().unwrap())
-        .env(SCENE, scene)
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap()
-}
-
 #[test]
 #[ignore = "the child of the other tests"]
-#[expect(clippy::disallowed_methods, reason = "its parent wants more of it than passed or failed")]
 fn the_process_that_suffers() {
-    let scene = std::env::var(SCENE).expect("started by another test");
-    let mut scene = scene.lines();
-    let mut next = || scene.next().unwrap().to_owned();
-    let (root, rule, step, evil) = (PathBuf::from(next()), next(), next(), next());
-    let rule = shop::rule(&forgetd::config::Config::load(&root.join("config")).unwrap(), &rule);
-    let mut state = Shop::state_of(&root, noon());
-    let suffering = Suffering { root, step, evil, passes: AtomicU32::new(0) };
-    let code = match run(&rule, &mut state, UNLIMITED, &clock(noon()), &suffering) {
-        Ok(Outcome::Ran(finished)) if finished.outcome.as_deref() == Some("done") => RAN,
-        Ok(other) => panic!("{other:?}"),
-        Err(_) => REFUSED,
-    };
-    std::process::exit(code);
+    suffering::live(suffer_here);
 }
 
-/// Does the evil when the step is reached; within a batch, in the second one.
-struct Suffering {
-    root: PathBuf,
-    step: String,
-    evil: String,
-    passes: AtomicU32,
-}
-
-impl Watcher for Suffering {
-    fn reached(&self, step: Step) {
-        if name_of(step) != self.step {
-            return;
-        }
-        let of_a_batch =
-            matches!(step, Step::Erased | Step::InFlight | Step::Prepared | Step::Committed | Step::Recorded { .. });
-        if self.passes.fetch_add(1, Ordering::Relaxed) + 1 == if of_a_batch { 2 } else { 1 } {
-            self.suffer();
-        }
-    }
-}
-
-impl Suffering {
-    fn suffer(&self) {
-        let log = self.root.join("state/audit/log.jsonl");
-        match self.evil.as_str() {
-            "killed" => kill_process(getpid(), Signal::KILL).unwrap(),
-            "entry-not-writable" => fs::rename(&log, log.with_extension("away")).unwrap(),
-            "disk-full" => {
-                let now = rustix::process::getrlimit(Resource::Fsize);
-                let current = Some(fs::metadata(&log).unwrap().len() + 20);
-                setrlimit(Resource::Fsize, Rlimit { current, maximum: now.maximum }).unwrap();
-            }
-            other => assert_eq!(other, "nothing"),
-        }
+/// What happens to the child.
+fn suffer_here(root: &Path, evil: &str, _step: Step) {
+    let log = root.join("state/audit/log.jsonl");
+    match evil {
+        "killed" => kill_process(getpid(), Signal::KILL).unwrap(),
+        "entry-not-writable" => fs::rename(&log, log.with_extension("away")).unwrap(),
+        "disk-full" => limit_files(fs::metadata(&log).unwrap().len() + 20),
+        other => assert_eq!(other, "nothing"),
     }
 }
 
