@@ -39,7 +39,7 @@ mod verify;
 
 use std::path::{Path, PathBuf};
 
-pub use entry::{BatchOutcome, Entry, Event, Kept, RestoredPart, RunFinished, RunOutcome};
+pub use entry::{BatchOutcome, DriftChecked, DriftFinding, Entry, Event, Kept, RestoredPart, RunFinished, RunOutcome};
 pub use error::AuditError;
 pub use keys::{Keys, RotationFault, parse_file as parse_verifier_key};
 pub use line::{LineFault, MAX_LINE};

@@ -8,6 +8,7 @@ mod arguments;
 mod audit;
 mod check;
 mod demo;
+mod drift;
 mod holds;
 mod manual;
 mod output;
@@ -133,6 +134,7 @@ fn run(arguments: Arguments, output: &Output) -> Ended {
         Command::Approve(options) => approve::run(&directory, &options, output),
         Command::Purge(options) => purge::run(&directory, &options, output),
         Command::Status => status::run(&directory, output),
+        Command::Drift { site } => drift::run(&directory, site.as_deref(), output),
         Command::Hold { command } => match command {
             HoldCommand::Add(options) => holds::add(&directory, &options, output),
             HoldCommand::List => holds::list(&directory, output),

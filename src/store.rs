@@ -5,6 +5,7 @@
 //! in `tests/` runs over every kind, on the real thing.
 
 pub mod address;
+pub mod catalog;
 pub mod directory;
 pub mod log;
 pub mod mysql;
@@ -21,7 +22,17 @@ use crate::config::TimeFormat;
 use crate::config::site::DatabaseKind;
 use crate::plan::{DirectoryRule, LogRule, RuleRef, TableRule};
 
+pub use catalog::Catalog;
 pub use shape::Shape;
+
+/// Rows that [`Store::glance`] looks at: enough to tell what a column holds, and few enough for any table.
+const GLANCE_ROWS: u32 = 100;
+
+/// Characters of a value that it looks at: an address is shorter.
+const GLANCE_LENGTH: u32 = 256;
+
+/// How long it may take: it runs beside the application, and whatever it finds can wait for tomorrow.
+const LONGEST_GLANCE: Duration = Duration::from_secs(2);
 
 /// What a rule selects at one moment: everything a store needs to build its predicate.
 #[derive(Debug, Clone)]
@@ -313,6 +324,24 @@ pub trait Store {
     /// # Errors
     /// The store cannot be read.
     fn clock(&mut self) -> Result<Option<Timestamp>, StoreError>;
+
+    /// Everything that is in a database, declared or not; `None` where a store holds nothing but what it is declared
+    /// for. Reads no record.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    fn catalog(&mut self) -> Result<Option<Catalog>, StoreError> {
+        Ok(None)
+    }
+
+    /// Shows `see` the texts in some `columns` of a few rows of `table`, as [`Store::catalog`] names them, each with the
+    /// position of its column. Keeps none, is bounded in rows and in time, and waits for nobody.
+    ///
+    /// # Errors
+    /// The table cannot be read, or not so quickly.
+    fn glance(&mut self, _table: &str, _columns: &[&str], _see: &mut dyn FnMut(usize, &str)) -> Result<(), StoreError> {
+        Ok(())
+    }
 }
 
 /// A walk over the records of one selection.

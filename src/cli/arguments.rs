@@ -98,6 +98,17 @@ pub(super) enum Command {
     Purge(PurgeOptions),
     /// Show every rule: last run, next due, waiting, held and why, overdue; and the log's health
     Status,
+    /// Compare what is declared with what was enforced and with what the stores hold; changes nothing
+    ///
+    /// Opens every store and says of every rule and store whether it is ok, or what disagrees: records that are
+    /// overdue, that must not be stored or cannot be judged; rules that never ran, or not in time, or do not run; columns
+    /// and tables that look personal and are not declared; what was declared once and still is there. Ends with 3 where
+    /// something disagrees, and with 1 where a store could not be looked at.
+    Drift {
+        /// Only this site
+        #[arg(long, value_name = "SITE")]
+        site: Option<String>,
+    },
     /// Suspend erasure where there is a duty to keep
     ///
     /// Works while the configuration is invalid. A hold ends by itself after its last day.

@@ -26,6 +26,7 @@ pub(super) struct DaemonFile {
     pub(super) dpo: Option<Section<ContactTable>>,
     pub(super) safety: Option<Section<SafetyTable>>,
     pub(super) pace: Option<Section<PaceTable>>,
+    pub(super) drift: Option<Section<DriftTable>>,
 }
 
 /// `[controller]`.
@@ -64,6 +65,13 @@ pub(super) struct PaceTable {
     pub(super) batch_time: Option<Text>,
     pub(super) duty: Option<Spanned<Number>>,
     pub(super) max_lag: Option<Text>,
+}
+
+/// `[drift]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct DriftTable {
+    pub(super) accepts: Vec<Text>,
 }
 
 /// `categories.toml`.

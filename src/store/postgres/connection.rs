@@ -37,7 +37,7 @@ const SILENCE: Duration = Duration::from_secs(30);
 pub(super) const LOCK_WAIT: Duration = Duration::from_secs(5);
 
 /// Counting may read a whole table, and does not stand in anybody's way; but something must end it.
-const LONGEST_READ: Duration = Duration::from_secs(3_600);
+pub(super) const LONGEST_READ: Duration = Duration::from_secs(3_600);
 
 /// One statement of a batch, which holds locks.
 pub(super) const LONGEST_STATEMENT: Duration = Duration::from_secs(30);
