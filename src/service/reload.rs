@@ -93,6 +93,7 @@ impl Daemon {
     /// Applies what is in force now: record, derive, plan the next runs.
     pub(super) fn come_into_force(&mut self, now: Timestamp) -> Result<(), ServiceError> {
         self.rules = plan::derive(&self.in_force.config);
+        self.watchman.begin_anew();
         if self.in_force.problems.is_some() {
             self.tell_problems();
             self.record_problems(now)?;
