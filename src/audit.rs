@@ -46,7 +46,7 @@ pub use line::{LineFault, MAX_LINE};
 pub use log::{Log, Sync};
 pub use note::{Checkpoint, NoteError, VerifierKey};
 pub use proof::{Proof, ProofFault, ProveError, anchor, prove};
-pub use verdict::{Fault, Review, Verdict, Verification, VerifyError};
+pub use verdict::{Compared, Fault, Review, Verdict, Verification, VerifyError};
 pub use verify::{Trusted, verify, verify_with};
 
 /// Where the parts of an audit log stand in its directory.

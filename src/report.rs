@@ -24,7 +24,7 @@ use std::io;
 
 pub use csv::Csv;
 pub use gather::{Declared, Line, Question, gather};
-pub use model::{Covered, Incident, Report, Run, Verified};
+pub use model::{Comparison, Covered, Incident, Report, Run, Verified};
 
 /// Why there is no report.
 #[derive(Debug, thiserror::Error)]

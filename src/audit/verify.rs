@@ -20,7 +20,7 @@ use super::keys::{Keys, RotationFault};
 use super::line::{self, LineFault, Lines, Next};
 use super::merkle::{Frontier, Hash};
 use super::note::{Checkpoint, NoteError, VerifierKey};
-use super::verdict::{Fault, Review, Verdict, Verification, VerifyError};
+use super::verdict::{Compared, Fault, Review, Verdict, Verification, VerifyError};
 
 /// Some hundred entries per system call.
 const BUFFER: usize = 256 * 1024;
@@ -73,6 +73,7 @@ pub fn verify_with(dir: &Path, kept: Trusted<'_>) -> Result<Verification, Verify
         last: pass.last,
         review: pass.review,
         unreviewed: pass.unreviewed(),
+        drift: pass.drift,
     })
 }
 
@@ -148,6 +149,8 @@ struct Pass {
     /// The review that reached furthest, and where all of them stand.
     review: Option<Review>,
     reviews: Vec<u64>,
+    /// The last comparison with the stores.
+    drift: Option<Compared>,
     /// Where the key was replaced.
     rotations: Vec<u64>,
     stopped: Option<Stop>,
@@ -197,6 +200,7 @@ impl Pass {
                 match kind {
                     Event::LOG_REVIEWED => self.note_review(line, index, time),
                     Event::KEY_ROTATED => self.rotations.push(index),
+                    Event::DRIFT_CHECKED => self.note_drift(line, time),
                     _ => {}
                 }
                 self.first = self.first.or(Some(time));
@@ -216,6 +220,12 @@ impl Pass {
             && self.review.is_none_or(|review| review.through <= through)
         {
             self.review = Some(Review { through, at });
+        }
+    }
+
+    fn note_drift(&mut self, line: &[u8], at: Timestamp) {
+        if let Ok(Entry { event: Event::DriftChecked(found), .. }) = Entry::from_line(line) {
+            self.drift = Some(Compared { at, found });
         }
     }
 
