@@ -25,6 +25,7 @@ use std::io;
 pub use csv::Csv;
 pub use gather::{Declared, Line, Question, gather};
 pub use model::{Comparison, Covered, Incident, Report, Run, Verified};
+pub(crate) use words::visible;
 
 /// Why there is no report.
 #[derive(Debug, thiserror::Error)]

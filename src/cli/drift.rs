@@ -7,7 +7,8 @@ use jiff::Timestamp;
 use super::output::{Output, count, instant, number_of};
 use super::session::Reading;
 use super::{Ended, Exit, Failure};
-use crate::drift::{self, Declared, Drift, Enforced, Moment, Observed, RuleDrift, Stores, Task, plain};
+use crate::drift::{self, Declared, Drift, Enforced, Moment, Observed, RuleDrift, Stores, Task};
+use crate::report::visible;
 
 pub(super) fn run(directory: &Path, site: Option<&str>, output: &Output) -> Ended {
     let reading = Reading::begin(directory, output)?;
@@ -59,14 +60,14 @@ fn print(drift: &Drift, output: &Output) {
         if position == 0 {
             output.line("");
         }
-        let text = output.advice(&plain(&finding.text));
-        output.line(format!("{}: {}: {text}", output.attention(finding.kind.key()), plain(&finding.place)));
+        let text = output.advice(&visible(&finding.text));
+        output.line(format!("{}: {}: {text}", output.attention(finding.kind.key()), visible(&finding.place)));
     }
     for (position, note) in drift.notes.iter().enumerate() {
         if position == 0 {
             output.line("");
         }
-        output.line(plain(note));
+        output.line(visible(note));
     }
     output.line("");
     output.line(verdict(drift, output));

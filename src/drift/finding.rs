@@ -193,15 +193,3 @@ pub(super) fn told(name: &str) -> String {
     let more = if name.chars().count() > LONGEST { "…" } else { "" };
     format!("`{shown}{more}`")
 }
-
-/// Text with names of a schema in it, for a terminal: a character that does not show itself, or turns the direction of
-/// what follows, is written as its number.
-pub fn plain(text: &str) -> String {
-    let turns =
-        |c: char| matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}');
-    let mut shown = String::with_capacity(text.len());
-    for c in text.chars() {
-        if c.is_control() || turns(c) { shown.extend(c.escape_unicode()) } else { shown.push(c) }
-    }
-    shown
-}

@@ -22,7 +22,7 @@ fn shop() -> Installation {
     let site = format!(
         "domain = \"shop.example\"\ntime-zone = \"Europe/Prague\"\nschedule = \"30 3 * * *\"\n\
          [retention]\nvisit = \"6 months\"\n\
-         [store.sessions]\nkind = \"directory\"\npath = \"{path}\"\npattern = \"sess_*\"\nholds = \"visit\"\nsettle = \"0 s\"\n\
+         [store.sessions]\nkind = \"directory\"\npath = \"{path}\"\npattern = \"sess_*\"\nholds = \"visit\"\nsettle = \"none\"\n\
          [store.access]\nkind = \"log\"\npath = \"{path}/access.log*\"\nformat = \"combined\"\nholds = \"visit\"\n"
     );
     shop.write("sites/shop.example.toml", &site);

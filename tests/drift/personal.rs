@@ -4,7 +4,7 @@ use rstest::rstest;
 use serde_json::json;
 
 use super::installation::Installation;
-use super::{RULE, drift, findings, found, shop};
+use super::{RULE, drift, findings, found, shop, shop_with};
 
 /// The text of the only finding, and its columns.
 fn only(shop: &Installation) -> (String, serde_json::Value) {
@@ -27,14 +27,14 @@ fn only(shop: &Installation) -> (String, serde_json::Value) {
 #[case("Geburtsdatum", "birth")]
 #[case("customer_id", "user-id")]
 fn a_new_column_is_told_by_its_name_in_three_languages(#[case] column: &str, #[case] looks_like: &str) {
-    let shop = shop().with_database(&format!("ALTER TABLE visitors ADD COLUMN \"{column}\" TEXT"));
+    let shop = shop_with(&format!("ALTER TABLE visitors ADD COLUMN \"{column}\" TEXT"));
     assert_eq!(findings(&drift(&shop, 3)), [found("undeclared-column", &format!("{RULE}/{column}"), None)]);
     assert_eq!(only(&shop).1, json!([{"column": column, "looks_like": looks_like, "by": "name"}]));
 }
 
 #[test]
 fn a_column_of_a_child_is_told_too() {
-    let shop = shop().with_database("ALTER TABLE pages ADD COLUMN referrer_ip TEXT");
+    let shop = shop_with("ALTER TABLE pages ADD COLUMN referrer_ip TEXT");
     assert_eq!(findings(&drift(&shop, 3)), [found("undeclared-column", "shop.example/chat/pages/referrer_ip", None)]);
 }
 
@@ -90,9 +90,8 @@ fn what_is_about_things_or_is_no_table_of_its_own_is_not_told(#[case] sql: &str)
 #[case("=cmd|'/C calc'!email")]
 #[case("email [x] `y`")]
 fn a_hostile_name_is_one_name_on_one_line(#[case] column: &str) {
-    let shop = shop();
     let quoted = format!("\"{}\"", column.replace('"', "\"\""));
-    shop.database().execute_batch(&format!("ALTER TABLE visitors ADD COLUMN {quoted} TEXT")).unwrap();
+    let shop = shop_with(&format!("ALTER TABLE visitors ADD COLUMN {quoted} TEXT"));
     assert_eq!(only(&shop).1[0]["column"], column);
     let ran = shop.run(&["drift"]);
     let told: Vec<&str> = ran.stdout.lines().filter(|line| line.starts_with("undeclared-column: ")).collect();
@@ -114,8 +113,8 @@ fn a_name_of_a_table_that_is_hostile_is_looked_at_all_the_same() {
 
 #[test]
 fn what_the_operator_accepts_is_counted_and_no_longer_told() {
-    let shop = shop()
-        .with_database("ALTER TABLE visitors ADD COLUMN phone TEXT; CREATE TABLE staff (email TEXT, hired_date TEXT)");
+    let shop =
+        shop_with("ALTER TABLE visitors ADD COLUMN phone TEXT; CREATE TABLE staff (email TEXT, hired_date TEXT)");
     assert_eq!(findings(&drift(&shop, 3)).len(), 2);
     let daemon = std::fs::read_to_string(shop.config().join("forgetd.toml")).unwrap();
     let accepts = "[drift]\naccepts = [\"shop.example/chat/staff\", \"shop.example/chat/visitors/phone\"]\n";
@@ -130,7 +129,7 @@ fn what_the_operator_accepts_is_counted_and_no_longer_told() {
 
 #[test]
 fn a_declared_column_is_not_told_whatever_it_is_called() {
-    let shop = shop().with_database("ALTER TABLE visitors ADD COLUMN phone TEXT");
+    let shop = shop_with("ALTER TABLE visitors ADD COLUMN phone TEXT");
     let site = std::fs::read_to_string(shop.config().join("sites/shop.example.toml")).unwrap();
     shop.write("sites/shop.example.toml", &site.replace("email = ", "PHONE = \"contact.phone\"\nemail = "));
     assert_eq!(findings(&drift(&shop, 0)), []);

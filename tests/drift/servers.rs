@@ -54,33 +54,32 @@ ip = "visit.ip-address"
 }
 
 /// A shop whose rules have just run, and a connection to its database.
-fn shop(kind: Kind) -> (Installation, Box<dyn Database>) {
+fn shop(kind: Kind, further: &str) -> (Installation, Box<dyn Database>) {
     let database = kind.database();
     let mut connection = database.connect();
-    connection
-        .execute("CREATE TABLE visitors (id bigint PRIMARY KEY, last_seen bigint, ip varchar(40), note varchar(80))");
+    connection.execute(&format!(
+        "CREATE TABLE visitors (id bigint PRIMARY KEY, last_seen bigint, ip varchar(40), note varchar(80){further})"
+    ));
     let now = i64::try_from(std::time::UNIX_EPOCH.elapsed().unwrap().as_secs()).unwrap();
     for id in 1..=4 {
-        connection.execute(&format!("INSERT INTO visitors VALUES ({id}, {}, NULL, 'x')", now - 86_400));
+        connection.execute(&format!("INSERT INTO visitors (id, last_seen, note) VALUES ({id}, {}, 'x')", now - 86_400));
     }
     let shop = Installation::new(UNGUARDED);
     shop.write(SITE, &site(&database.declaration()));
     let ran = shop.run(&["purge", "--yes"]);
     assert_eq!(ran.code, 0, "{ran:?}");
-    assert_eq!(drift(&shop, 0)["stores"][0]["tables"], 1);
     (shop, database)
 }
 
 #[rstest]
 fn every_disagreement_is_told_on_a_server(#[values(Kind::Postgres, Kind::MariaDb)] kind: Kind) {
-    let (shop, database) = shop(kind);
+    let (shop, database) = shop(kind, ", telefon varchar(20)");
     let mut connection = database.connect();
     for sql in [
-        "INSERT INTO visitors VALUES (11, 1706745600, NULL, 'x'), (12, 1709251200, NULL, 'x')",
-        "INSERT INTO visitors VALUES (21, NULL, NULL, 'x')",
+        "INSERT INTO visitors (id, last_seen) VALUES (11, 1706745600), (12, 1709251200)",
+        "INSERT INTO visitors (id) VALUES (21)",
         "UPDATE visitors SET ip = '192.0.2.77' WHERE id <= 3",
         "UPDATE visitors SET note = concat('canary', id, '@shop.example')",
-        "ALTER TABLE visitors ADD COLUMN telefon varchar(20)",
         "CREATE TABLE orders (id bigint PRIMARY KEY, customer_email varchar(80), created_at timestamp)",
         "CREATE TABLE products (id bigint PRIMARY KEY, name varchar(80), created_at timestamp)",
         "CREATE VIEW mails AS SELECT customer_email, created_at FROM orders",
@@ -107,9 +106,9 @@ fn every_disagreement_is_told_on_a_server(#[values(Kind::Postgres, Kind::MariaDb
 
 #[rstest]
 fn hostile_names_are_names_on_a_server(#[values(Kind::Postgres, Kind::MariaDb)] kind: Kind) {
-    let (shop, database) = shop(kind);
+    let (shop, database) = shop(kind, "");
     let mut connection = database.connect();
-    let table = "x`\"'; DROP TABLE visitors; --\n";
+    let table = "x`\"'; DROP TABLE visitors; --";
     let (quoted, column) = (kind.quoted(table), kind.quoted("v`\"' \u{202e}"));
     connection.execute(&format!("CREATE TABLE {quoted} (created_at timestamp, {column} varchar(80))"));
     for host in 1..=4 {
@@ -122,7 +121,7 @@ fn hostile_names_are_names_on_a_server(#[values(Kind::Postgres, Kind::MariaDb)] 
 
 #[test]
 fn an_address_is_told_by_its_type_in_any_schema_and_a_partition_is_no_table_of_its_own() {
-    let (shop, database) = shop(Kind::Postgres);
+    let (shop, database) = shop(Kind::Postgres, "");
     let mut connection = database.connect();
     connection.execute("CREATE SCHEMA audit");
     connection.execute("CREATE TABLE audit.events (x inet, created timestamptz) PARTITION BY RANGE (created)");
@@ -134,7 +133,7 @@ fn an_address_is_told_by_its_type_in_any_schema_and_a_partition_is_no_table_of_i
 
 #[rstest]
 fn a_table_that_may_not_be_read_is_judged_by_its_names(#[values(Kind::Postgres)] kind: Kind) {
-    let (shop, database) = shop(kind);
+    let (shop, database) = shop(kind, "");
     let mut connection = database.connect();
     connection.execute("CREATE TABLE facts (v varchar(80), created_at timestamp)");
     // Somebody works on it for longer than a glance waits.
