@@ -104,6 +104,7 @@ fn nothing_is_told(shop: &Installation) {
         &["check", "--stores"][..],
         &["plan"],
         &["status"],
+        &["drift"],
         &["purge", "--dry-run"],
         &["hold", "list"],
         &["register", "show"],

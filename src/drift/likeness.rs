@@ -78,276 +78,76 @@ pub enum Certainty {
 
 /// Words as they are after [`words`], several of them written as one. What stands earlier is meant first: an e-mail
 /// address is no postal one.
-const KNOWN: &[(Likeness, Certainty, &[&str])] = &[
+const KNOWN: [(Likeness, Certainty, &str); 12] = [
     (
         Likeness::IpAddress,
         Certainty::Alone,
-        &[
-            "ip",
-            "ips",
-            "ipv",
-            "ipaddr",
-            "ipaddress",
-            "ipadresse",
-            "ipadresa",
-            "remoteaddr",
-            "remoteaddress",
-            "remotehost",
-            "clientip",
-            "xforwardedfor",
-            "forwardedfor",
-            "inet",
-        ],
+        "ip ips ipv ipaddr ipaddress ipadresse ipadresa remoteaddr remoteaddress remotehost clientip \
+         xforwardedfor forwardedfor inet",
     ),
     (
         Likeness::Email,
         Certainty::Alone,
-        &["email", "emails", "mail", "emailaddress", "mailaddress", "mailadresse", "emailadresse", "emailadresa"],
+        "email emails mail emailaddress mailaddress mailadresse emailadresse emailadresa emailova",
     ),
     (
         Likeness::Phone,
         Certainty::Alone,
-        &[
-            "phone",
-            "phones",
-            "telephone",
-            "phonenumber",
-            "tel",
-            "telefon",
-            "telefonnummer",
-            "telefonu",
-            "telefonnicislo",
-            "cellphone",
-            "mobile",
-            "mobil",
-            "mobilnummer",
-            "mobilephone",
-            "handy",
-            "handynummer",
-            "fax",
-            "msisdn",
-            "whatsapp",
-        ],
+        "phone phones telephone phonenumber tel telefon telefonnummer telefonu telefonnicislo cellphone \
+         mobile mobil mobilnummer mobilephone handy handynummer fax msisdn whatsapp",
     ),
-    (
-        Likeness::UserAgent,
-        Certainty::Alone,
-        &["useragent", "agent", "ua", "httpuseragent", "browser", "prohlizec", "browserkennung"],
-    ),
+    (Likeness::UserAgent, Certainty::Alone, "useragent agent ua httpuseragent browser prohlizec browserkennung"),
     (
         Likeness::Name,
         Certainty::Alone,
-        &[
-            "firstname",
-            "lastname",
-            "surname",
-            "fullname",
-            "givenname",
-            "familyname",
-            "middlename",
-            "maidenname",
-            "nickname",
-            "nick",
-            "username",
-            "displayname",
-            "realname",
-            "customername",
-            "visitorname",
-            "contactname",
-            "clientname",
-            "authorname",
-            "recipient",
-            "login",
-            "jmeno",
-            "prijmeni",
-            "krestnijmeno",
-            "celejmeno",
-            "uzivatelskejmeno",
-            "prezdivka",
-            "vorname",
-            "nachname",
-            "familienname",
-            "benutzername",
-            "spitzname",
-            "anzeigename",
-            "kundenname",
-            "empfaenger",
-            "empfanger",
-        ],
+        "firstname lastname surname fullname givenname familyname middlename maidenname nickname nick \
+         username displayname realname customername visitorname contactname clientname authorname recipient \
+         login jmeno prijmeni krestnijmeno celejmeno uzivatelskejmeno prezdivka vorname nachname familienname \
+         benutzername spitzname anzeigename kundenname empfaenger empfanger",
     ),
     (
         Likeness::UserId,
         Certainty::Alone,
-        &[
-            "userid",
-            "uid",
-            "customerid",
-            "customernumber",
-            "visitorid",
-            "idvisitor",
-            "clientid",
-            "memberid",
-            "personid",
-            "contactid",
-            "guestid",
-            "cookieid",
-            "deviceid",
-            "sessionid",
-            "fingerprint",
-            "uzivatelid",
-            "iduzivatele",
-            "zakaznikid",
-            "idzakaznika",
-            "cislozakaznika",
-            "navstevnikid",
-            "benutzerid",
-            "kundenid",
-            "kundennummer",
-            "besucherid",
-        ],
+        "userid uid customerid customernumber visitorid idvisitor clientid memberid personid contactid \
+         guestid cookieid deviceid sessionid fingerprint uzivatelid iduzivatele zakaznikid idzakaznika \
+         cislozakaznika navstevnikid benutzerid kundenid kundennummer besucherid",
     ),
     (
         Likeness::Birth,
         Certainty::Alone,
-        &[
-            "birthday",
-            "birthdate",
-            "dateofbirth",
-            "dob",
-            "birth",
-            "birthyear",
-            "narozeni",
-            "narozeniny",
-            "datumnarozeni",
-            "geburtstag",
-            "geburtsdatum",
-            "geburtsjahr",
-        ],
+        "birthday birthdate dateofbirth dob birth birthyear narozeni narozeniny datumnarozeni geburtstag \
+         geburtsdatum geburtsjahr",
     ),
     (
         Likeness::Number,
         Certainty::Alone,
-        &[
-            "ssn",
-            "passport",
-            "passportnumber",
-            "nationalid",
-            "rodnecislo",
-            "cisloop",
-            "reisepass",
-            "ausweisnummer",
-            "personalausweis",
-            "iban",
-            "creditcard",
-            "cardnumber",
-            "cardholder",
-            "bankaccount",
-            "cislouctu",
-            "kontonummer",
-            "kreditkarte",
-        ],
+        "ssn passport passportnumber nationalid rodnecislo cisloop reisepass ausweisnummer personalausweis \
+         iban creditcard cardnumber cardholder bankaccount cislouctu kontonummer kreditkarte",
     ),
     (
         Likeness::Address,
         Certainty::Alone,
-        &[
-            "street",
-            "streetaddress",
-            "postaladdress",
-            "homeaddress",
-            "billingaddress",
-            "shippingaddress",
-            "deliveryaddress",
-            "postcode",
-            "postalcode",
-            "zipcode",
-            "adresa",
-            "ulice",
-            "bydliste",
-            "psc",
-            "adresse",
-            "anschrift",
-            "strasse",
-            "hausnummer",
-            "plz",
-            "postleitzahl",
-            "wohnort",
-        ],
+        "street streetaddress postaladdress homeaddress billingaddress shippingaddress deliveryaddress \
+         postcode postalcode zipcode adresa ulice bydliste psc adresse anschrift strasse hausnummer plz \
+         postleitzahl wohnort",
     ),
-    (
-        Likeness::Location,
-        Certainty::Alone,
-        &["latitude", "longitude", "lat", "lng", "geolocation", "gps", "zemepisnasirka", "zemepisnadelka"],
-    ),
-    (Likeness::Address, Certainty::AmongPeople, &["address", "addr"]),
-    (Likeness::Location, Certainty::AmongPeople, &["city", "town", "region", "mesto", "obec", "stadt", "ort"]),
+    (Likeness::Location, Certainty::Alone, "latitude longitude lat lng geolocation gps zemepisnasirka zemepisnadelka"),
+    (Likeness::Address, Certainty::AmongPeople, "address addr"),
+    (Likeness::Location, Certainty::AmongPeople, "city town region mesto obec stadt ort"),
 ];
 
 /// A column called just so, and no other: `file_name` is no person's.
 const NAME: &str = "name";
 
 /// Words that make of a name something that is said *about* an address or a number, and not the thing itself.
-const ABOUT_IT: (&[&str], &[&str]) = (
-    &["is", "has", "was", "can", "show", "allow", "enable", "je", "ist", "hat"],
-    &[
-        "count",
-        "total",
-        "verified",
-        "confirmed",
-        "enabled",
-        "sent",
-        "valid",
-        "status",
-        "state",
-        "type",
-        "format",
-        "template",
-        "subject",
-        "version",
-        "size",
-        "limit",
-        "label",
-        "pocet",
-        "typ",
-        "anzahl",
-    ],
-);
+const BEFORE_IT: &str = "is has was can show allow enable je ist hat";
+const AFTER_IT: &str = "count total verified confirmed enabled sent valid status state type format template subject version \
+     size limit label pocet typ anzahl";
 
 /// Words of columns that say when.
-const WHEN: &[&str] = &[
-    "at",
-    "date",
-    "datetime",
-    "time",
-    "timestamp",
-    "created",
-    "updated",
-    "modified",
-    "changed",
-    "inserted",
-    "added",
-    "registered",
-    "visited",
-    "seen",
-    "activity",
-    "expires",
-    "expire",
-    "expiry",
-    "expiration",
-    "datum",
-    "cas",
-    "vytvoreno",
-    "vytvoren",
-    "zmeneno",
-    "upraveno",
-    "zeit",
-    "zeitpunkt",
-    "zeitstempel",
-    "erstellt",
-    "geaendert",
-    "geandert",
-    "ablauf",
-];
+const WHEN: &str = "at date datetime time timestamp created updated modified changed inserted added registered visited \
+     seen activity expires expire expiry expiration datum cas vytvoreno vytvoren zmeneno upraveno zeit \
+     zeitpunkt zeitstempel erstellt geaendert geandert ablauf";
 
 /// A longer name is read as far as this: the schema is somebody else's, and has no bounds that are known.
 const MOST_WORDS: usize = 32;
@@ -361,27 +161,31 @@ pub fn of_column(name: &str, nature: Nature) -> Option<(Likeness, Certainty)> {
         return Some((Likeness::IpAddress, Certainty::Alone));
     }
     let words = words(name);
-    let is_about = |word: Option<&String>, list: &[&str]| word.is_some_and(|word| list.contains(&word.as_str()));
-    if is_about(words.first(), ABOUT_IT.0) || is_about(words.last(), ABOUT_IT.1) {
+    let stands_in = |word: Option<&String>, list: &str| word.is_some_and(|word| has(list, word));
+    if stands_in(words.first(), BEFORE_IT) || stands_in(words.last(), AFTER_IT) {
         return None;
     }
-    let has = |wanted: &&str| {
-        (1..=LONGEST_RUN).any(|length| words.windows(length).any(|run| run.concat().as_str() == *wanted))
-    };
+    let runs: Vec<String> =
+        (1..=LONGEST_RUN).flat_map(|length| words.windows(length).map(<[String]>::concat)).collect();
     let known = KNOWN.iter().filter(|(likeness, ..)| likeness.fits(nature));
-    let found =
-        known.clone().find(|(.., list)| list.iter().any(has)).map(|(likeness, certainty, _)| (*likeness, *certainty));
+    let mut found = known.filter(|(.., list)| runs.iter().any(|run| has(list, run)));
+    let found = found.next().map(|(likeness, certainty, _)| (*likeness, *certainty));
     found.or_else(|| {
         let is_name = words.len() == 1 && words.iter().any(|word| word == NAME) && Likeness::Name.fits(nature);
         is_name.then_some((Likeness::Name, Certainty::AmongPeople))
     })
 }
 
+/// Whether `word` is one of a list.
+fn has(list: &str, word: &str) -> bool {
+    list.split(' ').any(|known| known == word)
+}
+
 /// Whether a column says when its row was made, changed or expires.
 pub fn says_when(name: &str, nature: Nature) -> bool {
     match nature {
         Nature::Time => true,
-        Nature::Text | Nature::Number => words(name).iter().any(|word| WHEN.contains(&word.as_str())),
+        Nature::Text | Nature::Number => words(name).iter().any(|word| has(WHEN, word)),
         Nature::Address | Nature::Other => false,
     }
 }
@@ -450,120 +254,4 @@ fn plain(letter: char, to: &mut String) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn likeness(name: &str) -> Option<Likeness> {
-        of_column(name, Nature::Text).map(|(likeness, _)| likeness)
-    }
-
-    #[test]
-    fn names_are_recognised_in_three_languages_and_every_way_of_writing() {
-        let expected: &[(Likeness, &[&str])] = &[
-            (
-                Likeness::IpAddress,
-                &["ip", "IP", "ip_address", "ipAddress", "IPAddress", "REMOTE_ADDR", "ip4", "last-ip"],
-            ),
-            (Likeness::IpAddress, &["IP-Adresse", "ip_adresa", "x_forwarded_for", "comment_author_IP"]),
-            (Likeness::Email, &["email", "e-mail", "E_Mail", "userEmail", "emailová adresa", "E-Mail-Adresse", "mail"]),
-            (Likeness::Phone, &["phone", "Telefonnummer", "telefonní číslo", "mobile2", "HANDY", "tel", "telefon"]),
-            (Likeness::UserAgent, &["user_agent", "userAgent", "UserAgent", "browser", "prohlížeč"]),
-            (
-                Likeness::Name,
-                &["first_name", "lastName", "SURNAME", "jméno", "Příjmení", "prijmeni", "Vorname", "name"],
-            ),
-            (Likeness::Name, &["Nachname", "Benutzername", "uživatelské jméno", "user_login"]),
-            (Likeness::UserId, &["user_id", "userId", "UID", "visitor_id", "ID zákazníka", "Kundennummer"]),
-            (Likeness::Birth, &["date_of_birth", "dateOfBirth", "datum narození", "Geburtsdatum", "DOB"]),
-            (Likeness::Number, &["IBAN", "rodné číslo", "Kontonummer"]),
-            (
-                Likeness::Address,
-                &["address", "address1", "ulice", "PSČ", "Straße", "Anschrift", "shipping_address_line"],
-            ),
-            (Likeness::Location, &["city", "město", "latitude", "Stadt"]),
-        ];
-        for (wanted, names) in expected {
-            for name in *names {
-                assert_eq!(likeness(name), Some(*wanted), "{name}");
-            }
-        }
-    }
-
-    #[test]
-    fn names_of_things_are_not_taken_for_people() {
-        let others = [
-            "id",
-            "title",
-            "zip",
-            "ship",
-            "tip",
-            "description",
-            "recipe",
-            "file_name",
-            "table_name",
-            "price",
-            "hostname",
-            "email_template",
-            "email_verified",
-            "ip_version",
-            "is_mobile",
-            "phone_type",
-            "membership",
-            "multiplication",
-            "relation",
-            "strategy",
-            "",
-            "_",
-            "日付",
-        ];
-        for name in others {
-            assert_eq!(likeness(name), None, "{name}");
-        }
-    }
-
-    #[test]
-    fn a_type_can_say_it_alone_and_can_contradict_a_name() {
-        assert_eq!(of_column("a", Nature::Address), Some((Likeness::IpAddress, Certainty::Alone)));
-        assert_eq!(of_column("email_verified_at", Nature::Time), None);
-        assert_eq!(of_column("email", Nature::Number), None);
-        assert_eq!(of_column("ip", Nature::Number), Some((Likeness::IpAddress, Certainty::Alone)));
-        assert_eq!(of_column("birthday", Nature::Time), Some((Likeness::Birth, Certainty::Alone)));
-        assert_eq!(of_column("name", Nature::Text), Some((Likeness::Name, Certainty::AmongPeople)));
-    }
-
-    #[test]
-    fn a_hostile_name_is_read_in_bounds() {
-        let long = "a_".repeat(1_000_000) + "email";
-        assert_eq!(likeness(&long), None);
-        assert_eq!(likeness("\"; DROP TABLE email; --"), Some(Likeness::Email));
-        assert_eq!(likeness("\u{202e}email\u{0}"), Some(Likeness::Email));
-    }
-
-    #[test]
-    fn addresses_are_told_from_other_values() {
-        for value in ["192.0.2.7", " 2001:db8::1 ", "192.0.2.7:443", "[2001:db8::1]:443"] {
-            assert_eq!(of_value(value), Some(Likeness::IpAddress), "{value}");
-        }
-        for value in ["jana@shop.example", "j.n+x@mail.shop.example"] {
-            assert_eq!(of_value(value), Some(Likeness::Email), "{value}");
-        }
-        for value in ["", "7", "1.2.3", "@shop", "a@b", "see jana@shop.example", "https://x@shop.example/", "@"] {
-            assert_eq!(of_value(value), None, "{value}");
-        }
-    }
-
-    #[test]
-    fn columns_that_say_when_are_found_by_type_and_by_name() {
-        for (name, nature) in [
-            ("x", Nature::Time),
-            ("created_at", Nature::Number),
-            ("lastSeen", Nature::Number),
-            ("Datum", Nature::Text),
-            ("vytvořeno", Nature::Text),
-            ("last_activity", Nature::Number),
-        ] {
-            assert!(says_when(name, nature), "{name}");
-        }
-        assert!(!says_when("data", Nature::Text) && !says_when("cost", Nature::Number));
-    }
-}
+mod tests;
