@@ -22,5 +22,5 @@ pub use enforced::Enforced;
 pub use finding::{Drift, Finding, Kind, RuleDrift, StoreDrift};
 pub use former::{Former, Whereabouts};
 pub use judge::{GRACE, is_overdue, judge};
-pub use observed::{Moment, Observed, Seen, Stores, Task, look};
+pub use observed::{Moment, Observed, Presence, Seen, Stores, Task, look};
 pub use record::entry;

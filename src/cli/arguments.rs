@@ -30,7 +30,10 @@ pub(super) const EXIT_CODES: &[(&str, &str)] = &[
     ("0", "done"),
     ("1", "failed"),
     ("2", "called wrongly"),
-    ("3", "needs attention: a rule waits for approval, is held, or its records are overdue"),
+    (
+        "3",
+        "needs attention: a rule waits for approval, is held, its records are overdue, or a store is not as declared",
+    ),
     ("4", "the audit log does not verify"),
     ("78", "the configuration is invalid"),
 ];

@@ -21,7 +21,7 @@ pub struct Declared<'a> {
 /// A database, once, however many sites and stores name it.
 #[derive(Debug, Clone)]
 pub struct DeclaredDatabase {
-    /// The store that named it first: `shop.example/chat`.
+    /// The store that names it first of all, whoever is asked about: `shop.example/chat`.
     pub(super) place: String,
     /// How it is reached.
     pub(super) kind: DatabaseKind,
@@ -54,16 +54,9 @@ impl Declared<'_> {
 
     /// The databases of the stores that are asked about. What is declared of them counts whichever site declares it.
     pub(super) fn databases(&self) -> Vec<DeclaredDatabase> {
-        let mut tables = tables_by_database(self.config);
-        let mut databases = Vec::new();
-        for (place, store) in self.stores() {
-            if let Store::Tables { database, .. } = store
-                && let Some(tables) = tables.remove(&database.location())
-            {
-                databases.push(DeclaredDatabase { place, kind: database.clone(), tables });
-            }
-        }
-        databases
+        let asked: BTreeSet<String> = self.stores().map(|(_, store)| store.location()).collect();
+        let of_all = databases(self.config);
+        of_all.into_iter().filter(|database| asked.contains(&database.kind.location())).collect()
     }
 
     /// Whether the operator has said of this place that nothing is wrong with it.
@@ -76,20 +69,23 @@ pub(super) fn place(site: &Site, store: &str) -> String {
     format!("{}/{store}", site.domain)
 }
 
-fn tables_by_database(config: &Config) -> BTreeMap<String, Vec<DeclaredTable>> {
-    let mut by_database: BTreeMap<String, Vec<DeclaredTable>> = BTreeMap::new();
+fn databases(config: &Config) -> Vec<DeclaredDatabase> {
+    let mut databases: BTreeMap<String, DeclaredDatabase> = BTreeMap::new();
     for site in config.sites.values() {
         for (name, store) in &site.stores {
-            let Store::Tables { database, tables } = store else { continue };
-            let known = by_database.entry(database.location()).or_default();
-            for table in tables {
-                for declared in with_companions(&place(site, name), table) {
-                    add(known, declared);
-                }
+            let Store::Tables { database: kind, tables } = store else { continue };
+            let place = place(site, name);
+            let database = databases.entry(kind.location()).or_insert_with(|| DeclaredDatabase {
+                place: place.clone(),
+                kind: kind.clone(),
+                tables: Vec::new(),
+            });
+            for declared in tables.iter().flat_map(|table| with_companions(&place, table)) {
+                add(&mut database.tables, declared);
             }
         }
     }
-    by_database
+    databases.into_values().collect()
 }
 
 /// One table may be declared several times, by several sites, with other rows each time.

@@ -2,14 +2,14 @@
 
 mod stores;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 
 use super::declared::Declared;
 use super::enforced::Enforced;
 use super::finding::{Drift, FORM, Finding, Kind, RuleDrift};
-use super::observed::Observed;
+use super::observed::{Observed, Presence};
 use crate::config::site::Site;
 use crate::plan::{Rule, When};
 use crate::register::FinishedRun;
@@ -42,9 +42,15 @@ fn should_have_gone(since: Option<Timestamp>, next: impl Fn(Timestamp) -> Option
 
 /// Compares.
 pub fn judge(declared: &Declared<'_>, enforced: &Enforced, observed: &Observed, now: Timestamp) -> Drift {
-    let mut judged = Judged { declared, enforced, now, findings: Vec::new(), notes: Vec::new(), accepted: 0 };
-    let rules: Vec<RuleDrift> =
-        declared.rules().filter_map(|rule| Some(judged.rule(rule, observed.rules.get(rule.name.as_str())?))).collect();
+    let (findings, notes, told) = (Vec::new(), Vec::new(), BTreeSet::new());
+    let mut judged = Judged { declared, enforced, now, findings, notes, told, accepted: 0 };
+    let rules: Vec<RuleDrift> = declared
+        .rules()
+        .filter_map(|rule| {
+            let (assessment, presence) = observed.rules.get(rule.name.as_str())?;
+            Some(judged.rule(rule, assessment, *presence))
+        })
+        .collect();
     let stores = declared.stores().map(|(place, store)| judged.store(place, store, observed)).collect();
     for (former, still) in &observed.former {
         judged.former(former, still);
@@ -64,11 +70,13 @@ struct Judged<'a> {
     now: Timestamp,
     findings: Vec<Finding>,
     notes: Vec<String>,
+    /// Locations of databases that were spoken of: several stores may name one.
+    told: BTreeSet<String>,
     accepted: u64,
 }
 
 impl Judged<'_> {
-    fn rule(&mut self, rule: &Rule, assessment: &Assessment) -> RuleDrift {
+    fn rule(&mut self, rule: &Rule, assessment: &Assessment, presence: Presence) -> RuleDrift {
         let before = self.findings.len();
         let survey = assessment.survey.as_ref();
         let is_unreadable = assessment.reasons.iter().any(|reason| matches!(reason, Reason::Store(_)));
@@ -83,9 +91,10 @@ impl Judged<'_> {
         if hold_on(assessment).is_none() && !is_unreadable {
             self.runs(rule, assessment);
         }
-        let answer = match (is_unreadable, self.answer(before)) {
-            (true, _) => Kind::Unreadable.key().to_owned(),
-            (false, answer) => answer,
+        let answer = match (is_unreadable, presence) {
+            (true, Presence::Gone) => Kind::Gone.key().to_owned(),
+            (true, Presence::There) => Kind::Unreadable.key().to_owned(),
+            (false, _) => self.answer(before),
         };
         RuleDrift {
             rule: rule.name.to_string(),

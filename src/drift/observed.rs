@@ -106,17 +106,28 @@ impl Stores {
 /// What was seen by one task.
 #[derive(Debug)]
 pub enum Seen {
-    /// Of a rule.
-    Rule(String, Box<Assessment>),
-    /// Of the database that this store names, or why it could not be looked at.
+    /// Of a rule, and whether the directory that it is about is there.
+    Rule(String, Box<Assessment>, Presence),
+    /// Of the database at a location, or why it could not be looked at.
     Database(String, Result<SeenDatabase, String>),
     /// Of something that was once covered.
     Former(Former, Still),
 }
 
+/// Whether the directory of a rule is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Presence {
+    /// It is, or the rule is about none, or it cannot be told.
+    There,
+    /// It certainly is not.
+    Gone,
+}
+
 /// What is in a database.
 #[derive(Debug)]
 pub struct SeenDatabase {
+    /// The store that names it first.
+    pub(super) place: String,
     pub(super) location: String,
     pub(super) declared: Vec<DeclaredTable>,
     pub(super) catalog: Catalog,
@@ -140,7 +151,7 @@ pub enum Still {
 /// Everything that was seen.
 #[derive(Debug, Default)]
 pub struct Observed {
-    pub(super) rules: BTreeMap<String, Assessment>,
+    pub(super) rules: BTreeMap<String, (Assessment, Presence)>,
     pub(super) databases: BTreeMap<String, Result<SeenDatabase, String>>,
     pub(super) former: Vec<(Former, Still)>,
 }
@@ -149,8 +160,8 @@ impl Observed {
     /// Adds what one task saw.
     pub fn take(&mut self, seen: Seen) {
         match seen {
-            Seen::Rule(rule, assessment) => drop(self.rules.insert(rule, *assessment)),
-            Seen::Database(place, seen) => drop(self.databases.insert(place, seen)),
+            Seen::Rule(rule, assessment, presence) => drop(self.rules.insert(rule, (*assessment, presence))),
+            Seen::Database(location, seen) => drop(self.databases.insert(location, seen)),
             Seen::Former(former, still) => self.former.push((former, still)),
         }
     }
@@ -169,20 +180,31 @@ pub fn look(task: &Task, stores: &mut Stores, moment: &Moment<'_>) -> Seen {
                     safety::assess(rule, &mut *safety::open_store(rule), &moment.circumstances, suspended)
                 }
             };
-            Seen::Rule(rule.name.to_string(), Box::new(assessment))
+            Seen::Rule(rule.name.to_string(), Box::new(assessment), presence(rule))
         }
         Task::Database(declared) => {
             let seen = look_around(stores.database(&declared.kind), declared);
-            Seen::Database(declared.place.clone(), seen.map_err(|error| error.to_string()))
+            Seen::Database(declared.kind.location(), seen.map_err(|error| error.to_string()))
         }
         Task::Former(former, covering) => Seen::Former(former.clone(), still(former, covering, stores)),
     }
 }
 
+/// Whether the directory of a rule over files or lines is there.
+fn presence(rule: &Rule) -> Presence {
+    let directory = match &rule.definition {
+        Definition::Table(_) => return Presence::There,
+        Definition::Directory(rule) => &rule.directory.path,
+        Definition::Log(rule) => &rule.log.directory,
+    };
+    if is_gone(directory) { Presence::Gone } else { Presence::There }
+}
+
 fn look_around(store: &mut dyn Store, declared: &DeclaredDatabase) -> Result<SeenDatabase, StoreError> {
     let (location, tables) = (declared.kind.location(), declared.tables.clone());
     let catalog = store.catalog()?.unwrap_or_default();
-    let mut seen = SeenDatabase { location, declared: tables, catalog, glances: BTreeMap::new(), unread: 0 };
+    let place = declared.place.clone();
+    let mut seen = SeenDatabase { place, location, declared: tables, catalog, glances: BTreeMap::new(), unread: 0 };
     let mut glanced = 0;
     for table in &seen.catalog.tables {
         let columns = worth_a_glance(&seen, table);

@@ -63,7 +63,7 @@ fn a_path_that_is_gone_is_told_for_each_store() {
     fs::rename(files(&shop), shop.path().join("elsewhere")).unwrap();
     let drift = drift(&shop, 3);
     assert_eq!(findings(&drift), [found("gone", ACCESS, None), found("gone", SESSIONS, None)]);
-    assert_eq!(of_rule(&drift, SESSIONS)["answer"], "unreadable");
+    assert_eq!(of_rule(&drift, SESSIONS)["answer"], "gone");
     let ran = shop.run(&["drift"]);
-    assert!(ran.stdout.contains("is not there any more"), "{ran:?}");
+    assert!(ran.stdout.contains("its directory is gone"), "{ran:?}");
 }

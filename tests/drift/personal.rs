@@ -134,3 +134,23 @@ fn a_declared_column_is_not_told_whatever_it_is_called() {
     shop.write("sites/shop.example.toml", &site.replace("email = ", "PHONE = \"contact.phone\"\nemail = "));
     assert_eq!(findings(&drift(&shop, 0)), []);
 }
+
+#[test]
+fn a_database_of_two_sites_is_told_of_once_and_by_one_name() {
+    let shop = shop_with(
+        "CREATE TABLE orders (email TEXT, created_at TEXT);
+         CREATE TABLE logins (id INTEGER PRIMARY KEY, at INTEGER, user_agent TEXT)",
+    );
+    let logins = "[[store.chat.table]]\nname = \"logins\"\nkey = \"id\"\nholds = \"visit\"\n\
+                  time = { column = \"at\", format = \"unix-seconds\" }\n[store.chat.table.columns]\nuser_agent = \"visit\"\n";
+    let other = shop.site("", logins).replace("\"shop.example\"", "\"other.example\"");
+    shop.write("sites/other.example.toml", &other);
+    assert_eq!(shop.run(&["purge", "--yes"]).code, 0);
+    let expected = [found("undeclared-table", "other.example/chat/orders", None)];
+    assert_eq!(findings(&drift(&shop, 3)), expected);
+    for site in ["shop.example", "other.example"] {
+        let told = shop.json(&["drift", "--site", site], 3);
+        assert_eq!(findings(&told), expected, "{site}");
+        assert!(told["rules"].as_array().unwrap().iter().all(|rule| rule["rule"].as_str().unwrap().starts_with(site)));
+    }
+}

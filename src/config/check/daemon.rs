@@ -70,7 +70,7 @@ fn accepted(section: Option<Section<DriftTable>>, problems: &mut FileProblems<'_
             problems.report_with_hint(
                 &name.span(),
                 format!("`{}` is no name of a store, a table or a column", name.get_ref()),
-                "write it as `forgetd drift` does: `shop.example/chat/products` or `shop.example/chat/visitors/device`",
+                "write it as a finding has it: `shop.example/chat/products` or `shop.example/chat/visitors/device`",
             );
             continue;
         }

@@ -8,8 +8,7 @@ use crate::drift::declared::DeclaredTable;
 use crate::drift::finding::{By, Finding, Kind, PersonalColumn, StoreDrift, told};
 use crate::drift::former::{Former, Whereabouts};
 use crate::drift::likeness::{Certainty, of_column, says_when};
-use crate::drift::observed::{Observed, SeenDatabase, Still};
-use crate::plan::Rule;
+use crate::drift::observed::{Observed, Presence, SeenDatabase, Still};
 use crate::safety::Reason;
 use crate::store::catalog::{FoundColumn, FoundTable, Nature};
 
@@ -17,10 +16,11 @@ impl Judged<'_> {
     pub(super) fn store(&mut self, place: String, store: &Store, observed: &Observed) -> StoreDrift {
         let before = self.findings.len();
         let mut tables = None;
-        match observed.databases.get(&place) {
+        let location = store.location();
+        match observed.databases.get(&location).filter(|_| self.told.insert(location.clone())) {
             Some(Ok(seen)) => {
                 tables = Some(u64::try_from(seen.catalog.tables.len()).unwrap_or(u64::MAX));
-                self.database(&place, seen, &once_covered(observed, seen));
+                self.database(seen, &once_covered(observed, seen));
             }
             Some(Err(error)) => self.unreadable(&place, error),
             None => self.files(&place, store, observed),
@@ -36,28 +36,29 @@ impl Judged<'_> {
 
     /// A store without a catalog could be looked at if its rules could.
     fn files(&mut self, place: &str, store: &Store, observed: &Observed) {
-        let directory = match store {
-            Store::Tables { .. } => return,
-            Store::Directory { directory, .. } => &directory.path,
-            Store::Log { log, .. } => &log.directory,
-        };
-        let of_store = |rule: &&Rule| rule.name.is_within(place);
-        let reasons = self.declared.rules().filter(of_store).filter_map(|rule| observed.rules.get(rule.name.as_str()));
-        let error = reasons.flat_map(|assessment| &assessment.reasons).find_map(|reason| match reason {
-            Reason::Store(error) => Some(error.to_string()),
-            _ => None,
+        if matches!(store, Store::Tables { .. }) {
+            return;
+        }
+        let of_store = self.declared.rules().filter(|rule| rule.name.is_within(place));
+        let looked_at = of_store.filter_map(|rule| observed.rules.get(rule.name.as_str()));
+        let mut errors = looked_at.filter_map(|(assessment, presence)| {
+            let error = assessment.reasons.iter().find_map(|reason| match reason {
+                Reason::Store(error) => Some(error.to_string()),
+                _ => None,
+            })?;
+            Some((error, *presence))
         });
-        match error {
+        match errors.next() {
             None => {}
-            Some(_) if matches!(directory.try_exists(), Ok(false)) => {
-                let text = format!("{} is not there any more", directory.display());
+            Some((_, Presence::Gone)) => {
+                let text = format!("{} is not there: its directory is gone", store.location());
                 self.findings.push(Finding::new(Kind::Gone, place, text));
             }
-            Some(error) => self.unreadable(place, &error),
+            Some((error, Presence::There)) => self.unreadable(place, &error),
         }
     }
 
-    fn database(&mut self, place: &str, seen: &SeenDatabase, once_covered: &BTreeSet<&str>) {
+    fn database(&mut self, seen: &SeenDatabase, once_covered: &BTreeSet<&str>) {
         for declared in &seen.declared {
             if seen.catalog.table(&declared.name).is_none() {
                 let text =
@@ -72,13 +73,13 @@ impl Judged<'_> {
                 Some(first) => self.undeclared_columns(&first.place, table, &declared, seen),
                 // What was covered once is told as that, and not as something new.
                 None if once_covered.iter().any(|name| seen.catalog.is_called(table, name)) => {}
-                None => self.undeclared_table(place, table, seen),
+                None => self.undeclared_table(&seen.place, table, seen),
             }
         }
-        if seen.unread > 0 {
-            let tables = seen.unread;
-            self.notes
-                .push(format!("{place}: the columns of {tables} tables were judged by their names and types alone"));
+        match seen.unread {
+            0 => {}
+            1 => self.notes.push(format!("{}: one table was judged by names and types alone", seen.place)),
+            many => self.notes.push(format!("{}: {many} tables were judged by names and types alone", seen.place)),
         }
     }
 
