@@ -15,7 +15,7 @@ pub(super) fn section(report: &Report) -> Section {
         None => blocks.push(Block::Text("No comparison is recorded yet.".to_owned())),
         Some(last) => {
             blocks.push(Block::Text(format!(
-                "In the period it did so {}; {} disagreed. What follows is the last comparison up to {}.",
+                "In the period it did so {}, and found a disagreement {}. What follows is the last comparison up to {}.",
                 times(report.drift.checks),
                 times(report.drift.disagreed),
                 utc(report.as_of)
