@@ -127,10 +127,10 @@ fn every_command_has_a_manual_page() {
     let directory = tempfile::tempdir().unwrap();
     assert_eq!(run(&["man", directory.path().to_str().unwrap()]).code, 0);
     for command in commands() {
-        let page = read(directory.path().join(format!("forgetd-{}.1", command.join("-"))));
+        let page = read(directory.path().join(format!("forgetd-{}.8", command.join("-"))));
         assert!(page.contains(".SH NAME") && page.contains(".SH SYNOPSIS"), "{command:?}");
     }
-    let main = read(directory.path().join("forgetd.1"));
+    let main = read(directory.path().join("forgetd.8"));
     assert_eq!(run(&["man"]).stdout, main, "the main page goes to standard output");
     assert!(main.contains(".SH \"EXIT STATUS\""));
 }
