@@ -77,6 +77,7 @@ const CONTACT: &str = "/definitions/contact";
     ("", keys::<DaemonFile>()),
     ("/properties/safety", keys::<SafetyTable>()),
     ("/properties/pace", keys::<PaceTable>()),
+    ("/properties/drift", keys::<DriftTable>()),
     (CONTACT, keys::<ContactTable>()),
     (CONTROLLER, keys::<ControllerTable>()),
 ])]
