@@ -9,6 +9,7 @@ pub mod catalog;
 pub mod directory;
 pub mod log;
 pub mod mysql;
+pub(crate) mod outside;
 pub mod postgres;
 pub mod server;
 mod shape;
