@@ -5,7 +5,7 @@ use rusqlite::{CachedStatement, Connection};
 use super::connection::{self, Database};
 use super::keys::{Key, KeyKind, Keys};
 use super::predicate::Predicate;
-use crate::store::StoreError;
+use crate::store::{StoreError, Unknown};
 
 /// What a batch did.
 pub(super) struct Erased {
@@ -68,7 +68,7 @@ impl<'s> OpenTransaction<'s> {
             return Err(self.0.error(&error));
         }
         let reason = connection::describe(&error).to_owned();
-        Err(StoreError::CommitUnknown { place: self.0.place.clone(), reason })
+        Err(StoreError::CommitUnknown { place: self.0.place.clone(), reason, because: Unknown::DiskFailed })
     }
 }
 
