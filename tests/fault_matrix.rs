@@ -51,27 +51,59 @@ fn suffer_all(night: Night, choose: impl Fn(&[(&Call, Evil)]) -> Vec<usize>) {
     assert!(calls.len() > 100, "{} calls were recorded", calls.len());
     let cases = all_cases(&calls);
     let chosen = choose(&cases);
-    let mut struck = 0;
+    let mut missed = 0;
     for at in &chosen {
         let (call, evil) = cases[*at];
         scene.begin_again();
-        let hit = scene.suffer(call, evil);
-        if !hit { println!("MISS {call:?} {evil:?}"); }
-        struck += usize::from(hit);
+        let killed = scene.suffer(call, evil);
+        missed += usize::from(evil == Evil::Killed && !killed);
     }
-    println!("{night:?}: {} calls, {} of {} cases, {struck} struck", calls.len(), chosen.len(), cases.len());
-    assert!(struck * 10 >= chosen.len() * 9, "the calls of a run are not those of the recorded one");
+    println!("{night:?}: {} calls, {} of {} cases", calls.len(), chosen.len(), cases.len());
+    assert!(missed * 50 <= chosen.len(), "{missed} calls were not made again");
+}
+
+/// What is done to the shop's own database, but for plain writes, of which there are many.
+fn concerns_the_shop((call, _): &(&Call, Evil)) -> bool {
+    call.target.contains("chat.db") && call.name != "pwrite64"
 }
 
 #[rstest]
 fn whatever_call_of_a_purge_fails_or_is_its_last_nothing_goes_unannounced_and_the_next_run_ends_it(
     #[values(Night::First, Night::Second)] night: Night,
 ) {
-    suffer_all(night, |cases| sample(&(0..cases.len()).collect::<Vec<_>>(), SAMPLE));
+    suffer_all(night, |cases| {
+        let (few, many): (Vec<_>, Vec<_>) = (0..cases.len()).partition(|at| concerns_the_shop(&cases[*at]));
+        [few, sample(&many, SAMPLE)].concat()
+    });
 }
 
 #[rstest]
 #[ignore = "takes minutes"]
 fn every_call_of_a_purge_with_every_evil(#[values(Night::First, Night::Second)] night: Night) {
     suffer_all(night, |cases| (0..cases.len()).collect());
+}
+
+/// SQLite writes the frame that commits before it syncs it and makes it known to others. Whoever is connected goes on
+/// without it; who reads the log anew after a crash of the machine takes it for committed.
+#[rstest]
+fn a_batch_that_was_found_to_be_rolled_back_stays_so_for_who_reads_the_write_ahead_log_anew(
+    #[values(Evil::Killed, Evil::Broken)] evil: Evil,
+) {
+    let mut scene = Scene::new(Night::Second);
+    let Some(calls) = trace::record(scene.purge()) else { return };
+    let syncs: Vec<&Call> = calls.iter().filter(|call| call.is_sync_of("chat.db-wal")).collect();
+    assert!(syncs.len() >= 2, "{syncs:?}");
+    for sync in syncs {
+        scene.begin_again();
+        let application = scene.shop.database();
+        application.query_row("SELECT count(*) FROM visitors", [], |_| Ok(())).unwrap();
+        trace::suffer(&scene.purge(), sync, evil);
+        // The next one finds out what became of the batch, and begins no new one.
+        scene.shop.run(&["stop-purges"]);
+        scene.shop.run(&["purge", "--yes"]);
+        let evidence = evidence::Evidence::read(&scene.shop.state());
+        assert!(evidence.open.is_empty(), "{evidence:?}");
+        assert_eq!(scene.gone_for_who_reads_anew() + scene.before, evidence.rows, "{sync:?}");
+        drop(application);
+    }
 }
