@@ -151,7 +151,7 @@ impl Scene {
             return;
         }
         let reason = out.split("\"reason\": ").nth(1).unwrap_or_default();
-        println!("MESSAGE {case} ## {code} ## {} ## {}", said.trim(), reason.lines().next().unwrap_or_default());
+
         let told = said + reason;
         assert!(CAUSES.iter().any(|cause| told.contains(cause)), "{case}: no cause: {told}");
         assert!(REMEDIES.iter().any(|remedy| told.contains(remedy)), "{case}: no remedy: {told}");
