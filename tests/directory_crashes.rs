@@ -273,14 +273,25 @@ fn kill_at_random(wanted: u32) {
     let seed = seed();
     println!("seed {seed}: run again with FORGETD_TEST_SEED={seed}");
     let mut random = Random(seed);
+    let (mut kills, mut under_way) = (0, 0);
+    while kills < wanted {
+        under_way += kill_few_at_random(&mut random);
+        kills += FEW_KILLS;
+    }
+    println!("directory: killed {kills} times, {under_way} of them between the beginning and the end of a run");
+    assert!(under_way > kills / 5);
+}
+
+/// In one directory, which grows meanwhile: how many of the runs had begun and not ended.
+fn kill_few_at_random(random: &mut Random) -> u32 {
     // Whoever is killed has written what he has written: a disk would only cost time.
     let shop = fill(Shop::in_memory(&site(""), SCHEMA));
     let (mut next, mut whole, mut kept) = (EXPIRED + KEPT, u64::from(EXPIRED), u64::from(KEPT));
     let mut length = Duration::from_secs(2);
     let (mut nights, mut kills, mut under_way) = (0, 0, 0);
-    while kills < wanted {
+    while kills < FEW_KILLS {
         nights += 1;
-        assert!(nights < MOST_NIGHTS * wanted, "{kills} runs could be killed");
+        assert!(nights < MOST_NIGHTS * FEW_KILLS, "{kills} runs could be killed");
         let missing = BACKLOG.saturating_sub(u32::try_from(there(shop.root()).0).unwrap());
         put(shop.root(), next..next + missing, noon() - days(300));
         (next, whole) = (next + missing, whole + u64::from(missing));
@@ -307,6 +318,5 @@ fn kill_at_random(wanted: u32) {
     }
     finish(&shop);
     everything_adds_up(&shop, whole);
-    println!("directory: killed {kills} times, {under_way} of them between the beginning and the end of a run");
-    assert!(under_way > kills / 5);
+    under_way
 }
