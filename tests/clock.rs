@@ -186,7 +186,8 @@ fn a_clock_that_is_set_during_a_run_moves_nothing_in_it_and_the_next_run_is_refu
     assert_eq!((&done["outcome"], &done["erased"]), (&"done".into(), &(MANY / 2).into()));
     assert_eq!(shop.visitors(), MANY / 2);
     daemon.stop();
-    let sql = "UPDATE visitors SET last_seen = unixepoch('now', '-25 months') WHERE id = (SELECT min(id) FROM visitors)";
+    let sql =
+        "UPDATE visitors SET last_seen = unixepoch('now', '-25 months') WHERE id = (SELECT min(id) FROM visitors)";
     assert_eq!(shop.sql().execute(sql, []).unwrap(), 1);
     clock.set_before_a_minute(step);
     erases_nothing(&shop, &clock, reason);

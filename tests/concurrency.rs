@@ -11,10 +11,10 @@ mod application;
 mod beside_the_daemon;
 #[path = "support/daemon.rs"]
 mod daemon;
-#[path = "concurrency/deadlocks.rs"]
-mod deadlocks;
 #[path = "support/database.rs"]
 mod database;
+#[path = "concurrency/deadlocks.rs"]
+mod deadlocks;
 #[path = "support/evidence.rs"]
 mod evidence;
 #[path = "support/installation.rs"]

@@ -64,7 +64,8 @@ impl Database for OnSqlite {
 
 impl Connection for rusqlite::Connection {
     fn execute(&mut self, sql: &str) -> u64 {
-        let changed = rusqlite::Connection::execute(self, sql, []).unwrap_or_else(|error| panic!("{sql:.200}: {error}"));
+        let changed =
+            rusqlite::Connection::execute(self, sql, []).unwrap_or_else(|error| panic!("{sql:.200}: {error}"));
         changed.try_into().unwrap()
     }
 

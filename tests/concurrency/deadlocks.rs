@@ -79,9 +79,7 @@ fn quarrel(kind: Kind, database: &dyn Database, stop: &AtomicBool) -> i64 {
 }
 
 #[rstest]
-fn a_batch_that_the_server_ends_for_a_deadlock_is_tried_again(
-    #[values(Kind::Postgres, Kind::MariaDb)] kind: Kind,
-) {
+fn a_batch_that_the_server_ends_for_a_deadlock_is_tried_again(#[values(Kind::Postgres, Kind::MariaDb)] kind: Kind) {
     let database = kind.database();
     let shop = installation(&*database, "1.0");
     let mut application = Application::new(&*database);

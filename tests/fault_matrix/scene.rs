@@ -29,7 +29,8 @@ children = [{ table = "pages", column = "visitor_id" }]
 const CAUSES: [&str; 4] = ["No space left on device", "Input/output error", "disk is full", "disk I/O error"];
 
 /// What the operator is told to do, or that nothing is erased as long as it is so.
-const REMEDIES: [&str; 4] = ["free space", "look after the disk", "nothing is erased until", "nothing is erased before"];
+const REMEDIES: [&str; 4] =
+    ["free space", "look after the disk", "nothing is erased until", "nothing is erased before"];
 
 const SCHEMA: &str = "CREATE TABLE visitors (id INTEGER PRIMARY KEY, last_seen INTEGER NOT NULL, ip TEXT);
     CREATE INDEX visitors_last_seen ON visitors (last_seen);

@@ -163,8 +163,10 @@ ip = "visit.ip-address"
     }
 
     fn count(&self, condition: &str) -> u64 {
-        let count: i64 =
-            self.sql().query_row(&format!("SELECT count(*) FROM visitors WHERE {condition}"), [], |row| row.get(0)).unwrap();
+        let count: i64 = self
+            .sql()
+            .query_row(&format!("SELECT count(*) FROM visitors WHERE {condition}"), [], |row| row.get(0))
+            .unwrap();
         u64::try_from(count).unwrap()
     }
 

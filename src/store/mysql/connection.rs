@@ -13,8 +13,8 @@ use super::grants;
 use super::options::{Address, Replicas};
 use super::server_facts::{ServerFacts, VARIABLES};
 use crate::config::site::Server;
-use crate::store::{StoreError, Unknown};
 use crate::store::server as login;
+use crate::store::{StoreError, Unknown};
 
 /// How long a row or table lock is waited for. Meanwhile the batch keeps its own locks, and the application waits for
 /// those: it gives up early, and tries again with a smaller batch.

@@ -17,8 +17,8 @@ use postgres::types::{ToSql, Type};
 use postgres::{Client, Config, Row};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::super::{StoreError, Unknown};
 use super::super::server::{self, ServerError};
+use super::super::{StoreError, Unknown};
 use super::error::{clients_trouble, describe, ends_the_connection, is_of_the_value};
 use super::mask::Charset;
 use crate::config::site::Server;
