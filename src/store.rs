@@ -241,7 +241,20 @@ pub enum StoreError {
         place: String,
         /// What the store says.
         reason: String,
+        /// What keeps it from being known.
+        because: Unknown,
     },
+}
+
+/// What keeps the outcome of a COMMIT from being known, told apart by what waiting is good for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unknown {
+    /// The connection is gone: the server may come back.
+    ConnectionLost,
+    /// Somebody has a file in use: he may let it go.
+    InUse,
+    /// The store's own disk is full or broken: it does not get better by waiting.
+    DiskFailed,
 }
 
 /// What a batch did, exactly.

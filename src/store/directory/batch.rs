@@ -21,7 +21,7 @@ use super::judge::{Expired, Judge, Verdict};
 use super::look;
 use super::refused::Refused;
 use super::root::{self, Root};
-use crate::store::{Committed, Prepared, StoreError};
+use crate::store::{Committed, Prepared, StoreError, Unknown};
 
 /// Directories that wait for their sync with a descriptor; beyond, one is synced as soon as its files are removed.
 /// Together they sync faster: on most file systems the first does it for all.
@@ -66,7 +66,10 @@ impl Prepared for Batch<'_, '_> {
         self.walk.refused.add(refused);
         match unknown {
             None => Ok(Committed { rows, children: 0 }),
-            Some(error) => Err(StoreError::CommitUnknown { place: root.place.clone(), reason: error.to_string() }),
+            Some(error) => {
+                let (place, reason) = (root.place.clone(), error.to_string());
+                Err(StoreError::CommitUnknown { place, reason, because: Unknown::DiskFailed })
+            }
         }
     }
 }
