@@ -209,19 +209,24 @@ impl Masking {
         }
     }
 
-    /// What becomes of an IPv6 address whose first groups stay as they are written, and behind which something goes.
-    /// `None` of every other one.
+    /// What becomes of an IPv6 address of which nothing goes, or whose first groups stay as they are written. `None` of
+    /// every other one.
     fn v6(&self, text: &[u8]) -> Option<Fate> {
         let ColumnAction::Truncate(mask) = self.action else { return None };
-        let Groups { groups, begins } = Groups::read(text)?;
+        let Groups { groups, begins, written } = Groups::read(text)?;
+        // It may be an IPv4 address in another form.
+        if groups[0] == 0 {
+            return None;
+        }
+        let network = address::network_v6(groups.into(), &mask).segments();
+        if network == groups {
+            return Some(Fate::Stays);
+        }
         let stay = usize::from(mask.v6 / 16);
         // Of the others at least two are zero then, which is the longest run: `::` stands for it (RFC 5952, section 4.2).
-        let is_usual = mask.v6 % 16 == 0 && (1..=6).contains(&stay) && !groups[..stay].contains(&0);
-        let network = address::network_v6(groups.into(), &mask);
-        let stays_so =
-            network.segments()[..stay] == groups[..stay] && network.segments()[stay..].iter().all(|g| *g == 0);
-        let changes = groups[stay..].iter().any(|group| *group != 0);
-        (is_usual && stays_so && changes).then_some(Fate::Ends { behind: begins[stay], with: Instead::Colon })
+        let is_usual = (1..=6).contains(&stay) && stay < written && !groups[..stay].contains(&0);
+        let stays_so = network[..stay] == groups[..stay] && network[stay..] == [0; 8][stay..];
+        (is_usual && stays_so).then_some(Fate::Ends { behind: begins[stay], with: Instead::Colon })
     }
 
     fn encoded(&self, text: &[u8]) -> Fate {
