@@ -132,7 +132,8 @@ impl std::fmt::Display for Kept {
 pub struct Remainder {
     /// Records that matched when the walk began and still do: 0 unless something went wrong.
     pub left: u64,
-    /// Records that match now but arrived since the walk began.
+    /// Records that match now but arrived since the walk began. Of those that were there, and were young, a store may
+    /// leave it to the next walk to find out that they match by now.
     pub arrived: u64,
     /// As in [`Survey`].
     pub kept: Vec<Kept>,

@@ -60,8 +60,8 @@ impl Prepared for Batch<'_, '_> {
         let root = self.walk.root;
         self.walk.in_use.refresh(root)?;
         let groups = std::mem::take(&mut self.groups);
-        let FilesWalk { judge, in_use, walker, .. } = &*self.walk;
-        let eraser = Eraser { root, judge, in_use, locks_seen: walker.locks() };
+        let FilesWalk { judge, in_use, locks_seen, .. } = &*self.walk;
+        let eraser = Eraser { root, judge, in_use, locks_seen };
         let Erased { rows, refused, unknown, .. } = eraser.erase(&groups);
         self.walk.refused.add(refused);
         match unknown {
@@ -87,7 +87,7 @@ struct Eraser<'a> {
     root: &'a Root,
     judge: &'a Judge,
     in_use: &'a InUse,
-    /// Locks that were there when the walk entered the directories.
+    /// Locks that were there when the directories were read.
     locks_seen: &'a HashSet<u64>,
 }
 
