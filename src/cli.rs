@@ -11,6 +11,7 @@ mod demo;
 mod holds;
 mod manual;
 mod output;
+mod papers;
 mod plan;
 mod progress;
 mod purge;

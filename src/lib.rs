@@ -24,6 +24,7 @@ pub mod audit;
 pub mod cli;
 pub mod config;
 mod durable;
+pub mod papers;
 pub mod plan;
 pub mod purge;
 pub mod register;
