@@ -232,8 +232,21 @@ fn heading(papers: &Papers) -> String {
     format!("/* {stamped} forgetd {}. */", papers.program)
 }
 
-/// A value as a part of a script, also of one that stands in a page.
+/// A value as a part of a script, also of one that stands in a page, whatever encoding it is served in.
 fn script_value(value: &Value) -> Result<String, PaperError> {
     let json = serde_json::to_string_pretty(value)?;
-    Ok(json.replace('<', "\\u003c").replace('\u{2028}', "\\u2028").replace('\u{2029}', "\\u2029"))
+    let mut script = String::with_capacity(json.len());
+    let mut units = [0; 2];
+    for character in json.chars() {
+        match character {
+            '<' => script.push_str("\\u003c"),
+            ascii if ascii.is_ascii() => script.push(ascii),
+            other => {
+                for unit in other.encode_utf16(&mut units) {
+                    script.push_str(&format!("\\u{unit:04x}"));
+                }
+            }
+        }
+    }
+    Ok(script)
 }

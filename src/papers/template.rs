@@ -30,7 +30,8 @@ pub(super) fn render(paper: Paper, form: Form, papers: &Papers, language: &Langu
     let failed = |error: Error| PaperError::Template { name: name.clone(), problem: problem(&error) };
     let template = environment.get_template(&name).map_err(failed)?;
     let context = Value::from_serialize(papers);
-    let whole = form == Form::Page;
+    let is_part = paper.forms().contains(&Form::Page);
+    let whole = form == Form::Page || !is_part;
     let context = minijinja::context! { style => html::STYLE, whole_page => whole, ..context };
     template.render(context).map_err(failed)
 }
