@@ -159,7 +159,6 @@ pub(super) fn cookieconsent_script(papers: &Papers, language: &Language) -> Resu
 
 /// The configuration of Klaro.
 pub(super) fn klaro(papers: &Papers, language: &Language) -> Value {
-    let text = |key: &str| language.text(&format!("consent.{key}"));
     let mut services = Vec::new();
     for class in &papers.classes {
         for id in processors(papers, class) {
@@ -182,18 +181,10 @@ pub(super) fn klaro(papers: &Papers, language: &Language) -> Value {
         .iter()
         .map(|class| (class.class.to_owned(), json!({ "title": class.name, "description": class.description })))
         .collect();
-    let mut texts = json!({
-        "consentNotice": { "title": text("title"), "description": text("description"), "learnMore": text("manage") },
-        "consentModal": { "title": text("preferences"), "description": text("about-text") },
-        "ok": text("accept-all"),
-        "acceptAll": text("accept-all"),
-        "acceptSelected": text("save"),
-        "decline": text("reject-all"),
-        "close": text("close"),
-        "purposes": purposes,
-    });
-    if let (Some(policy), Some(texts)) = (&papers.policy, texts.as_object_mut()) {
-        texts.insert("privacyPolicyUrl".to_owned(), policy.clone().into());
+    let mut texts = klaro_texts(language);
+    if let Some(texts) = texts.as_object_mut() {
+        texts.insert("purposes".to_owned(), purposes.into());
+        texts.extend(papers.policy.iter().map(|policy| ("privacyPolicyUrl".to_owned(), policy.clone().into())));
     }
     json!({
         "version": 1,
@@ -202,6 +193,34 @@ pub(super) fn klaro(papers: &Papers, language: &Language) -> Value {
         "mustConsent": false,
         "translations": { language.code(): texts },
         "services": services,
+    })
+}
+
+/// Every text that a visitor may see: those that Klaro brings are not all translated.
+fn klaro_texts(language: &Language) -> Value {
+    let text = |key: &str| language.text(&format!("consent.{key}"));
+    json!({
+        "consentNotice": {
+            "title": text("title"),
+            "description": text("description"),
+            "learnMore": text("manage"),
+            "changeDescription": text("changed"),
+        },
+        "consentModal": { "title": text("preferences"), "description": text("about-text") },
+        "privacyPolicy": { "name": text("policy"), "text": text("policy-text") },
+        "purposeItem": { "service": text("service"), "services": text("several-services") },
+        "service": {
+            "disableAll": { "title": text("all"), "description": text("all-text") },
+            "required": { "title": text("required"), "description": text("required-text") },
+            "purpose": text("purpose"),
+            "purposes": text("purposes"),
+        },
+        "ok": text("accept-all"),
+        "acceptAll": text("accept-all"),
+        "acceptSelected": text("save"),
+        "save": text("save"),
+        "decline": text("reject-all"),
+        "close": text("close"),
     })
 }
 
