@@ -243,3 +243,6 @@ pub fn gaps(subject: Subject<'_>, language: &Language) -> Result<Vec<Gap>, Paper
 fn json(value: &impl serde::Serialize) -> Result<String, PaperError> {
     Ok(serde_json::to_string_pretty(value)? + "\n")
 }
+
+#[cfg(test)]
+mod tests;
