@@ -12,6 +12,8 @@
 //! * [`safety`] holds a rule whenever there is a doubt;
 //! * [`purge`] executes one rule, batch by batch, evidence first;
 //! * [`report`] lays the evidence of a period beside what was declared for it, for a data protection officer;
+//! * [`papers`] writes from the declaration what the law and the visitors want to read: records of processing, notices,
+//!   the cookie overview;
 //! * [`service`] and [`cli`] stand on top: the only ones that read the clock, and the command line the only one that
 //!   prints.
 //!

@@ -1,15 +1,17 @@
 //! `forgetd register export`, `check` and `diff`: the papers that follow from the register, what they lack, and how
 //! they changed.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
+use serde::Serialize;
 use serde_json::json;
 
 use super::arguments::{DiffOptions, ExportOptions};
-use super::output::{Output, number_of};
+use super::output::Output;
 use super::session::Reading;
 use super::{Ended, Exit, Failure, report};
 use crate::config::{Config, Site};
@@ -89,37 +91,51 @@ pub(super) fn check(directory: &Path, site: Option<&str>, lang: &str, output: &O
         None => config.sites.values().collect(),
     };
     let language = Language::load(lang, Some(directory))?;
-    let mut gaps: Vec<Gap> = Vec::new();
+    // What a processor's file lacks is one finding, however many sites use it.
+    let mut findings: BTreeMap<Gap, Vec<&str>> = BTreeMap::new();
     for site in sites {
         let stamp = stamp(config, reading.register.as_ref(), site, reading.clock.wall)?;
         let today = today(site, reading.clock.wall);
-        gaps.extend(papers::gaps(Subject { config, site, stamp: &stamp, today, policy: None }, &language)?);
+        for gap in papers::gaps(Subject { config, site, stamp: &stamp, today, policy: None }, &language)? {
+            findings.entry(gap).or_default().push(&site.domain);
+        }
     }
-    let missing = gaps.iter().filter(|gap| gap.level == Level::Missing).count();
-    output.result(&json!({ "findings": gaps }), |output| print_gaps(&gaps, missing, output));
+    let missing = findings.keys().filter(|gap| gap.level == Level::Missing).count();
+    let told: Vec<Finding<'_>> = findings.iter().map(|(gap, sites)| Finding { gap, sites }).collect();
+    output.result(&json!({ "findings": told }), |output| print_findings(&told, missing, output));
     Ok(reading.exit(if missing > 0 { Exit::Attention } else { Exit::Done }))
 }
 
-fn print_gaps(gaps: &[Gap], missing: usize, output: &Output) {
-    for level in [Level::Missing, Level::Note] {
-        for gap in gaps.iter().filter(|gap| gap.level == level) {
-            let word = match level {
-                Level::Missing => output.attention("missing"),
-                Level::Note => "note".to_owned(),
-            };
-            let papers: Vec<&str> = gap.papers.iter().map(|paper| paper.key()).collect();
-            output.line(format!("{}: {word}: {}", gap.site, gap.what));
-            output.line(format!("  wanted by {}; stands in {}", gap.because, papers.join(", ")));
-            output.line(format!("  {}", gap.remedy));
-        }
+/// A gap and the sites that have it.
+#[derive(Serialize)]
+struct Finding<'a> {
+    #[serde(flatten)]
+    gap: &'a Gap,
+    sites: &'a [&'a str],
+}
+
+/// As many sites as a line names.
+const SITES_NAMED: usize = 3;
+
+fn print_findings(findings: &[Finding<'_>], missing: usize, output: &Output) {
+    for Finding { gap, sites } in findings {
+        let word = match gap.level {
+            Level::Missing => output.attention("missing"),
+            Level::Note => "note".to_owned(),
+        };
+        let papers: Vec<&str> = gap.papers.iter().map(|paper| paper.key()).collect();
+        let more = sites.len().saturating_sub(SITES_NAMED);
+        let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+        let named: Vec<&str> = sites.iter().take(SITES_NAMED).copied().collect();
+        output.line(format!("{word}: {}", gap.what));
+        output.line(format!("  sites: {}{more}; papers: {}", named.join(", "), papers.join(", ")));
+        output.line(format!("  wanted by: {}", gap.because));
+        output.line(format!("  {}", gap.remedy));
     }
     output.line(match missing {
         0 => output.good("Nothing that must be said is missing."),
-        _ => format!(
-            "{} must be said and {} not known.",
-            number_of(missing, "thing"),
-            if missing == 1 { "is" } else { "are" }
-        ),
+        1 => "1 thing must be said and is not known.".to_owned(),
+        many => format!("{many} things must be said and are not known."),
     });
 }
 

@@ -42,24 +42,13 @@ struct Builder<'a> {
     gaps: RefCell<Vec<Gap>>,
 }
 
-/// What a gap says of itself.
-struct NotKnown {
-    level: Level,
-    what: String,
-    because: &'static str,
-    remedy: String,
-    papers: &'static [Paper],
-}
-
 impl Builder<'_> {
-    fn gap(&self, gap: NotKnown) {
-        let NotKnown { level, what, because, remedy, papers } = gap;
-        let site = self.subject.site.domain.clone();
-        self.gaps.borrow_mut().push(Gap { site, level, what, because, remedy, papers });
+    fn gap(&self, gap: Gap) {
+        self.gaps.borrow_mut().push(gap);
     }
 
     /// The value, or a gap.
-    fn needed<T>(&self, value: Option<T>, gap: impl FnOnce() -> NotKnown) -> Option<T> {
+    fn needed<T>(&self, value: Option<T>, gap: impl FnOnce() -> Gap) -> Option<T> {
         if value.is_none() {
             self.gap(gap());
         }
@@ -151,7 +140,7 @@ impl Builder<'_> {
 
     /// Whether there must be an officer depends on what the configuration does not say (Article 37).
     fn no_dpo(&self) {
-        self.gap(NotKnown {
+        self.gap(Gap {
             level: Level::Note,
             what: "no data protection officer is declared".to_owned(),
             because: "GDPR Articles 37 and 30(1)(a), where there is one",
@@ -161,7 +150,7 @@ impl Builder<'_> {
     }
 
     fn party(&self, party: &Contact, role: &str, file: &str, section: &str) -> Party {
-        let gap = |what: &str| NotKnown {
+        let gap = |what: &str| Gap {
             level: Level::Missing,
             what: format!("{what} of the {role}"),
             because: "GDPR Articles 13(1) and 30(1)(a)",
@@ -178,7 +167,7 @@ impl Builder<'_> {
     /// Somebody beside the controller: how to reach him is asked for, where he lives is not.
     fn role(&self, party: Option<&Contact>, role: &str, key: &str) -> Option<Party> {
         let party = party?;
-        self.needed(party.contact.as_ref(), || NotKnown {
+        self.needed(party.contact.as_ref(), || Gap {
             level: Level::Missing,
             what: format!("contact of the {role}"),
             because: "GDPR Articles 13(1) and 30(1)(a)",
@@ -191,7 +180,7 @@ impl Builder<'_> {
     /// What only the operator can say, in a text of his own.
     fn operators_text(&self, key: &str, what: &str, because: &'static str, papers: &'static [Paper]) -> Option<String> {
         let text = self.language.text_of(key).filter(|text| !text.is_empty()).map(str::to_owned);
-        self.needed(text, || NotKnown {
+        self.needed(text, || Gap {
             level: Level::Note,
             what: what.to_owned(),
             because,
@@ -228,7 +217,7 @@ impl Builder<'_> {
     }
 
     fn period_gap(&self, subject: String) {
-        self.gap(NotKnown {
+        self.gap(Gap {
             level: Level::Missing,
             what: format!("storage period of `{subject}`"),
             because: "GDPR Articles 13(2)(a) and 30(1)(f)",
@@ -312,7 +301,7 @@ impl Builder<'_> {
     }
 
     fn no_feature(&self, processor: &str) {
-        self.gap(NotKnown {
+        self.gap(Gap {
             level: Level::Missing,
             what: format!("purposes and lawful bases of processor `{processor}`: none of its features is switched on"),
             because: "GDPR Articles 13(1)(c) and 30(1)(b)",
@@ -327,7 +316,7 @@ impl Builder<'_> {
             return None;
         }
         let site = self.subject.site;
-        self.gap(NotKnown {
+        self.gap(Gap {
             level: Level::Missing,
             what: format!("purpose and lawful basis of what the stores hold: {}", server.own_ids.join(", ")),
             because: "GDPR Articles 13(1)(c) and 30(1)(b)",

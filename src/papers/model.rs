@@ -30,10 +30,8 @@ pub enum Level {
 }
 
 /// Something that a paper should say and the register does not know.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Gap {
-    /// The site.
-    pub site: String,
     /// How much it matters.
     pub level: Level,
     /// What is not known.

@@ -47,13 +47,13 @@ fn findings(shop: &Installation, code: i32) -> Vec<String> {
 fn what_the_law_wants_and_nobody_declared_is_found_with_what_to_write() {
     let shop = shop(CHAT, "");
     let expected = [
-        "note: no data protection officer is declared",
-        "missing: contact of the processor Smartsupp.com, s.r.o.",
-        "missing: safeguard for the transfer by Smartsupp.com, s.r.o. to `US`",
-        "missing: safeguard for the transfer by Smartsupp.com, s.r.o. to `other`",
-        "missing: names, addresses and contacts of the sub-processors of Smartsupp.com, s.r.o.",
         "missing: address of the controller",
         "missing: contact of the controller",
+        "missing: contact of the processor Smartsupp.com, s.r.o.",
+        "missing: names, addresses and contacts of the sub-processors of Smartsupp.com, s.r.o.",
+        "missing: safeguard for the transfer by Smartsupp.com, s.r.o. to `US`",
+        "missing: safeguard for the transfer by Smartsupp.com, s.r.o. to `other`",
+        "note: no data protection officer is declared",
         "note: other security measures",
         "note: what happens to the data when the agreement ends",
     ];
@@ -62,6 +62,19 @@ fn what_the_law_wants_and_nobody_declared_is_found_with_what_to_write() {
     assert_eq!(told.code, 3);
     assert!(told.stdout.contains("processors/smartsupp.toml: `contact = \"…\"`"), "{told:?}");
     assert!(told.stdout.ends_with("6 things must be said and are not known.\n"), "{told:?}");
+}
+
+#[test]
+fn what_a_processor_lacks_is_found_once_for_all_its_sites() {
+    let shop = shop(CHAT, "");
+    shop.write("sites/other.example.toml", &site(CHAT, "").replace("shop.example", "other.example"));
+    let found = shop.json(&["register", "check"], 3);
+    let contact = "contact of the processor Smartsupp.com, s.r.o.";
+    let of_contact: Vec<&Value> =
+        found["findings"].as_array().unwrap().iter().filter(|finding| finding["what"] == contact).collect();
+    assert_eq!(of_contact.len(), 1);
+    assert_eq!(of_contact[0]["sites"], serde_json::json!(["other.example", "shop.example"]));
+    assert_eq!(shop.json(&["register", "check", "--site", "shop.example"], 3)["findings"][0]["sites"][0], "shop.example");
 }
 
 #[test]

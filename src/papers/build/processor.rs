@@ -2,10 +2,10 @@
 //! who else does.
 
 use super::super::model::{
-    Feature, Group, Level, Location, Party, Processor, Statement, SubProcessor, SubProcessors, Transfer,
+    Feature, Gap, Group, Level, Location, Party, Processor, Statement, SubProcessor, SubProcessors, Transfer,
 };
 use super::super::{Paper, Subject};
-use super::{Builder, NotKnown, plain};
+use super::{Builder, plain};
 use crate::config::site::SiteProcessor;
 use crate::config::{self, Contact};
 
@@ -25,14 +25,14 @@ impl Builder<'_> {
     pub(super) fn processor(&self, used: &SiteProcessor) -> Option<Processor> {
         let processor = self.subject.config.processors.get(&used.id)?;
         let party = self.processors_party(processor);
-        let identification = self.needed(processor.identification.clone(), || NotKnown {
+        let identification = self.needed(processor.identification.clone(), || Gap {
             level: Level::Note,
             what: format!("identification number of {}", processor.party.name),
             because: "it names the company beyond doubt, where its country gives one",
             remedy: format!("{}: `identification = \"…\"`", processor.file),
             papers: OF_PROCESSORS,
         });
-        let agreement = self.needed(used.agreement, || NotKnown {
+        let agreement = self.needed(used.agreement, || Gap {
             level: Level::Missing,
             what: format!("date of the data processing agreement with {}", processor.party.name),
             because: "GDPR Article 28(3)",
@@ -58,7 +58,7 @@ impl Builder<'_> {
 
     fn processors_party(&self, processor: &config::Processor) -> Party {
         let Contact { name, address, contact } = &processor.party;
-        let gap = |what: &str| NotKnown {
+        let gap = |what: &str| Gap {
             level: Level::Missing,
             what: format!("{what} of the processor {name}"),
             because: "EDPB Opinion 22/2024: name, address and contact of every processor",
@@ -104,7 +104,7 @@ impl Builder<'_> {
         };
         let groups: Vec<Group> = processor.data.iter().filter_map(group).collect();
         if processor.data.is_empty() {
-            self.gap(NotKnown {
+            self.gap(Gap {
                 level: Level::Missing,
                 what: format!("categories of personal data that {} processes", processor.party.name),
                 because: "GDPR Articles 28(3) and 30(1)(c)",
@@ -117,7 +117,7 @@ impl Builder<'_> {
 
     fn locations(&self, processor: &config::Processor) -> Vec<Location> {
         if processor.locations.is_empty() {
-            self.gap(NotKnown {
+            self.gap(Gap {
                 level: Level::Missing,
                 what: format!("where {} stores data", processor.party.name),
                 because: "GDPR Articles 13(1)(f) and 30(1)(e)",
@@ -179,7 +179,7 @@ impl Builder<'_> {
             }
             _ => return,
         };
-        self.gap(NotKnown {
+        self.gap(Gap {
             level: Level::Missing,
             what,
             because: "GDPR Articles 13(1)(f), 30(1)(e) and 44 to 49",
@@ -199,7 +199,7 @@ impl Builder<'_> {
                 Some(_) => format!("names, addresses and contacts of the sub-processors of {name}"),
                 None => format!("whether {name} has sub-processors"),
             };
-            self.gap(NotKnown {
+            self.gap(Gap {
                 level: Level::Missing,
                 what,
                 because: "GDPR Article 28(2) and EDPB Opinion 22/2024",
@@ -216,7 +216,7 @@ impl Builder<'_> {
 
     fn sub_processor(&self, processor: &config::Processor, sub: &config::SubProcessor) -> SubProcessor {
         let Contact { name, address, contact } = &sub.party;
-        let gap = |level, what: &str, because| NotKnown {
+        let gap = |level, what: &str, because| Gap {
             level,
             what: format!("{what} of the sub-processor {name}"),
             because,
