@@ -67,6 +67,7 @@ impl Builder<'_> {
         if dpo.is_none() {
             self.no_dpo();
         }
+        let on_behalf = controller.party.name != config.daemon.controller.party.name;
         let processors: Vec<Processor> = site.processors.iter().filter_map(|used| self.processor(used)).collect();
         let classes = self.classes();
         let server = self.server();
@@ -88,13 +89,15 @@ impl Builder<'_> {
             joint_controller: self.role(controller.joint_controller.as_ref(), "joint controller", "joint-controller"),
             representative: self.role(controller.representative.as_ref(), "representative", "representative"),
             dpo: self.role(dpo, "data protection officer", "[dpo]"),
-            operator: plain(&config.daemon.controller.party),
+            operator: self.operator(on_behalf),
             operator_representative: config.daemon.controller.representative.as_ref().map(plain),
             operator_dpo: config.daemon.dpo.as_ref().map(plain),
-            on_behalf: controller.party.name != config.daemon.controller.party.name,
+            on_behalf,
             data_subjects: language.told("data-subjects", &[("site", &site.domain)]),
             uses_legitimate_interest: rests_on(LawfulBasis::LegitimateInterest),
             uses_consent,
+            supports_customers: processors.iter().any(supports_customers),
+            is_automated: processors.iter().any(is_automated),
             activities,
             own_data: server.own_data.clone(),
             shortened: server.shortened.clone(),
@@ -164,6 +167,23 @@ impl Builder<'_> {
         }
     }
 
+    /// Who runs the server. How to reach it matters where it does so for somebody else.
+    fn operator(&self, on_behalf: bool) -> Party {
+        let operator = &self.subject.config.daemon.controller.party;
+        let gap = |what: &str| Gap {
+            level: Level::Missing,
+            what: format!("{what} of the operator, who processes on behalf of other controllers"),
+            because: "GDPR Article 30(2)(a)",
+            remedy: format!("forgetd.toml: `{what} = \"…\"` under `[controller]`"),
+            papers: &[Paper::Article30Processor],
+        };
+        if on_behalf {
+            self.needed(operator.address.as_ref(), || gap("address"));
+            self.needed(operator.contact.as_ref(), || gap("contact"));
+        }
+        plain(operator)
+    }
+
     /// Somebody beside the controller: how to reach him is asked for, where he lives is not.
     fn role(&self, party: Option<&Contact>, role: &str, key: &str) -> Option<Party> {
         let party = party?;
@@ -230,7 +250,7 @@ impl Builder<'_> {
         let Subject { config, site, .. } = self.subject;
         let declared = items::declared(config, site);
         let class = |class: &config::Class| {
-            let of_class = declared.iter().filter(|item| item.class == *class && item.use_ == Use::Set);
+            let of_class = declared.iter().filter(|item| item.class == *class && item.in_use == Use::Set);
             let items: Vec<Item> = of_class.map(|item| self.item(item)).collect();
             let text = |what: &str| self.language.text(&format!("class.{}.{what}", class.key()));
             let (name, description) = (text("name"), text("description"));
@@ -339,6 +359,18 @@ impl Builder<'_> {
             locations: vec![self.language.text("own-server")],
         })
     }
+}
+
+/// The feature that a chat box is by itself.
+const CHAT: &str = "chat";
+
+fn supports_customers(processor: &Processor) -> bool {
+    let interest = LawfulBasis::LegitimateInterest.key();
+    processor.features.iter().any(|feature| feature.id == CHAT && feature.basis == interest)
+}
+
+fn is_automated(processor: &Processor) -> bool {
+    processor.statements.iter().any(|fact| fact.topic == "automated-processing")
 }
 
 fn recipient(processor: &Processor) -> Recipient {
