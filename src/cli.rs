@@ -12,6 +12,7 @@ mod drift;
 mod holds;
 mod manual;
 mod output;
+mod papers;
 mod plan;
 mod progress;
 mod purge;

@@ -13,6 +13,8 @@
 //! * [`purge`] executes one rule, batch by batch, evidence first;
 //! * [`drift`] compares what is declared with what was enforced and with what the stores hold;
 //! * [`report`] lays the evidence of a period beside what was declared for it, for a data protection officer;
+//! * [`papers`] writes from the declaration what the law and the visitors want to read: records of processing, notices,
+//!   the cookie overview;
 //! * [`service`] and [`cli`] stand on top: the only ones that read the clock, and the command line the only one that
 //!   prints.
 //!
@@ -26,6 +28,7 @@ pub mod cli;
 pub mod config;
 pub mod drift;
 mod durable;
+pub mod papers;
 pub mod plan;
 pub mod purge;
 pub mod register;

@@ -19,7 +19,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 pub use facts::{FACT_TABLES, FactTable};
 pub use in_force::{InForce, NothingInForce};
 pub use ledger::{Approval, ClockSample, FinishedRun, Hold, NewHold, RunStart};
-pub use record::Recorded;
+pub use record::{Recorded, Version};
 pub use show::{FactRow, Moment};
 
 /// "fgtd": tells the register from any other SQLite file.

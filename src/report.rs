@@ -9,16 +9,16 @@
 //!
 //! Nothing in it is about a visitor: it repeats what stands in the log and in the declaration, where nothing is.
 
-mod csv;
+pub(crate) mod csv;
 mod document;
 mod gather;
-mod html;
-mod markdown;
+pub(crate) mod html;
+pub(crate) mod markdown;
 mod model;
 mod state;
 mod tell;
 mod timeline;
-mod words;
+pub(crate) mod words;
 
 use std::io;
 

@@ -1,6 +1,7 @@
 //! The commands and their options. Help texts, completions and manual pages all come from here.
 
 mod audit;
+mod register;
 
 use std::path::PathBuf;
 
@@ -10,6 +11,7 @@ use jiff::civil::Date;
 pub(super) use audit::{
     AuditCommand, AuditListOptions, CheckProofOptions, ProveOptions, ReportFormat, ReportOptions, ReviewOptions,
 };
+pub(super) use register::{DiffOptions, ExportOptions, RegisterCommand};
 
 use crate::safety::approval::PlanToken;
 
@@ -124,7 +126,7 @@ pub(super) enum Command {
         #[arg(long)]
         lift: bool,
     },
-    /// Read the register: processors, data categories, storage items, sites
+    /// Read the register, and write the papers that follow from it
     Register {
         #[command(subcommand)]
         command: RegisterCommand,
@@ -219,23 +221,6 @@ pub(super) struct HoldOptions {
     /// Why, as a code of your own (letters, digits, `.`, `-`, `_`): it stands in the audit log
     #[arg(long, value_name = "CODE", value_parser = reason_code)]
     pub(super) reason_code: String,
-}
-
-#[derive(Debug, Subcommand)]
-pub(super) enum RegisterCommand {
-    /// Show what is declared
-    Show {
-        /// What of it, such as `processors`, `categories`, `storage-items` or `sites` [default: all]
-        what: Option<String>,
-        /// As it was at the end of this day (UTC)
-        #[arg(long, value_name = "DATE", value_parser = date)]
-        as_of: Option<Date>,
-    },
-    /// Show how what is declared has changed
-    History {
-        /// What of it, as for `register show` [default: all]
-        what: Option<String>,
-    },
 }
 
 fn plan_token(text: &str) -> Result<PlanToken, &'static str> {

@@ -89,6 +89,11 @@ impl Output {
         }
     }
 
+    /// A result that has its form already.
+    pub(super) fn text(&self, text: &str) {
+        self.bytes(text.as_bytes());
+    }
+
     /// Bytes as they are; colours only where a terminal shows them.
     pub(super) fn bytes(&self, bytes: &[u8]) {
         // A reader that has seen enough closes the pipe: nothing is wrong.

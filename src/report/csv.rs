@@ -11,6 +11,9 @@ use super::gather::Line;
 use super::model::{Comparison, Incident, Run};
 use super::words::{self, sortable};
 
+/// What a spreadsheet knows UTF-8 by.
+pub(crate) const BYTE_ORDER_MARK: &str = "\u{FEFF}";
+
 const COLUMNS: [&str; 19] = [
     "site",
     "rule",
@@ -45,7 +48,7 @@ impl<W: Write> Csv<W> {
     /// # Errors
     /// It cannot be written.
     pub fn begin(mut to: W) -> io::Result<Csv<W>> {
-        to.write_all("\u{FEFF}".as_bytes())?;
+        to.write_all(BYTE_ORDER_MARK.as_bytes())?;
         let mut csv = Csv { to };
         csv.row(&COLUMNS.map(str::to_owned))?;
         Ok(csv)
@@ -111,14 +114,19 @@ impl<W: Write> Csv<W> {
     }
 
     fn row(&mut self, fields: &[String]) -> io::Result<()> {
-        let fields: Vec<String> = fields.iter().map(|text| field(text)).collect();
-        write!(self.to, "{}\r\n", fields.join(","))
+        self.to.write_all(record(fields).as_bytes())
     }
 
     /// What it was written to.
     pub fn into_inner(self) -> W {
         self.to
     }
+}
+
+/// One line of a table.
+pub(crate) fn record(fields: &[String]) -> String {
+    let fields: Vec<String> = fields.iter().map(|text| field(text)).collect();
+    fields.join(",") + "\r\n"
 }
 
 fn field(text: &str) -> String {

@@ -97,7 +97,8 @@ fn prose(text: &str) -> String {
     told
 }
 
-fn escape(text: &str, told: &mut String) {
+/// Text in which nothing means anything to Markdown or HTML.
+pub(crate) fn escape(text: &str, told: &mut String) {
     for character in text.chars() {
         match character {
             '&' => told.push_str("&amp;"),
