@@ -14,6 +14,7 @@ mod restored;
 mod systemd;
 mod watch;
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -34,6 +35,7 @@ use crate::plan::Rule;
 use crate::purge::{self, PurgeError, State, StateError, StatePaths};
 use crate::register::{InForce, NothingInForce, RegisterError};
 use crate::safety;
+use crate::visible;
 use agenda::{Agenda, Decisions};
 use job::{Job, Report};
 use reload::Cause;
@@ -115,11 +117,28 @@ fn start_logging() {
         .from_env_lossy();
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(|| Visible(std::io::stderr()))
         .with_ansi(std::io::stderr().is_terminal())
         .with_target(false);
     // Already set when a test runs two daemons in one process: the first one serves both.
     let _ = if systemd::logs_to_journal() { subscriber.without_time().try_init() } else { subscriber.try_init() };
+}
+
+/// A line for each event, whatever names it repeats.
+struct Visible<W>(W);
+
+impl<W: Write> Write for Visible<W> {
+    /// An event comes as a whole.
+    fn write(&mut self, event: &[u8]) -> std::io::Result<usize> {
+        let text = String::from_utf8_lossy(event);
+        let line = visible::styled(text.strip_suffix('\n').unwrap_or(&text)).replace('\n', "⟨U+000A⟩");
+        self.0.write_all(format!("{line}\n").as_bytes())?;
+        Ok(event.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.0.flush()
+    }
 }
 
 /// The signals that mean something to the daemon.

@@ -10,6 +10,7 @@ use std::io::{self, Write};
 use super::gather::Line;
 use super::model::{Incident, Run};
 use super::words::{self, sortable};
+use crate::visible::visible;
 
 const COLUMNS: [&str; 19] = [
     "site",
@@ -112,7 +113,7 @@ impl<W: Write> Csv<W> {
 }
 
 fn field(text: &str) -> String {
-    let text = words::visible(text);
+    let text = visible(text);
     let guard =
         if text.starts_with(['=', '+', '-', '@', '\u{FF1D}', '\u{FF0B}', '\u{FF0D}', '\u{FF20}']) { "'" } else { "" };
     if text.contains(['"', ',', ';', '\'']) || !guard.is_empty() {
