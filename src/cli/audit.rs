@@ -53,7 +53,7 @@ fn read_log(directory: &Path, log: Option<PathBuf>, command: &AuditCommand, outp
 
 /// A file that the reader names.
 fn read_file(path: &Path) -> Result<Vec<u8>, Failure> {
-    std::fs::read(path).map_err(|error| Failure::new(Exit::Failed, format!("{}: {error}", path.display())))
+    read::short_file(path).map_err(|error| Failure::new(Exit::Failed, format!("{}: {error}", path.display())))
 }
 
 /// A verifier key that the reader kept.
