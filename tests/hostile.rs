@@ -24,9 +24,9 @@ use std::process::{Command, Stdio};
 
 use installation::{Installation, Ran};
 
-/// More than any input here needs, and a hundredth of what a test machine has: a reader that takes a file as large
-/// as it comes ends with an error.
-const MEMORY_KIB: u64 = 400 * 1024;
+/// More than any input here needs (a file of half a million mistakes wants 350 MB), and a small part of what a test
+/// machine has: a reader that takes a file as large as it comes ends with an error.
+const MEMORY_KIB: u64 = 800 * 1024;
 
 /// Whether a terminal, a browser or an editor would act on the character or hide it: Unicode's `Cc`, `Bidi_Control`,
 /// `Zl`, `Zp`, and what has no width (UAX #9, UTR #36).

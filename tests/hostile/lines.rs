@@ -1,6 +1,8 @@
 //! Lines of a log that a visitor, or a broken writer, filled with whatever came to mind.
 
 use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::assert_plain;
 use crate::installation::{Installation, UNGUARDED};
@@ -10,7 +12,7 @@ const SITE: &str = "sites/shop.example.toml";
 fn installation(log: &str) -> Installation {
     let installation = Installation::new(UNGUARDED);
     fs::create_dir(installation.path().join("logs")).unwrap();
-    let path = installation.path().join("logs/access.log.1");
+    let path = installation.path().join("logs/access.log*");
     installation.write(
         SITE,
         &format!(
@@ -21,6 +23,16 @@ fn installation(log: &str) -> Installation {
         ),
     );
     installation
+}
+
+/// Writes the rotated log. The one that is being written to is the younger one beside it.
+fn rotated(installation: &Installation, text: &[u8]) -> PathBuf {
+    let path = installation.path().join("logs/access.log.1");
+    fs::write(&path, text).unwrap();
+    let yesterday = std::time::SystemTime::now() - Duration::from_secs(86_400);
+    fs::File::open(&path).unwrap().set_modified(yesterday).unwrap();
+    fs::write(installation.path().join("logs/access.log"), "").unwrap();
+    path
 }
 
 /// A line of the combined format, of that many days ago, with something in its request.
@@ -50,14 +62,13 @@ fn hostile_requests() -> Vec<Vec<u8>> {
 #[test]
 fn lines_of_any_contents_go_when_they_are_expired_and_stay_byte_for_byte_else() {
     let installation = installation("format = \"combined\"");
-    let path = installation.path().join("logs/access.log.1");
     let of = |days| hostile_requests().iter().map(|request| line(days, "192.0.2.7", request)).collect::<Vec<_>>();
     let (expired, kept) = (of(400), of(1));
     // Lines without a readable time are kept, whatever they are.
     let unreadable = [vec![0; 1024 * 1024], vec![0xFF; 70_000], b"\x1b[2J".to_vec(), b"[".repeat(1024 * 1024)];
     let unreadable: Vec<Vec<u8>> = unreadable.iter().map(|line| [&line[..], b"\n"].concat()).collect();
     let all: Vec<u8> = expired.iter().zip(&kept).flat_map(|(expired, kept)| [expired.clone(), kept.clone()]).flatten().collect();
-    fs::write(&path, [all, unreadable.concat()].concat()).unwrap();
+    let path = rotated(&installation, &[all, unreadable.concat()].concat());
 
     let planned = installation.planned("shop.example/access");
     assert_eq!((&planned["matches"], &planned["undatable"]), (&expired.len().into(), &unreadable.len().into()));
@@ -76,11 +87,10 @@ fn lines_of_any_contents_go_when_they_are_expired_and_stay_byte_for_byte_else() 
 #[test]
 fn addresses_in_lines_of_any_contents_lose_their_host_and_nothing_else_changes() {
     let installation = installation("format = \"combined\"\naddress = { category = \"visit.ip-address\", do = \"truncate\" }");
-    let path = installation.path().join("logs/access.log.1");
     // A request that is itself a list of addresses is another matter.
     let requests: Vec<Vec<u8>> = hostile_requests().into_iter().filter(|request| !request.starts_with(b"1.2.3.4,")).collect();
     let with = |address: &str| requests.iter().map(|request| line(1, address, request)).collect::<Vec<_>>().concat();
-    fs::write(&path, with("192.0.2.7")).unwrap();
+    let path = rotated(&installation, with("192.0.2.7").as_slice());
     let expected = with("192.0.2.0");
     let purged = installation.json(&["purge", "--yes"], 0);
     let erased: Vec<u64> = purged["runs"].as_array().unwrap().iter().map(|run| run["erased"].as_u64().unwrap()).collect();
