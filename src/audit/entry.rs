@@ -26,7 +26,8 @@ impl Entry {
     /// # Errors
     /// [`AuditError::EntryTooLong`].
     pub fn to_line(&self) -> Result<Vec<u8>, AuditError> {
-        let line = crate::visible::json_line(self).map_err(|source| AuditError::Encode { kind: self.event.kind(), source })?;
+        let line =
+            crate::visible::json_line(self).map_err(|source| AuditError::Encode { kind: self.event.kind(), source })?;
         if line.len() > MAX_LINE {
             return Err(AuditError::EntryTooLong { kind: self.event.kind(), length: line.len() });
         }

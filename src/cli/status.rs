@@ -150,7 +150,10 @@ fn print(status: &Status, output: &Output) {
     let reasons = reasons.map(|(rule, reason)| {
         format!("{}: {}: {}", rule.rule, output.attention(rule.state.key()), output.advice(&visible(reason)))
     });
-    let kept = status.rules.iter().flat_map(|rule| rule.kept.iter().map(move |kept| format!("{}: {}", rule.rule, visible(kept))));
+    let kept = status
+        .rules
+        .iter()
+        .flat_map(|rule| rule.kept.iter().map(move |kept| format!("{}: {}", rule.rule, visible(kept))));
     for (position, line) in reasons.chain(kept).enumerate() {
         if position == 0 {
             output.line("");
@@ -177,7 +180,10 @@ fn print_pending(rules: &[RuleStatus], output: &Output) {
             number => format!(" and {} more", number - 1),
         };
         let first = rules.first().copied().unwrap_or_default();
-        output.line(format!("{first}{others}: physically pending at the end of the last run: {}", output.advice(&visible(what))));
+        output.line(format!(
+            "{first}{others}: physically pending at the end of the last run: {}",
+            output.advice(&visible(what))
+        ));
     }
 }
 

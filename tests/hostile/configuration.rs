@@ -6,7 +6,8 @@ use crate::installation::{Installation, UNGUARDED};
 use crate::{assert_plain, bounded, toml};
 
 const SITE: &str = "sites/shop.example.toml";
-const GOOD: &str = "domain = \"shop.example\"\ntime-zone = \"UTC\"\nschedule = \"0 0 1 1 *\"\n[retention]\nvisit = \"6 months\"\n";
+const GOOD: &str =
+    "domain = \"shop.example\"\ntime-zone = \"UTC\"\nschedule = \"0 0 1 1 *\"\n[retention]\nvisit = \"6 months\"\n";
 
 /// Largest file that is read.
 const MEBIBYTE: usize = 1024 * 1024;
@@ -136,14 +137,19 @@ fn a_name_that_tries_to_be_sql_names_nothing_and_erases_nothing(
             assert!(ran.code == 3 || ran.code == 0, "{injection}: {command:?}: {ran:?}");
         }
         // Rows whose rule is good in itself may go: the expired one, and no other.
-        assert_eq!(installation.number("SELECT count(*) FROM visitors WHERE id = 2 AND city = 'Brno'"), 1, "{injection}");
+        assert_eq!(
+            installation.number("SELECT count(*) FROM visitors WHERE id = 2 AND city = 'Brno'"),
+            1,
+            "{injection}"
+        );
     }
 }
 
 /// Twenty sites of five hundred tables in one database.
 #[test]
 fn ten_thousand_rules_are_checked_planned_and_recorded() {
-    let installation = Installation::new(UNGUARDED).with_database("CREATE TABLE t0 (id INTEGER PRIMARY KEY, t INTEGER)");
+    let installation =
+        Installation::new(UNGUARDED).with_database("CREATE TABLE t0 (id INTEGER PRIMARY KEY, t INTEGER)");
     for site in 0..20 {
         let tables: String = (0..500)
             .map(|table| {

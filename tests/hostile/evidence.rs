@@ -37,10 +37,15 @@ fn line(number: usize, rest: &str) -> Vec<u8> {
 
 /// Lines of a writer who is not forgetd, each at the end of a log of so many entries.
 fn hostile_lines(number: usize) -> Vec<(&'static str, Vec<u8>)> {
-    let deep = |open: &str, close: &str| format!("\"kind\":\"heartbeat\",\"x\":{}{}", open.repeat(20_000), close.repeat(20_000));
+    let deep = |open: &str, close: &str| {
+        format!("\"kind\":\"heartbeat\",\"x\":{}{}", open.repeat(20_000), close.repeat(20_000))
+    };
     vec![
         ("deep lists", line(number, &deep("[", "]"))),
-        ("deep tables", line(number, &format!("\"kind\":\"heartbeat\",\"x\":{}1{}", "{\"a\":".repeat(9_000), "}".repeat(9_000)))),
+        (
+            "deep tables",
+            line(number, &format!("\"kind\":\"heartbeat\",\"x\":{}1{}", "{\"a\":".repeat(9_000), "}".repeat(9_000))),
+        ),
         ("a list that is not closed", line(number, &deep("[", ""))),
         ("a huge number", line(number, &format!("\"kind\":\"log.repaired\",\"bytes\":{}", "9".repeat(60_000)))),
         ("a huge exponent", line(number, "\"kind\":\"log.repaired\",\"bytes\":1e999999999")),
@@ -51,14 +56,26 @@ fn hostile_lines(number: usize) -> Vec<(&'static str, Vec<u8>)> {
         ("a kind that is a table", line(number, "\"kind\":{\"heartbeat\":1}")),
         ("a lone surrogate", line(number, "\"kind\":\"heartbeat\",\"x\":\"\\ud800\"")),
         ("an escaped kind", line(number, "\"kind\":\"heartbeat\\u0000\"")),
-        ("escapes of a terminal", line(number, "\"kind\":\"daemon.started\",\"version\":\"\\u001b[2J\\u009b31m\\u202e\"")),
-        ("raw escapes of a terminal", line(number, "\"kind\":\"daemon.started\",\"version\":\"\u{9b}2J\u{7f}\u{202e}\"")),
+        (
+            "escapes of a terminal",
+            line(number, "\"kind\":\"daemon.started\",\"version\":\"\\u001b[2J\\u009b31m\\u202e\""),
+        ),
+        (
+            "raw escapes of a terminal",
+            line(number, "\"kind\":\"daemon.started\",\"version\":\"\u{9b}2J\u{7f}\u{202e}\""),
+        ),
         ("a rule with newlines", line(number, "\"kind\":\"rule.released\",\"rule\":\"a\\nb\\u001b]0;x\\u0007\"")),
-        ("a year beyond the calendar", format!("{{\"seq\":{number},\"time\":\"99999-01-01T00:00:00Z\",\"kind\":\"heartbeat\"}}").into_bytes()),
+        (
+            "a year beyond the calendar",
+            format!("{{\"seq\":{number},\"time\":\"99999-01-01T00:00:00Z\",\"kind\":\"heartbeat\"}}").into_bytes(),
+        ),
         ("NULs", vec![0; 5_000]),
         ("no UTF-8", vec![0xFF; 5_000]),
         ("nothing", Vec::new()),
-        ("the longest line", line(number, &format!("\"kind\":\"daemon.started\",\"version\":\"{}\"", "x".repeat(65_400)))),
+        (
+            "the longest line",
+            line(number, &format!("\"kind\":\"daemon.started\",\"version\":\"{}\"", "x".repeat(65_400))),
+        ),
         ("a line longer than any", vec![b'x'; 3 * 1024 * 1024]),
     ]
 }
@@ -143,10 +160,23 @@ fn hostile_files(checkpoint: &str) -> Vec<(&'static str, Vec<u8>)> {
         ("ten thousand times the own signature", format!("{body}\n\n{}", signature.repeat(10_000)).into_bytes()),
         ("an escape in the name", checkpoint.replacen("forgetd", "\u{1b}[2Jforgetd", 1).into_bytes()),
         ("a direction in the name", checkpoint.replacen("forgetd", "\u{202e}forgetd", 1).into_bytes()),
-        ("a size beyond all", format!("{}\n99999999999999999999\n{}", body.lines().next().unwrap(), checkpoint).into_bytes()),
+        (
+            "a size beyond all",
+            format!("{}\n99999999999999999999\n{}", body.lines().next().unwrap(), checkpoint).into_bytes(),
+        ),
         ("a magic line alone", b"c2sp.org/tlog-proof@v1\n".to_vec()),
-        ("a proof of many hashes", format!("c2sp.org/tlog-proof@v1\nindex 1\n{}\n{checkpoint}", format!("{}=\n", "A".repeat(43)).repeat(100_000)).into_bytes()),
-        ("a proof of an index beyond all", format!("c2sp.org/tlog-proof@v1\nindex 18446744073709551616\n\n{checkpoint}").into_bytes()),
+        (
+            "a proof of many hashes",
+            format!(
+                "c2sp.org/tlog-proof@v1\nindex 1\n{}\n{checkpoint}",
+                format!("{}=\n", "A".repeat(43)).repeat(100_000)
+            )
+            .into_bytes(),
+        ),
+        (
+            "a proof of an index beyond all",
+            format!("c2sp.org/tlog-proof@v1\nindex 18446744073709551616\n\n{checkpoint}").into_bytes(),
+        ),
     ]
 }
 

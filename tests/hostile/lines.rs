@@ -67,7 +67,8 @@ fn lines_of_any_contents_go_when_they_are_expired_and_stay_byte_for_byte_else() 
     // Lines without a readable time are kept, whatever they are.
     let unreadable = [vec![0; 1024 * 1024], vec![0xFF; 70_000], b"\x1b[2J".to_vec(), b"[".repeat(1024 * 1024)];
     let unreadable: Vec<Vec<u8>> = unreadable.iter().map(|line| [&line[..], b"\n"].concat()).collect();
-    let all: Vec<u8> = expired.iter().zip(&kept).flat_map(|(expired, kept)| [expired.clone(), kept.clone()]).flatten().collect();
+    let all: Vec<u8> =
+        expired.iter().zip(&kept).flat_map(|(expired, kept)| [expired.clone(), kept.clone()]).flatten().collect();
     let path = rotated(&installation, &[all, unreadable.concat()].concat());
 
     let planned = installation.planned("shop.example/access");
@@ -86,14 +87,17 @@ fn lines_of_any_contents_go_when_they_are_expired_and_stay_byte_for_byte_else() 
 
 #[test]
 fn addresses_in_lines_of_any_contents_lose_their_host_and_nothing_else_changes() {
-    let installation = installation("format = \"combined\"\naddress = { category = \"visit.ip-address\", do = \"truncate\" }");
+    let installation =
+        installation("format = \"combined\"\naddress = { category = \"visit.ip-address\", do = \"truncate\" }");
     // A request that is itself a list of addresses is another matter.
-    let requests: Vec<Vec<u8>> = hostile_requests().into_iter().filter(|request| !request.starts_with(b"1.2.3.4,")).collect();
+    let requests: Vec<Vec<u8>> =
+        hostile_requests().into_iter().filter(|request| !request.starts_with(b"1.2.3.4,")).collect();
     let with = |address: &str| requests.iter().map(|request| line(1, address, request)).collect::<Vec<_>>().concat();
     let path = rotated(&installation, with("192.0.2.7").as_slice());
     let expected = with("192.0.2.0");
     let purged = installation.json(&["purge", "--yes"], 0);
-    let erased: Vec<u64> = purged["runs"].as_array().unwrap().iter().map(|run| run["erased"].as_u64().unwrap()).collect();
+    let erased: Vec<u64> =
+        purged["runs"].as_array().unwrap().iter().map(|run| run["erased"].as_u64().unwrap()).collect();
     assert_eq!(erased, [0, u64::try_from(requests.len()).unwrap()]);
     // Seconds have passed between the two.
     assert_eq!(fs::read(&path).unwrap().len(), expected.len());

@@ -335,7 +335,8 @@ fn a_terminal_is_sent_colours_and_nothing_else_that_it_obeys() {
 
 /// What follows a style; styles are numbers between `[` and `m`, without those that hide text.
 fn without_style(text: &str) -> &str {
-    let (style, rest) = text.strip_prefix('[').and_then(|text| text.split_once('m')).unwrap_or_else(|| panic!("{text:?}"));
+    let (style, rest) =
+        text.strip_prefix('[').and_then(|text| text.split_once('m')).unwrap_or_else(|| panic!("{text:?}"));
     let hidden = ["8", "30", "40", "7"];
     assert!(style.split(';').all(|part| part.bytes().all(|byte| byte.is_ascii_digit()) && !hidden.contains(&part)));
     rest
@@ -376,9 +377,7 @@ fn tables_that_differ_in_case_alone_are_two_in_a_database_that_says_so() {
     }
     let site = std::fs::read_to_string(scene.installation.config().join(SITE)).unwrap();
     let (head, _) = site.split_once("[[store.shop.table]]").unwrap();
-    let with_id = |index, name, id| {
-        declared(index, name).replacen("key = ", &format!("id = \"{id}\"\nkey = "), 1)
-    };
+    let with_id = |index, name, id| declared(index, name).replacen("key = ", &format!("id = \"{id}\"\nkey = "), 1);
     let tables = [with_id(900, "Visitors", "upper"), with_id(901, "visitors", "lower")].concat();
     scene.installation.write(SITE, &format!("{head}{tables}"));
     let purged = scene.installation.json(&["purge", "shop.example/shop/upper", "--yes"], 0);
