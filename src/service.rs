@@ -9,12 +9,12 @@ mod agenda;
 mod clock;
 mod interrupt;
 mod job;
+mod logging;
 mod reload;
 mod restored;
 mod systemd;
 mod watch;
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -35,7 +35,6 @@ use crate::plan::Rule;
 use crate::purge::{self, PurgeError, State, StateError, StatePaths};
 use crate::register::{InForce, NothingInForce, RegisterError};
 use crate::safety;
-use crate::visible;
 use agenda::{Agenda, Decisions};
 use job::{Job, Report};
 use reload::Cause;
@@ -99,7 +98,7 @@ impl From<AuditError> for ServiceError {
 /// # Errors
 /// See [`ServiceError`].
 pub fn run(directory: &Path) -> Result<(), ServiceError> {
-    start_logging();
+    logging::start();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         // A signal during a long start is heard when it is over.
@@ -107,38 +106,6 @@ pub fn run(directory: &Path) -> Result<(), ServiceError> {
         let (daemon, changes) = Daemon::start(directory)?;
         daemon.serve(signals, changes).await
     })
-}
-
-/// Events go to standard error: as lines for people on a terminal and in the journal.
-fn start_logging() {
-    use std::io::IsTerminal;
-    let filter = tracing_subscriber::EnvFilter::builder()
-        .with_default_directive(tracing::level_filters::LevelFilter::INFO.into())
-        .from_env_lossy();
-    let subscriber = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(|| Visible(std::io::stderr()))
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_target(false);
-    // Already set when a test runs two daemons in one process: the first one serves both.
-    let _ = if systemd::logs_to_journal() { subscriber.without_time().try_init() } else { subscriber.try_init() };
-}
-
-/// A line for each event, whatever names it repeats.
-struct Visible<W>(W);
-
-impl<W: Write> Write for Visible<W> {
-    /// An event comes as a whole.
-    fn write(&mut self, event: &[u8]) -> std::io::Result<usize> {
-        let text = String::from_utf8_lossy(event);
-        let line = visible::styled(text.strip_suffix('\n').unwrap_or(&text)).replace('\n', "⟨U+000A⟩");
-        self.0.write_all(format!("{line}\n").as_bytes())?;
-        Ok(event.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        self.0.flush()
-    }
 }
 
 /// The signals that mean something to the daemon.

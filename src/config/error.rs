@@ -302,6 +302,26 @@ mod tests {
     }
 
     #[test]
+    fn a_line_with_what_acts_is_shown_in_words_and_the_caret_stands_below_its_place() {
+        let source = source("\u{202e}x = \u{1b}[2J\n");
+        let mut problems = FileProblems::new(&source);
+        problems.report(&(7..11), "`\u{1b}[2J` is no value");
+        let expected = "sites/shop.example.toml:1:6: `⟨U+001B⟩[2J` is no value\n    1 | ⟨U+202E⟩x = ⟨U+001B⟩[2J\n      |             ^^^^^^^^^^^";
+        assert_eq!(Problems::sorted(problems.into_problems()).to_string(), expected);
+    }
+
+    #[test]
+    fn a_line_that_is_too_long_is_not_shown() {
+        for (length, is_shown) in [(300, true), (301, false)] {
+            let source = source(&"x".repeat(length));
+            let mut problems = FileProblems::new(&source);
+            problems.report(&(0..5), "wrong");
+            let problem = problems.into_problems().remove(0);
+            assert_eq!((problem.excerpt.is_some(), problem.line, problem.column), (is_shown, 1, 1));
+        }
+    }
+
+    #[test]
     fn columns_count_characters_and_not_bytes() {
         let source = source("name = \"Šumavská\" x\n");
         let at = source.text.find('x').unwrap();
