@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use crate::assert_plain;
 use crate::installation::{Installation, UNGUARDED};
@@ -29,15 +29,16 @@ fn installation(log: &str) -> Installation {
 fn rotated(installation: &Installation, text: &[u8]) -> PathBuf {
     let path = installation.path().join("logs/access.log.1");
     fs::write(&path, text).unwrap();
-    let yesterday = std::time::SystemTime::now() - Duration::from_secs(86_400);
-    fs::File::open(&path).unwrap().set_modified(yesterday).unwrap();
+    let written = fs::metadata(&path).unwrap().modified().unwrap();
+    fs::File::open(&path).unwrap().set_modified(written - Duration::from_secs(86_400)).unwrap();
     fs::write(installation.path().join("logs/access.log"), "").unwrap();
     path
 }
 
 /// A line of the combined format, of that many days ago, with something in its request.
 fn line(days: i64, address: &str, request: &[u8]) -> Vec<u8> {
-    let time = jiff::Timestamp::now() - jiff::SignedDuration::from_hours(24 * days);
+    let now: jiff::Timestamp = (UNIX_EPOCH + UNIX_EPOCH.elapsed().unwrap()).try_into().unwrap();
+    let time = now - jiff::SignedDuration::from_hours(24 * days);
     let time = time.strftime("%d/%b/%Y:%H:%M:%S +0000").to_string();
     let head = format!("{address} - - [{time}] \"GET /");
     [head.as_bytes(), request, b" HTTP/1.1\" 200 5 \"-\" \"-\"\n"].concat()

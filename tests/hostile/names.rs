@@ -155,15 +155,15 @@ impl Scene {
     }
 
     /// What is left of a table: its keys, which of its rows still have something personal, and the keys in its child.
-    fn left(&mut self, index: usize, name: &str) -> (Vec<Vec<i64>>, Vec<Vec<i64>>, Vec<Vec<i64>>) {
+    fn left(&mut self, index: usize, name: &str) -> [Vec<Vec<i64>>; 3] {
         let quoted = |name: &str| self.kind.quoted(name);
         let (table, key, personal) = (quoted(name), quoted(&format!("k{name}")), quoted(&format!("p{name}")));
         let child = quoted(&child(index, name));
-        (
+        [
             self.connection.rows(&format!("SELECT {key} FROM {table} ORDER BY {key}")),
             self.connection.rows(&format!("SELECT {key} FROM {table} WHERE {personal} IS NOT NULL ORDER BY {key}")),
             self.connection.rows(&format!("SELECT {key} FROM {child} ORDER BY {key}")),
-        )
+        ]
     }
 }
 
@@ -250,7 +250,7 @@ fn tables_and_columns_of_any_name_lose_exactly_what_is_expired(
     assert!(runs.iter().all(|run| run["outcome"] == "done" && run["erased"] == 1), "{purged}");
     for (index, name) in scene.names.clone().iter().enumerate() {
         let keys = |keys: &[i64]| keys.iter().map(|key| vec![*key]).collect::<Vec<_>>();
-        let expected = (keys(&[2, 3, 4]), keys(&[3, 4]), keys(&[2, 3, 4]));
+        let expected = [keys(&[2, 3, 4]), keys(&[3, 4]), keys(&[2, 3, 4])];
         assert_eq!(scene.left(index, name), expected, "{name:?}");
     }
     assert_eq!(scene.connection.rows("SELECT id FROM bystander"), [[1]]);
@@ -382,6 +382,6 @@ fn tables_that_differ_in_case_alone_are_two_in_a_database_that_says_so() {
     scene.installation.write(SITE, &format!("{head}{tables}"));
     let purged = scene.installation.json(&["purge", "shop.example/shop/upper", "--yes"], 0);
     assert_eq!(purged["runs"].as_array().unwrap().len(), 2, "{purged}");
-    let keys = |scene: &mut Scene, index, name| scene.left(index, name).0.len();
+    let keys = |scene: &mut Scene, index, name| scene.left(index, name)[0].len();
     assert_eq!((keys(&mut scene, 900, "Visitors"), keys(&mut scene, 901, "visitors")), (3, 4));
 }
