@@ -31,6 +31,7 @@ use arguments::{Arguments, Command, HoldCommand};
 use output::Output;
 
 use crate::service;
+use crate::visible::visible;
 
 /// How a command ended. The numbers are part of the public interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -86,12 +87,12 @@ impl<E: std::error::Error> From<E> for Failure {
     }
 }
 
-/// An error and its causes, each said once.
+/// An error and its causes, each said once, on one line: a database repeats names as they are.
 pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
+    let mut text = visible(&error.to_string()).into_owned();
     let mut cause = error.source();
     while let Some(error) = cause {
-        let said = error.to_string();
+        let said = visible(&error.to_string()).into_owned();
         if !text.contains(&said) {
             text.push_str(": ");
             text.push_str(&said);

@@ -36,3 +36,4 @@ pub mod report;
 pub mod safety;
 pub mod service;
 pub mod store;
+mod visible;

@@ -9,6 +9,7 @@ mod agenda;
 mod clock;
 mod interrupt;
 mod job;
+mod logging;
 mod observe;
 mod reload;
 mod restored;
@@ -99,7 +100,7 @@ impl From<AuditError> for ServiceError {
 /// # Errors
 /// See [`ServiceError`].
 pub fn run(directory: &Path) -> Result<(), ServiceError> {
-    start_logging();
+    logging::start();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         // A signal during a long start is heard when it is over.
@@ -107,21 +108,6 @@ pub fn run(directory: &Path) -> Result<(), ServiceError> {
         let (daemon, changes) = Daemon::start(directory)?;
         daemon.serve(signals, changes).await
     })
-}
-
-/// Events go to standard error: as lines for people on a terminal and in the journal.
-fn start_logging() {
-    use std::io::IsTerminal;
-    let filter = tracing_subscriber::EnvFilter::builder()
-        .with_default_directive(tracing::level_filters::LevelFilter::INFO.into())
-        .from_env_lossy();
-    let subscriber = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_target(false);
-    // Already set when a test runs two daemons in one process: the first one serves both.
-    let _ = if systemd::logs_to_journal() { subscriber.without_time().try_init() } else { subscriber.try_init() };
 }
 
 /// The signals that mean something to the daemon.

@@ -15,6 +15,7 @@ use super::key::Key;
 use super::keys::parse_file;
 use super::merkle::Hash;
 use super::note::{Checkpoint, NoteError};
+use super::read::short_file;
 use super::rotate;
 use crate::durable::{self, NoLink};
 
@@ -114,7 +115,7 @@ pub(super) fn write_verifier_key(paths: &Paths, key: &Key) -> Result<(), AuditEr
 }
 
 fn read_text(path: &Path) -> Result<Option<Vec<u8>>, AuditError> {
-    match std::fs::read(path) {
+    match short_file(path) {
         Ok(bytes) => Ok(Some(bytes)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(not_readable(path)(error)),

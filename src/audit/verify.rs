@@ -20,6 +20,7 @@ use super::keys::{Keys, RotationFault};
 use super::line::{self, LineFault, Lines, Next};
 use super::merkle::{Frontier, Hash};
 use super::note::{Checkpoint, NoteError, VerifierKey};
+use super::read::short_file;
 use super::verdict::{Compared, Fault, Review, Verdict, Verification, VerifyError};
 
 /// Some hundred entries per system call.
@@ -128,7 +129,7 @@ fn open_anchors(keys: &Keys, anchors: &[Vec<u8>]) -> Result<Vec<Signed>, VerifyE
 }
 
 pub(super) fn read(path: &Path) -> Result<Option<Vec<u8>>, VerifyError> {
-    match std::fs::read(path) {
+    match short_file(path) {
         Ok(bytes) => Ok(Some(bytes)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(source) => Err(VerifyError::NotReadable { path: path.to_path_buf(), source }),

@@ -10,6 +10,7 @@ use std::io::{self, Write};
 use super::gather::Line;
 use super::model::{Comparison, Incident, Run};
 use super::words::{self, sortable};
+use crate::visible::visible;
 
 /// What a spreadsheet knows UTF-8 by.
 pub(crate) const BYTE_ORDER_MARK: &str = "\u{FEFF}";
@@ -130,7 +131,7 @@ pub(crate) fn record(fields: &[String]) -> String {
 }
 
 fn field(text: &str) -> String {
-    let text = words::visible(text);
+    let text = visible(text);
     let guard =
         if text.starts_with(['=', '+', '-', '@', '\u{FF1D}', '\u{FF0B}', '\u{FF0D}', '\u{FF20}']) { "'" } else { "" };
     if text.contains(['"', ',', ';', '\'']) || !guard.is_empty() {
