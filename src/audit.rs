@@ -46,6 +46,7 @@ pub use line::{LineFault, MAX_LINE};
 pub use log::{Log, Sync};
 pub use note::{Checkpoint, NoteError, VerifierKey};
 pub use proof::{Proof, ProofFault, ProveError, anchor, prove};
+pub use start::check_key;
 pub use verdict::{Fault, Review, Verdict, Verification, VerifyError};
 pub use verify::{Trusted, verify, verify_with};
 

@@ -8,6 +8,7 @@ mod arguments;
 mod audit;
 mod check;
 mod demo;
+mod doctor;
 mod holds;
 mod manual;
 mod output;
@@ -132,6 +133,7 @@ fn run(arguments: Arguments, output: &Output) -> Ended {
         Command::Plan { rule } => plan::run(&directory, rule.as_deref(), output),
         Command::Approve(options) => approve::run(&directory, &options, output),
         Command::Purge(options) => purge::run(&directory, &options, output),
+        Command::Doctor => doctor::run(&directory, output),
         Command::Status => status::run(&directory, output),
         Command::Hold { command } => match command {
             HoldCommand::Add(options) => holds::add(&directory, &options, output),

@@ -34,6 +34,9 @@ const SCHEMA_VERSION: i64 = 2;
 /// Another process writes for milliseconds; whoever waits longer than this has found a fault.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// A damaged file has thousands of faults; the first few say as much.
+const MOST_FAULTS: i64 = 5;
+
 /// Between two attempts at what SQLite does not wait for.
 const PAUSE: Duration = Duration::from_millis(10);
 
@@ -131,6 +134,20 @@ impl Register {
         let path = PathBuf::from(":memory:");
         let db = Connection::open_in_memory().map_err(|source| RegisterError::Open { path: path.clone(), source })?;
         Register::prepare(db, &path)
+    }
+
+    /// What SQLite finds wrong with the file, at most a few of many; empty where it is whole.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn faults(&self) -> Result<Vec<String>, RegisterError> {
+        let read = || -> rusqlite::Result<Vec<String>> {
+            let mut statement = self.db.prepare("SELECT integrity_check FROM pragma_integrity_check(?1)")?;
+            statement.query_map([MOST_FAULTS], |row| row.get(0))?.collect()
+        };
+        let mut found = read().map_err(|source| self.query_error(source))?;
+        found.retain(|line| line != "ok");
+        Ok(found)
     }
 
     fn prepare(db: Connection, path: &Path) -> Result<Register, RegisterError> {

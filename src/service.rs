@@ -26,7 +26,7 @@ use tracing::{info, warn};
 pub use clock::{ClockError, read_clock};
 pub use interrupt::Interrupt;
 pub use restored::notice_restored;
-pub use watch::{Fingerprint, is_running, wake};
+pub use watch::{Fingerprint, is_running, running_process, wake};
 
 use crate::audit::{AuditError, Event, Sync};
 use crate::config::{Config, Problems, Trust, state_directory};
@@ -50,7 +50,7 @@ const LONGEST_SETTLE: Duration = Duration::from_millis(400);
 const POLL: Duration = Duration::from_secs(60);
 
 /// Silence would look like removal: the log says at least so often that there is nothing to say.
-const HEARTBEAT: SignedDuration = SignedDuration::from_hours(24);
+pub const HEARTBEAT: SignedDuration = SignedDuration::from_hours(24);
 
 /// Why the daemon ended.
 #[derive(Debug, thiserror::Error)]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde::Serialize;
 
 use super::output::{Output, count, instant};
@@ -12,11 +12,8 @@ use super::{Ended, Exit};
 use crate::audit::{self, Verdict};
 use crate::plan::Rule;
 use crate::register::FinishedRun;
-use crate::safety::{Assessment, State, Stop};
+use crate::safety::{Expired, State, Stop};
 use crate::service;
-
-/// How long after its scheduled time a run may still be at work before its records count as overdue.
-const GRACE: SignedDuration = SignedDuration::from_hours(1);
 
 #[derive(Debug, Serialize)]
 struct Status {
@@ -101,7 +98,9 @@ fn rule_status(rule: &Rule, reading: &Reading) -> Result<RuleStatus, super::Fail
     };
     let site = reading.in_force.config.sites.get(&rule.site);
     let next = |after: Timestamp| site.and_then(|site| site.schedule.next_after(after, &site.time_zone.zone));
-    let overdue = is_overdue(&assessment, last_run.as_ref(), next, reading.clock.wall);
+    let last_outcome = last_run.as_ref().and_then(|run| run.outcome.as_deref());
+    let records = Expired { matches: assessment.matches(), since: assessment.overdue_since };
+    let overdue = records.are_overdue(last_outcome, next, reading.clock.wall);
     let survey = assessment.survey.as_ref();
     Ok(RuleStatus {
         rule: rule.name.to_string(),
@@ -116,23 +115,6 @@ fn rule_status(rule: &Rule, reading: &Reading) -> Result<RuleStatus, super::Fail
         reasons: assessment.reasons.iter().map(ToString::to_string).collect(),
         kept: survey.map_or_else(Vec::new, |survey| survey.kept.iter().map(ToString::to_string).collect()),
     })
-}
-
-/// Past the cutoff, and still there after the run that should have erased it.
-fn is_overdue(
-    assessment: &Assessment,
-    last_run: Option<&FinishedRun>,
-    next: impl Fn(Timestamp) -> Option<Timestamp>,
-    now: Timestamp,
-) -> bool {
-    if assessment.matches() == 0 {
-        return false;
-    }
-    if last_run.is_some_and(|run| run.outcome.as_deref() == Some("failed")) {
-        return true;
-    }
-    let should_have_gone = assessment.overdue_since.and_then(next);
-    should_have_gone.is_some_and(|due| now.duration_since(due) > GRACE)
 }
 
 fn print(status: &Status, output: &Output) {

@@ -2,6 +2,8 @@
 //!
 //! The audit log is the evidence; these tables are what the next run needs to know.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use jiff::civil::Date;
 use rusqlite::{OptionalExtension, Params, Row, params};
@@ -333,6 +335,15 @@ impl Register {
     /// The register cannot be read.
     pub fn held_reason(&self, rule: &str) -> Result<Option<String>, RegisterError> {
         self.optional("SELECT reason FROM held_rules WHERE rule = ?1", [rule], |row| row.get(0))
+    }
+
+    /// Rules that are held, and why, as it was last remembered.
+    ///
+    /// # Errors
+    /// The register cannot be read.
+    pub fn held_rules(&self) -> Result<BTreeMap<String, String>, RegisterError> {
+        let rows = self.list("SELECT rule, reason FROM held_rules", [], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        Ok(rows.into_iter().collect())
     }
 
     /// Remembers that `rule` is held, and why. Since when, stays.
