@@ -14,13 +14,14 @@ use std::path::Path;
 use jiff::Timestamp;
 
 use super::Paths;
-use super::entry::{Entry, Event};
+use super::entry::Event;
 use super::index::Records;
 use super::keys::{Keys, RotationFault};
 use super::line::{self, LineFault, Lines, Next};
 use super::merkle::{Frontier, Hash};
 use super::note::{Checkpoint, NoteError, VerifierKey};
-use super::verdict::{Fault, Review, Verdict, Verification, VerifyError};
+use super::reviews::Reviews;
+use super::verdict::{Fault, Verdict, Verification, VerifyError};
 
 /// Some hundred entries per system call.
 const BUFFER: usize = 256 * 1024;
@@ -71,8 +72,8 @@ pub fn verify_with(dir: &Path, kept: Trusted<'_>) -> Result<Verification, Verify
         torn: pass.torn,
         first: pass.first,
         last: pass.last,
-        review: pass.review,
-        unreviewed: pass.unreviewed(),
+        review: pass.reviews.furthest(),
+        unreviewed: pass.reviews.unreviewed(pass.tree.size()),
     })
 }
 
@@ -145,9 +146,7 @@ struct Pass {
     held: usize,
     /// The first line that the index knows otherwise.
     differs: Option<u64>,
-    /// The review that reached furthest, and where all of them stand.
-    review: Option<Review>,
-    reviews: Vec<u64>,
+    reviews: Reviews,
     /// Where the key was replaced.
     rotations: Vec<u64>,
     stopped: Option<Stop>,
@@ -194,10 +193,9 @@ impl Pass {
         }
         match line::inspect(line, index) {
             Ok((time, kind)) => {
-                match kind {
-                    Event::LOG_REVIEWED => self.note_review(line, index, time),
-                    Event::KEY_ROTATED => self.rotations.push(index),
-                    _ => {}
+                self.reviews.take(kind, line, index, time);
+                if kind == Event::KEY_ROTATED {
+                    self.rotations.push(index);
                 }
                 self.first = self.first.or(Some(time));
                 self.last = Some(time);
@@ -206,23 +204,6 @@ impl Pass {
             }
             Err(fault) => self.stopped = Some(Stop::AtLine(fault)),
         }
-    }
-
-    fn note_review(&mut self, line: &[u8], index: u64, at: Timestamp) {
-        self.reviews.push(index);
-        // Nobody can have read what was not there.
-        if let Ok(Entry { event: Event::LogReviewed { through, .. }, .. }) = Entry::from_line(line)
-            && through < index
-            && self.review.is_none_or(|review| review.through <= through)
-        {
-            self.review = Some(Review { through, at });
-        }
-    }
-
-    fn unreviewed(&self) -> u64 {
-        let from = self.review.map_or(0, |review| review.through + 1);
-        let reviews = self.reviews.iter().filter(|index| **index >= from).count();
-        self.tree.size().saturating_sub(from).saturating_sub(u64::try_from(reviews).unwrap_or(u64::MAX))
     }
 
     /// The first entry that was signed for and replaces the key, without the proof that both keys signed.

@@ -411,7 +411,7 @@ impl Register {
         run().map_err(|source| self.query_error(source))
     }
 
-    fn list<T>(
+    pub(super) fn list<T>(
         &self,
         sql: &str,
         params: impl Params,
@@ -422,7 +422,7 @@ impl Register {
     }
 }
 
-fn finished_run(row: &Row<'_>) -> rusqlite::Result<FinishedRun> {
+pub(super) fn finished_run(row: &Row<'_>) -> rusqlite::Result<FinishedRun> {
     let finished: Option<String> = row.get(3)?;
     let left: Option<i64> = row.get(8)?;
     Ok(FinishedRun {
@@ -441,16 +441,16 @@ fn finished_run(row: &Row<'_>) -> rusqlite::Result<FinishedRun> {
 }
 
 /// A count as SQLite stores it. Counts of records never reach its limit.
-fn signed(count: u64) -> i64 {
+pub(super) fn signed(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 
-fn count(row: &Row<'_>, at: usize) -> rusqlite::Result<u64> {
+pub(super) fn count(row: &Row<'_>, at: usize) -> rusqlite::Result<u64> {
     let value: i64 = row.get(at)?;
     u64::try_from(value).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(at, value))
 }
 
-fn timestamp(row: &Row<'_>, at: usize) -> rusqlite::Result<Timestamp> {
+pub(super) fn timestamp(row: &Row<'_>, at: usize) -> rusqlite::Result<Timestamp> {
     parsed(row, at)
 }
 

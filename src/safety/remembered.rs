@@ -5,8 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Reason, State};
 use crate::config::ApprovalMode;
-use crate::plan::Rule;
-use crate::register::{InForce, Register, RegisterError};
+use crate::register::{Register, RegisterError};
 
 /// Approvals in force and reasons remembered, of all rules.
 #[derive(Debug, Clone, Default)]
@@ -25,14 +24,18 @@ impl Remembered {
     }
 
     /// The state of a rule of the configuration in force: as the guards found it, or waiting where nobody has approved
-    /// it since.
-    pub fn state(&self, rule: &Rule, in_force: &InForce) -> State {
-        let name = rule.name.as_str();
-        let codes = self.held.get(name).map(String::as_str).unwrap_or_default();
+    /// it since. `suspended` is whether its site is in doubt.
+    pub fn state(&self, rule: &str, approval: ApprovalMode, suspended: bool) -> State {
+        let codes = self.held.get(rule).map(String::as_str).unwrap_or_default();
         let held = codes.split_whitespace().map(Reason::state_of_code).max().unwrap_or(State::Ready);
-        let required = in_force.config.daemon.safety.approval == ApprovalMode::Required;
-        let waiting = if required && !self.approved.contains(name) { State::Waiting } else { State::Ready };
-        let suspended = if in_force.suspended.contains_key(&rule.site) { State::Suspended } else { State::Ready };
-        held.max(waiting).max(suspended)
+        let waiting = approval == ApprovalMode::Required && !self.approved.contains(rule);
+        let other = if suspended {
+            State::Suspended
+        } else if waiting {
+            State::Waiting
+        } else {
+            State::Ready
+        };
+        held.max(other)
     }
 }

@@ -109,7 +109,9 @@ fn runs(register: &Register, in_force: &InForce, rules: &[Rule], checks: &mut Ve
     let remembered = Remembered::read(register)?;
     let mut of_state: BTreeMap<State, Vec<&str>> = BTreeMap::new();
     for rule in rules {
-        of_state.entry(remembered.state(rule, in_force)).or_default().push(rule.name.as_str());
+        let (name, approval) = (rule.name.as_str(), in_force.config.daemon.safety.approval);
+        let state = remembered.state(name, approval, in_force.suspended.contains_key(&rule.site));
+        of_state.entry(state).or_default().push(name);
     }
     for (state, names) in of_state {
         let some = some_of(names.iter().map(ToString::to_string), names.len());
