@@ -62,6 +62,16 @@ impl Register {
         Ok(rows.into_iter().collect())
     }
 
+    /// Rules with an approval in force, and when it was given.
+    ///
+    /// # Errors
+    /// The register cannot be read.
+    pub fn approvals_in_force(&self) -> Result<BTreeMap<String, Timestamp>, RegisterError> {
+        let sql = "SELECT rule, approved_at FROM approvals WHERE ended_at IS NULL";
+        let rows = self.list(sql, [], |row| Ok((row.get(0)?, timestamp(row, 1)?)))?;
+        Ok(rows.into_iter().collect())
+    }
+
     /// Every run that began after the one of this number, in the order of their beginning, with its own number. The
     /// first begins after 0.
     ///

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::Known;
+use super::{Known, KnownRule};
 use crate::audit::{AuditError, Follower};
 use crate::purge::{StateError, StatePaths};
 use crate::register::{FinishedRun, LastCount, Register, RegisterError};
@@ -141,7 +141,7 @@ impl Reader {
                 rule: rule.name.clone(),
                 site: rule.site.clone(),
                 state: remembered.state(&rule.name, known.approval, rule.suspended),
-                due: self.due(register, known, &rule.name, &rule.site, &runs)?,
+                due: self.due(register, known, rule, &runs, remembered.approved_at(&rule.name))?,
                 runs,
                 count,
                 overdue: if overdue { expired.matches } else { 0 },
@@ -171,34 +171,38 @@ impl Reader {
         }
     }
 
-    /// When the rule should have run again, by its schedule: after its last success, or since its site was declared.
+    /// When the rule should have run again, by its schedule. It counts from where the daemon's agenda does: from the last
+    /// success; before the first, from the approval, or the day on which the site was declared.
     fn due(
         &mut self,
         register: &Register,
         known: &Known,
-        rule: &str,
-        site: &str,
+        KnownRule { name, site, .. }: &KnownRule,
         runs: &Runs,
+        approved_at: Option<Timestamp>,
     ) -> Result<Option<Timestamp>, RegisterError> {
-        let since = match runs.success {
-            Some((began, _)) => Some(began),
-            None => match self.declared.get(site) {
-                Some(since) => *since,
-                None => {
-                    let since = register.site_since(site)?;
-                    self.declared.insert(site.to_owned(), since);
-                    since
-                }
-            },
+        let since = match (runs.success, approved_at) {
+            (Some((began, _)), _) => Some(began),
+            (None, Some(approved_at)) => Some(approved_at),
+            (None, None) => self.declared(register, site)?,
         };
         let Some(since) = since else { return Ok(None) };
-        if let Some((of, due)) = self.due.get(rule)
+        if let Some((of, due)) = self.due.get(name)
             && *of == since
         {
             return Ok(*due);
         }
         let due = known.next_run(site, since);
-        self.due.insert(rule.to_owned(), (since, due));
+        self.due.insert(name.clone(), (since, due));
         Ok(due)
+    }
+
+    fn declared(&mut self, register: &Register, site: &str) -> Result<Option<Timestamp>, RegisterError> {
+        if let Some(since) = self.declared.get(site) {
+            return Ok(*since);
+        }
+        let since = register.site_since(site)?;
+        self.declared.insert(site.to_owned(), since);
+        Ok(since)
     }
 }
