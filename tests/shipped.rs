@@ -84,6 +84,100 @@ fn the_shipped_configuration_is_valid_as_a_whole() {
     }
 }
 
+/// The schema of a configuration file, by where it stands.
+fn schema_of(file: &Path) -> jsonschema::Validator {
+    let below = file.parent().and_then(Path::file_name).and_then(|name| name.to_str()).unwrap();
+    let name = match (below, file.file_name().unwrap().to_str().unwrap()) {
+        ("sites" | "examples", _) => "site",
+        ("processors", _) => "processor",
+        (_, "categories.toml") => "categories",
+        (_, "forgetd.toml") => "forgetd",
+        other => panic!("no schema for {other:?}"),
+    };
+    let text = read(root().join(format!("config/schema/{name}.schema.json")));
+    jsonschema::validator_for(&serde_json::from_str(&text).unwrap()).unwrap()
+}
+
+/// TOML as JSON, as editors take it: a date is a string.
+fn as_json(value: &toml::Value) -> serde_json::Value {
+    match value {
+        toml::Value::Datetime(date) => date.to_string().into(),
+        toml::Value::Array(elements) => elements.iter().map(as_json).collect(),
+        toml::Value::Table(table) => table.iter().map(|(key, value)| (key.clone(), as_json(value))).collect(),
+        other => serde_json::to_value(other).unwrap(),
+    }
+}
+
+fn mistakes(schema: &jsonschema::Validator, text: &str) -> Vec<String> {
+    let instance = as_json(&toml::Value::Table(toml::from_str(text).unwrap()));
+    schema.iter_errors(&instance).map(|error| error.to_string()).collect()
+}
+
+#[test]
+fn the_shipped_configuration_has_the_form_of_the_published_schemas() {
+    let files = files_below(&root().join("config"), ".toml");
+    assert!(files.len() > 10, "{files:?}");
+    for file in files {
+        assert_eq!(mistakes(&schema_of(&file), &read(&file)), [""; 0], "{}", file.display());
+    }
+}
+
+#[rstest]
+#[case::an_unknown_key("sites/shop.example.toml", "stor-ip = true\n", "stor-ip")]
+#[case::a_key_of_another_kind(
+    "sites/shop.example.toml",
+    "[store.x]\nkind = \"sqlite\"\npath = \"/x\"\nurl = \"y\"\n",
+    "oneOf"
+)]
+#[case::a_word_that_is_none(
+    "forgetd.toml",
+    "state-dir = \"/x\"\n[controller]\nname = \"x\"\n[safety]\napproval = \"never\"\n",
+    "never"
+)]
+#[case::a_share_beyond_one(
+    "forgetd.toml",
+    "state-dir = \"/x\"\n[controller]\nname = \"x\"\n[pace]\nduty = 1.5\n",
+    "1.5"
+)]
+#[case::a_mandatory_key_that_is_missing("forgetd.toml", "state-dir = \"/x\"\n", "controller")]
+fn a_schema_finds(#[case] file: &str, #[case] text: &str, #[case] told: &str) {
+    let site = "domain = \"a.example\"\ntime-zone = \"UTC\"\nschedule = \"@daily\"\n";
+    let text = if file.starts_with("sites") { format!("{site}{text}") } else { text.to_owned() };
+    let found = mistakes(&schema_of(&root().join("config").join(file)), &text);
+    assert!(found.iter().any(|mistake| mistake.contains(told)), "{found:?}");
+}
+
+#[test]
+fn every_key_of_a_schema_is_in_the_reference() {
+    fn keys(schema: &serde_json::Value, found: &mut BTreeSet<String>) {
+        match schema {
+            serde_json::Value::Object(members) => {
+                found.extend(
+                    members
+                        .get("properties")
+                        .and_then(|keys| keys.as_object())
+                        .into_iter()
+                        .flatten()
+                        .map(|(key, _)| key.clone()),
+                );
+                members.values().for_each(|value| keys(value, found));
+            }
+            serde_json::Value::Array(elements) => elements.iter().for_each(|value| keys(value, found)),
+            _ => {}
+        }
+    }
+    let reference = read(root().join("docs/configuration.md"));
+    for file in files_below(&root().join("config/schema"), ".json") {
+        let mut found = BTreeSet::new();
+        keys(&serde_json::from_str(&read(&file)).unwrap(), &mut found);
+        for key in found {
+            // As a key, as the name of a table, or in an example.
+            let written = [format!("`{key}`"), format!("[{key}]"), format!("[{key}."), format!("{key} = ")];
+            assert!(written.iter().any(|written| reference.contains(written)), "{}: {key}", file.display());
+        }
+    }
+}
+
 #[test]
 fn systemd_finds_nothing_wrong_with_the_units() {
     let units = files_below(&root().join("systemd"), ".service");
@@ -155,6 +249,26 @@ fn every_command_has_a_manual_page() {
     let main = read(directory.path().join("forgetd.8"));
     assert_eq!(run(&["man"]).stdout, main, "the main page goes to standard output");
     assert!(main.contains(".SH \"EXIT STATUS\""));
+}
+
+#[rstest]
+#[case("forgetd.toml", "batch-time", "200 ms")]
+#[case("forgetd-categories.toml", "setting", "store-ip")]
+#[case("forgetd-processor.toml", "valid-until", "a date")]
+#[case("forgetd-site.toml", "address-parameters", "a list")]
+fn every_configuration_file_has_a_manual_page_that_man_can_read(
+    #[case] name: &str,
+    #[case] key: &str,
+    #[case] said: &str,
+) {
+    let directory = tempfile::tempdir().unwrap();
+    assert_eq!(run(&["man", directory.path().to_str().unwrap()]).code, 0);
+    let file = directory.path().join(format!("{name}.5"));
+    let ran = checked_by("man", &["--warnings", "--local-file", "--no-hyphenation"], &file)
+        .unwrap_or_else(|| panic!("man is not installed: apt-get install man-db"));
+    assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{name}");
+    let page = ran.stdout.replace('\u{8}', "");
+    assert!(page.contains(key) && page.contains(said), "{page}");
 }
 
 /// Every command with the commands above it, as the help texts list them.

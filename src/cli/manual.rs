@@ -6,6 +6,8 @@ use std::path::Path;
 use clap::{Command, CommandFactory};
 use clap_mangen::Man;
 
+mod files;
+
 use super::arguments::{Arguments, EXIT_CODES, FIRST_STEPS};
 use super::output::Output;
 use super::{Ended, Exit, Failure};
@@ -43,7 +45,11 @@ fn write_pages(directory: &Path) -> std::io::Result<()> {
     for command in main.get_subcommands() {
         write_page(command, directory)?;
     }
-    std::fs::write(directory.join(format!("forgetd.{SECTION}")), main_page()?)
+    std::fs::write(directory.join(format!("forgetd.{SECTION}")), main_page()?)?;
+    for (name, page) in files::pages()? {
+        std::fs::write(directory.join(name), page)?;
+    }
+    Ok(())
 }
 
 /// The page of a command, and those of the commands below it.

@@ -2,9 +2,12 @@
 //!
 //! These structs never leave [`check`](super::check), which takes them apart by exhaustive destructuring: a key that
 //! is added here does not compile until it is checked there. That a key is mandatory is for `check` to say, so that
-//! several missing ones are told in one go. The keys themselves are explained in `docs/configuration.md`.
+//! several missing ones are told in one go. The keys themselves are explained in `docs/configuration.md`, and for editors
+//! and the manual in `config/schema`, whose keys are held against these structs.
 
 mod decode;
+#[cfg(test)]
+mod tests;
 mod value;
 
 use std::collections::BTreeMap;
