@@ -260,7 +260,9 @@ fn nothing_is_offered_and_runs_are_told_unless_the_file_says_otherwise() {
     let textfile = Path::new("/var/lib/prometheus/node-exporter/forgetd.prom");
     assert_eq!(daemon.metrics.textfile.as_deref(), Some(textfile));
     let mut sources = shipped_sources();
-    let written = sources["forgetd.toml"].text.replace("\n# listen = \"unix:/run/forgetd/metrics.sock\"", "\nlisten = \"[::1]:9723\"");
+    let written = sources["forgetd.toml"]
+        .text
+        .replace("\n# listen = \"unix:/run/forgetd/metrics.sock\"", "\nlisten = \"[::1]:9723\"");
     put(&mut sources, "forgetd.toml", &written);
     let address = "[::1]:9723".parse().unwrap();
     assert_eq!(Config::parse(sources).unwrap().daemon.metrics.listen, Some(Listen::Loopback(address)));

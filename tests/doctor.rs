@@ -128,8 +128,11 @@ fn contents(state: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     let mut found = Vec::new();
     for directory in ["", "audit", "keys", "wake", "locks", "in-flight"] {
         let entries = fs::read_dir(state.join(directory)).unwrap().map(|entry| entry.unwrap().path());
-        let beside = |path: &PathBuf| path.to_string_lossy().ends_with("-shm") || path.to_string_lossy().ends_with("-wal");
-        found.extend(entries.filter(|path| path.is_file() && !beside(path)).map(|path| (path.clone(), fs::read(path).unwrap())));
+        let beside =
+            |path: &PathBuf| path.to_string_lossy().ends_with("-shm") || path.to_string_lossy().ends_with("-wal");
+        found.extend(
+            entries.filter(|path| path.is_file() && !beside(path)).map(|path| (path.clone(), fs::read(path).unwrap())),
+        );
     }
     found.sort();
     found

@@ -136,7 +136,9 @@ fn the_journal_is_sent_one_datagram_an_event_with_its_fields() {
     };
     let lines: Vec<&str> = run.lines().collect();
     assert!(lines[0].starts_with(&format!("MESSAGE=run rule={SETTING_RULE} outcome=done erased=10 left=0 ")), "{run}");
-    for field in ["PRIORITY=6", "SYSLOG_IDENTIFIER=forgetd", "FORGETD_OUTCOME=done", "FORGETD_ERASED=10", "FORGETD_LEFT=0"] {
+    for field in
+        ["PRIORITY=6", "SYSLOG_IDENTIFIER=forgetd", "FORGETD_OUTCOME=done", "FORGETD_ERASED=10", "FORGETD_LEFT=0"]
+    {
         assert!(lines.contains(&field), "{field}: {run}");
     }
     assert!(lines.contains(&format!("FORGETD_RULE={SETTING_RULE}").as_str()), "{run}");

@@ -216,7 +216,10 @@ fn prometheus_takes_the_alerts_and_each_is_raised_by_what_it_is_for() {
     for metric in asked {
         assert!(told.contains(&format!("\"{metric}\"")), "{metric} is not told");
         let (stem, last) = metric.rsplit_once('_').unwrap();
-        assert!(manual.contains(metric) || manual.contains(stem) || manual.contains(&format!("`…_{last}`")), "{metric}");
+        assert!(
+            manual.contains(metric) || manual.contains(stem) || manual.contains(&format!("`…_{last}`")),
+            "{metric}"
+        );
     }
 }
 

@@ -133,11 +133,8 @@ fn examine(
     checks: &mut Vec<Finding>,
 ) {
     let register = state::check(&paths, clock.wall, checks);
-    let in_force = match InForce::determine(directory, loaded, register.as_ref()) {
-        Ok(in_force) => Some(in_force),
-        // What is wrong with the files, or with the register, stands there already.
-        Err(_) => None,
-    };
+    // What is wrong with the files, or with the register, stands there already.
+    let in_force = InForce::determine(directory, loaded, register.as_ref()).ok();
     let rules = in_force.as_ref().map(|in_force| plan::derive(&in_force.config)).unwrap_or_default();
     let installation = Installation { paths, register, rules, in_force, clock };
     machine::check(&installation, checks);

@@ -87,6 +87,12 @@ where
         let colour = std::env::var_os(NO_COLOR).is_none_or(|value| value.is_empty());
         fmt::layer().with_writer(stderr).with_ansi(colour).with_target(false).boxed()
     } else {
-        fmt::layer().json().flatten_event(true).with_current_span(false).with_span_list(false).with_writer(stderr).boxed()
+        fmt::layer()
+            .json()
+            .flatten_event(true)
+            .with_current_span(false)
+            .with_span_list(false)
+            .with_writer(stderr)
+            .boxed()
     }
 }

@@ -67,9 +67,8 @@ impl Known {
             site: rule.site.clone(),
             suspended: in_force.suspended.contains_key(&rule.site),
         };
-        let schedule = |site: &crate::config::Site| {
-            (site.domain.clone(), (site.schedule.clone(), site.time_zone.clone()))
-        };
+        let schedule =
+            |site: &crate::config::Site| (site.domain.clone(), (site.schedule.clone(), site.time_zone.clone()));
         Known {
             version,
             valid: in_force.problems.is_none(),
@@ -141,15 +140,9 @@ pub(super) struct Exporter {
 impl Exporter {
     pub(super) fn new(paths: &StatePaths) -> Exporter {
         let made = Made { reader: Reader::new(paths.clone()), last: None };
-        let shared = Shared { known: Arc::new(Mutex::new(Arc::new(Known::nothing()))), made: Arc::new(Mutex::new(made)) };
-        Exporter {
-            shared,
-            settings: Metrics::default(),
-            listening: None,
-            writing: None,
-            versions: 0,
-            complaint: None,
-        }
+        let shared =
+            Shared { known: Arc::new(Mutex::new(Arc::new(Known::nothing()))), made: Arc::new(Mutex::new(made)) };
+        Exporter { shared, settings: Metrics::default(), listening: None, writing: None, versions: 0, complaint: None }
     }
 
     /// Takes over what is in force now.

@@ -285,7 +285,9 @@ impl Daemon {
 fn as_people_read(event: &serde_json::Map<String, Value>) -> String {
     let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     let mut line = format!("{} {} ", text(&event["level"]), text(&event["message"]));
-    for (name, value) in event.iter().filter(|(name, _)| !["timestamp", "level", "message", "target"].contains(&name.as_str())) {
+    for (name, value) in
+        event.iter().filter(|(name, _)| !["timestamp", "level", "message", "target"].contains(&name.as_str()))
+    {
         line.push_str(&format!("{name}={} ", text(value)));
     }
     line + "\n"

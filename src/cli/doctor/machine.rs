@@ -93,11 +93,8 @@ fn sandbox(status: &str, user: Option<&str>) -> Finding {
     let filtered = field(status, "Seccomp") == Some(FILTERED);
     let advice = "start it by the shipped unit; `systemd-analyze security forgetd` shows what is switched off";
     let yes_or_no = |is: bool| if is { "yes" } else { "no" };
-    let found = format!(
-        "no new privileges: {}; system calls filtered: {}",
-        yes_or_no(no_new_privileges),
-        yes_or_no(filtered)
-    );
+    let found =
+        format!("no new privileges: {}; system calls filtered: {}", yes_or_no(no_new_privileges), yes_or_no(filtered));
     if !(no_new_privileges && filtered) {
         return Finding::warning(ABOUT, found).advising(advice);
     }

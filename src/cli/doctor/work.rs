@@ -98,7 +98,12 @@ fn left_by(rule: &Rule, register: Option<&Register>) -> Result<Option<String>, R
 }
 
 /// How the last runs ended, and which rules do not run.
-fn runs(register: &Register, in_force: &InForce, rules: &[Rule], checks: &mut Vec<Finding>) -> Result<(), RegisterError> {
+fn runs(
+    register: &Register,
+    in_force: &InForce,
+    rules: &[Rule],
+    checks: &mut Vec<Finding>,
+) -> Result<(), RegisterError> {
     for rule in rules {
         let last = register.last_run(rule.name.as_str())?;
         if let Some(run) = last.filter(|run| run.outcome.as_deref() == Some("failed")) {

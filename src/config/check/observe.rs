@@ -71,7 +71,11 @@ fn file(text: &Text, problems: &mut FileProblems<'_>) -> Option<PathBuf> {
         return None;
     }
     if path.extension().is_none_or(|extension| extension != "prom") {
-        problems.report_with_hint(&text.span(), "the node exporter reads only files whose name ends with `.prom`", hint);
+        problems.report_with_hint(
+            &text.span(),
+            "the node exporter reads only files whose name ends with `.prom`",
+            hint,
+        );
         return None;
     }
     Some(path)

@@ -18,10 +18,9 @@ const OF_RULES: &[OfRule] = &[
         ("forgetd_rule_last_success_timestamp_seconds", Kind::Gauge, "When the last run that ended well ended."),
         |rule| rule.runs.success.map(|(_, ended)| seconds(ended)),
     ),
-    (
-        ("forgetd_rule_last_run_timestamp_seconds", Kind::Gauge, "When the last run ended, however it ended."),
-        |rule| rule.runs.last.map(|(ended, _)| seconds(ended)),
-    ),
+    (("forgetd_rule_last_run_timestamp_seconds", Kind::Gauge, "When the last run ended, however it ended."), |rule| {
+        rule.runs.last.map(|(ended, _)| seconds(ended))
+    }),
     (("forgetd_rule_last_run_duration_seconds", Kind::Gauge, "How long the last run took."), |rule| {
         rule.runs.last.map(|(_, took)| took.as_secs_f64())
     }),
@@ -36,10 +35,9 @@ const OF_RULES: &[OfRule] = &[
         ),
         |rule| rule.due.map(seconds),
     ),
-    (
-        ("forgetd_rule_erased_records_total", Kind::Counter, "Records erased or masked by all runs."),
-        |rule| Some(number(rule.runs.erased)),
-    ),
+    (("forgetd_rule_erased_records_total", Kind::Counter, "Records erased or masked by all runs."), |rule| {
+        Some(number(rule.runs.erased))
+    }),
     (
         (
             "forgetd_rule_overdue_records",
@@ -70,10 +68,9 @@ const OF_RULES: &[OfRule] = &[
     (("forgetd_rule_waiting", Kind::Gauge, "1 where the rule waits for an approval, else 0."), |rule| {
         Some(flag(rule.state == State::Waiting))
     }),
-    (
-        ("forgetd_rule_suspended", Kind::Gauge, "1 where the rule's configuration is in doubt, else 0."),
-        |rule| Some(flag(rule.state == State::Suspended)),
-    ),
+    (("forgetd_rule_suspended", Kind::Gauge, "1 where the rule's configuration is in doubt, else 0."), |rule| {
+        Some(flag(rule.state == State::Suspended))
+    }),
 ];
 
 /// The page of these figures; without any, what the daemon knows by itself.
@@ -82,7 +79,11 @@ pub(super) fn page(known: &Known, figures: Option<&Figures>) -> String {
     let mut one = |name, help, value: f64| page.metric((name, Kind::Gauge, help), [(vec![], value)]);
     let valid = "1 where the configuration directory is valid, 0 where an earlier version stays in force.";
     one("forgetd_configuration_valid", valid, flag(known.valid));
-    one("forgetd_state_readable", "1 where register and audit log could be read for this page.", flag(figures.is_some()));
+    one(
+        "forgetd_state_readable",
+        "1 where register and audit log could be read for this page.",
+        flag(figures.is_some()),
+    );
     if let Some(figures) = figures {
         one("forgetd_purges_stopped", "1 while the stop switch is set.", flag(figures.purges_stopped));
         one("forgetd_audit_entries", "Entries of the audit log.", number(figures.entries));

@@ -70,8 +70,12 @@ impl Listener {
         let room = Arc::new(Semaphore::new(MOST_CONNECTIONS));
         loop {
             let accepted = match &self {
-                Listener::Unix { listener, .. } => listener.accept().await.map(|(stream, _)| begin(stream, &room, &shared)),
-                Listener::Loopback(listener) => listener.accept().await.map(|(stream, _)| begin(stream, &room, &shared)),
+                Listener::Unix { listener, .. } => {
+                    listener.accept().await.map(|(stream, _)| begin(stream, &room, &shared))
+                }
+                Listener::Loopback(listener) => {
+                    listener.accept().await.map(|(stream, _)| begin(stream, &room, &shared))
+                }
             };
             if let Err(error) = accepted {
                 tracing::debug!(%error, "a request for metrics could not be accepted");
