@@ -194,6 +194,26 @@ fn a_state_that_others_can_write_is_told() {
     assert!(Page::of(&shop).about("state directory").starts_with("warning: "));
 }
 
+#[test]
+fn who_may_not_look_into_the_state_is_told_so_and_nothing_is_guessed() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("left out: only root can become somebody else");
+        return;
+    }
+    let (shop, daemon) = running();
+    chmod(shop.path(), 0o755);
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups", env!("CARGO_BIN_EXE_forgetd")]);
+    let output = command.arg("--config").arg(shop.config()).args(["doctor", "--json"]).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    let page: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {text}"));
+    let checks = page["checks"].as_array().unwrap().clone();
+    let page = Page { code: output.status.code(), checks, sound: page["sound"].as_bool().unwrap() };
+    fails_for(&page, "state directory", &["Permission denied", "run this as root"]);
+    assert!(!text.contains("it does not run") && !text.contains("purges are stopped"), "{text}");
+    daemon.stop();
+}
+
 /// A file system of its own, until the end.
 struct Mounted<'a>(&'a Path);
 

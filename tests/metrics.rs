@@ -337,6 +337,9 @@ fn the_file_for_the_node_exporter_is_whole_and_readable_by_others_and_follows_wh
     eventually("the change", || read_if_there(&file)?.contains("forgetd_configuration_valid 0").then_some(()));
     let left: Vec<_> = fs::read_dir(shop.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert!(!left.iter().any(|name| name.to_string_lossy().ends_with(".new")), "{left:?}");
+    shop.set_site(QUIET);
+    shop.set_rules(FAST);
+    eventually("where it is not wanted any more it goes", || (!file.exists()).then_some(()));
     daemon.stop();
 }
 

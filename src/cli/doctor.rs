@@ -18,6 +18,7 @@ use crate::config::{Config, Problems, Trust, read_directory, state_directory};
 use crate::plan::{self, Rule};
 use crate::purge::StatePaths;
 use crate::register::{ClockSample, InForce, Register};
+use state::Access;
 
 /// How one thing was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -132,7 +133,7 @@ fn examine(
     clock: ClockSample,
     checks: &mut Vec<Finding>,
 ) {
-    let register = state::check(&paths, clock.wall, checks);
+    let Access::Open(register) = state::check(&paths, clock.wall, checks) else { return };
     // What is wrong with the files, or with the register, stands there already.
     let in_force = InForce::determine(directory, loaded, register.as_ref()).ok();
     let rules = in_force.as_ref().map(|in_force| plan::derive(&in_force.config)).unwrap_or_default();

@@ -12,7 +12,8 @@ mod text;
 mod textfile;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -89,6 +90,18 @@ impl Known {
 struct Shared {
     known: Arc<Mutex<Arc<Known>>>,
     made: Arc<Mutex<Made>>,
+    /// Held while the file is written or removed: one that is not wanted any more is not written once more.
+    textfile: Arc<Mutex<Textfile>>,
+}
+
+/// The file for the node exporter.
+#[derive(Debug, Default)]
+struct Textfile {
+    path: Option<PathBuf>,
+    /// A thread is at work on it.
+    writing: bool,
+    /// Something happened since that thread looked.
+    again: bool,
 }
 
 /// The reader, and the last page it made.
@@ -98,22 +111,65 @@ struct Made {
     last: Option<(Instant, u64, String)>,
 }
 
+/// Whoever panicked with a lock held has left nothing half done behind it.
+fn locked<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Shared {
     fn known(&self) -> Arc<Known> {
-        // Whoever panicked with it has changed nothing in it.
-        Arc::clone(&self.known.lock().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&locked(&self.known))
     }
 
-    /// The page at this moment. Blocks.
-    fn page(&self) -> String {
-        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = self.known();
-        if let Some((at, version, page)) = &made.last
-            && at.elapsed() < FRESH
-            && *version == known.version
-        {
-            return page.clone();
+    /// Writes the file until nothing has happened meanwhile. Blocks.
+    fn write_file(&self) {
+        loop {
+            let page = self.make(&mut locked(&self.made));
+            let mut textfile = locked(&self.textfile);
+            if let Some(path) = &textfile.path
+                && let Err(error) = textfile::write(path, &page)
+            {
+                warn!(path = %path.display(), %error, "metrics are not written: see `textfile` under [metrics]");
+            }
+            textfile.writing = textfile.again;
+            if !std::mem::take(&mut textfile.again) {
+                return;
+            }
         }
+    }
+
+    /// Whether a thread must begin to write the file; one that is at work looks again.
+    fn must_begin_to_write(&self) -> bool {
+        let mut textfile = locked(&self.textfile);
+        if textfile.path.is_none() {
+            return false;
+        }
+        textfile.again = textfile.writing;
+        !std::mem::replace(&mut textfile.writing, true)
+    }
+
+    /// From now on the file is this one.
+    fn set_file(&self, wanted: Option<&PathBuf>) {
+        let mut textfile = locked(&self.textfile);
+        if let Some(former) = textfile.path.take().filter(|former| wanted != Some(former)) {
+            // Nobody would write it anew, and its figures would grow old.
+            let _ = std::fs::remove_file(former);
+        }
+        textfile.path = wanted.cloned();
+    }
+
+    /// The page for who asks, at most a second old. Blocks.
+    fn page(&self) -> String {
+        let mut made = locked(&self.made);
+        match &made.last {
+            Some((at, version, page)) if at.elapsed() < FRESH && *version == self.known().version => page.clone(),
+            _ => self.make(&mut made),
+        }
+    }
+
+    /// The page at this moment.
+    fn make(&self, made: &mut Made) -> String {
+        let known = self.known();
         let figures = match read_clock() {
             Ok(clock) => made.reader.read(&known, clock.wall).map_err(|error| error.to_string()),
             Err(error) => Err(error.to_string()),
@@ -131,7 +187,6 @@ pub(super) struct Exporter {
     shared: Shared,
     settings: Metrics,
     listening: Option<JoinHandle<()>>,
-    writing: Option<JoinHandle<()>>,
     versions: u64,
     /// What could not be done last time, told once.
     complaint: Option<String>,
@@ -140,9 +195,12 @@ pub(super) struct Exporter {
 impl Exporter {
     pub(super) fn new(paths: &StatePaths) -> Exporter {
         let made = Made { reader: Reader::new(paths.clone()), last: None };
-        let shared =
-            Shared { known: Arc::new(Mutex::new(Arc::new(Known::nothing()))), made: Arc::new(Mutex::new(made)) };
-        Exporter { shared, settings: Metrics::default(), listening: None, writing: None, versions: 0, complaint: None }
+        let shared = Shared {
+            known: Arc::new(Mutex::new(Arc::new(Known::nothing()))),
+            made: Arc::new(Mutex::new(made)),
+            textfile: Arc::default(),
+        };
+        Exporter { shared, settings: Metrics::default(), listening: None, versions: 0, complaint: None }
     }
 
     /// Takes over what is in force now.
@@ -152,13 +210,14 @@ impl Exporter {
             self.stop_listening();
             self.complaint = None;
         }
+        self.shared.set_file(settings.textfile.as_ref());
         self.settings = settings;
         if self.settings == Metrics::default() {
             return;
         }
         self.versions += 1;
         let known = Arc::new(Known::of(in_force, rules, self.versions));
-        *self.shared.known.lock().unwrap_or_else(PoisonError::into_inner) = known;
+        *locked(&self.shared.known) = known;
         self.refresh();
     }
 
@@ -191,17 +250,11 @@ impl Exporter {
     }
 
     /// In a thread of its own, one at a time.
-    fn write_file(&mut self) {
-        let Some(path) = self.settings.textfile.clone() else { return };
-        if self.writing.as_ref().is_some_and(|writing| !writing.is_finished()) {
-            return;
+    fn write_file(&self) {
+        if self.shared.must_begin_to_write() {
+            let shared = self.shared.clone();
+            tokio::task::spawn_blocking(move || shared.write_file());
         }
-        let shared = self.shared.clone();
-        self.writing = Some(tokio::task::spawn_blocking(move || {
-            if let Err(error) = textfile::write(&path, &shared.page()) {
-                warn!(path = %path.display(), %error, "metrics are not written: see `textfile` under [metrics]");
-            }
-        }));
     }
 
     fn stop_listening(&mut self) {

@@ -30,20 +30,36 @@ const OTHERS: u32 = 0o007;
 /// Write permission of anybody but the daemon's user.
 const WRITABLE_BY_OTHERS: u32 = 0o022;
 
-/// Looks at everything in the state; the register, where it can be worked with.
-pub(super) fn check(paths: &StatePaths, now: Timestamp, checks: &mut Vec<Finding>) -> Option<Register> {
-    if !directory(paths.dir(), checks) {
-        return None;
-    }
-    checks.push(space(paths.dir()));
-    let register = register(paths, checks);
-    checks.push(key(paths));
-    log(paths, now, checks);
-    register
+/// What there is of a state.
+pub(super) enum Access {
+    /// This user may not look into it: whatever depends on it is not known.
+    Closed,
+    /// It was looked at; the register, where it can be worked with.
+    Open(Option<Register>),
 }
 
-/// Whether there is a state to look at.
-fn directory(dir: &Path, checks: &mut Vec<Finding>) -> bool {
+/// Looks at everything in the state.
+pub(super) fn check(paths: &StatePaths, now: Timestamp, checks: &mut Vec<Finding>) -> Access {
+    match directory(paths.dir(), checks) {
+        Directory::Closed => Access::Closed,
+        Directory::Absent => Access::Open(None),
+        Directory::Open => {
+            checks.push(space(paths.dir()));
+            let register = register(paths, checks);
+            checks.push(key(paths));
+            log(paths, now, checks);
+            Access::Open(register)
+        }
+    }
+}
+
+enum Directory {
+    Absent,
+    Closed,
+    Open,
+}
+
+fn directory(dir: &Path, checks: &mut Vec<Finding>) -> Directory {
     const ABOUT: &str = "state directory";
     let path = dir.display();
     let metadata = match fs::read_dir(dir).and_then(|_| fs::metadata(dir)) {
@@ -51,12 +67,12 @@ fn directory(dir: &Path, checks: &mut Vec<Finding>) -> bool {
         Err(error) if error.kind() == ErrorKind::NotFound => {
             let none = Finding::warning(ABOUT, format!("{path} is not there: nothing was ever recorded"));
             checks.push(none.advising("start the daemon: `systemctl enable --now forgetd`"));
-            return false;
+            return Directory::Absent;
         }
         Err(error) => {
             let closed = Finding::failed(ABOUT, format!("{path}: {error}"));
             checks.push(closed.advising("run this as root or as the user the daemon runs as"));
-            return false;
+            return Directory::Closed;
         }
     };
     let mode = metadata.mode() & 0o7777;
@@ -70,7 +86,7 @@ fn directory(dir: &Path, checks: &mut Vec<Finding>) -> bool {
     } else {
         Finding::ok(ABOUT, found)
     });
-    true
+    Directory::Open
 }
 
 fn space(dir: &Path) -> Finding {
