@@ -56,7 +56,7 @@ impl Reviews {
 }
 
 /// The size of a log and what is unreviewed of it, for who asks often: only what is new since the last time is read.
-/// It judges nothing; that is [`verify`](super::verify).
+/// It judges nothing; that is [`verify`](super::verify()).
 #[derive(Debug, Default)]
 pub struct Follower {
     entries: u64,
