@@ -40,7 +40,7 @@ mod verify;
 
 use std::path::{Path, PathBuf};
 
-pub use entry::{BatchOutcome, Entry, Event, Kept, RestoredPart, RunFinished, RunOutcome};
+pub use entry::{BatchOutcome, DriftChecked, DriftFinding, Entry, Event, Kept, RestoredPart, RunFinished, RunOutcome};
 pub use error::AuditError;
 pub use keys::{Keys, RotationFault, parse_file as parse_verifier_key};
 pub use line::{LineFault, MAX_LINE};
@@ -49,7 +49,7 @@ pub use note::{Checkpoint, NoteError, VerifierKey};
 pub use proof::{Proof, ProofFault, ProveError, anchor, prove};
 pub use reviews::Follower;
 pub use start::check_key;
-pub use verdict::{Fault, Review, Verdict, Verification, VerifyError};
+pub use verdict::{Compared, Fault, Review, Verdict, Verification, VerifyError};
 pub use verify::{Trusted, verify, verify_with};
 
 /// Where the parts of an audit log stand in its directory.

@@ -9,6 +9,7 @@ mod audit;
 mod check;
 mod demo;
 mod doctor;
+mod drift;
 mod holds;
 mod manual;
 mod output;
@@ -135,6 +136,7 @@ fn run(arguments: Arguments, output: &Output) -> Ended {
         Command::Purge(options) => purge::run(&directory, &options, output),
         Command::Doctor => doctor::run(&directory, output),
         Command::Status => status::run(&directory, output),
+        Command::Drift { site } => drift::run(&directory, site.as_deref(), output),
         Command::Hold { command } => match command {
             HoldCommand::Add(options) => holds::add(&directory, &options, output),
             HoldCommand::List => holds::list(&directory, output),

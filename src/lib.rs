@@ -11,6 +11,7 @@
 //! * [`audit`] is the evidence: an append-only log, its Merkle tree and signed checkpoints;
 //! * [`safety`] holds a rule whenever there is a doubt;
 //! * [`purge`] executes one rule, batch by batch, evidence first;
+//! * [`drift`] compares what is declared with what was enforced and with what the stores hold;
 //! * [`report`] lays the evidence of a period beside what was declared for it, for a data protection officer;
 //! * [`service`] and [`cli`] stand on top: the only ones that read the clock, and the command line the only one that
 //!   prints.
@@ -23,6 +24,7 @@
 pub mod audit;
 pub mod cli;
 pub mod config;
+pub mod drift;
 mod durable;
 pub mod plan;
 pub mod purge;

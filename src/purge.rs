@@ -7,6 +7,7 @@
 //! out exactly what happened (`recover`). `run.finished` carries the negative proof: a fresh count of what should be
 //! gone.
 
+mod confine;
 mod in_flight;
 mod pace;
 mod recover;
@@ -17,6 +18,7 @@ use std::sync::atomic::AtomicBool;
 
 use jiff::Timestamp;
 
+pub use confine::{Confinement, confined};
 pub use recover::{RecoverError, recover_all};
 use run::{Erasure, Run, Stopwatch};
 pub(crate) use state::open_private;

@@ -60,7 +60,7 @@ pub struct Register {
 #[derive(Debug, thiserror::Error)]
 pub enum RegisterError {
     /// The file cannot be opened or created.
-    #[error("register {path}: cannot be opened: {source}")]
+    #[error("register {path}: cannot be opened: {source}; {}", remedy(source))]
     Open {
         /// The file.
         path: PathBuf,
@@ -84,7 +84,7 @@ pub enum RegisterError {
         found: i64,
     },
     /// A query failed.
-    #[error("register {path}: {source}")]
+    #[error("register {path}: {source}; {}", remedy(source))]
     Query {
         /// The file.
         path: PathBuf,
@@ -99,6 +99,24 @@ pub enum RegisterError {
         /// Which value.
         what: &'static str,
     },
+}
+
+/// What to do about an error of SQLite.
+fn remedy(error: &rusqlite::Error) -> &'static str {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => "free space, nothing is erased before",
+        Some(ErrorCode::SystemIoFailure) => "look after the disk and whether it is full, nothing is erased before",
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+            "another process keeps it locked, nothing is erased before it lets go"
+        }
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+            "restore it from a backup, nothing is erased before"
+        }
+        Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
+            "correct its owner and mode, nothing is erased before"
+        }
+        _ => "nothing is erased while it cannot be read and written",
+    }
 }
 
 impl Register {

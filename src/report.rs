@@ -24,7 +24,8 @@ use std::io;
 
 pub use csv::Csv;
 pub use gather::{Declared, Line, Question, gather};
-pub use model::{Covered, Incident, Report, Run, Verified};
+pub use model::{Comparison, Covered, Incident, Report, Run, Verified};
+pub(crate) use words::visible;
 
 /// Why there is no report.
 #[derive(Debug, thiserror::Error)]

@@ -11,6 +11,7 @@ mod interrupt;
 mod job;
 mod logging;
 mod metrics;
+mod observe;
 mod reload;
 mod restored;
 mod systemd;
@@ -40,6 +41,7 @@ use agenda::{Agenda, Decisions};
 use job::{Job, Report};
 use logging::Logging;
 use metrics::Exporter;
+use observe::Watchman;
 use reload::Cause;
 use systemd::Systemd;
 use watch::{Change, DaemonLock, Watch};
@@ -136,9 +138,10 @@ struct Daemon {
     agenda: Agenda,
     /// For everything but purges.
     control: State,
-    /// For purges; away while one is under way.
+    /// For purges and looks at the stores; away while one is under way.
     worker: Option<State>,
     job: Option<Job>,
+    watchman: Watchman,
     fingerprint: Fingerprint,
     /// When a change was first noticed, and when it will be looked at.
     reload: Option<(Instant, Instant)>,
@@ -190,6 +193,7 @@ impl Daemon {
         }
         let decisions = Decisions::now(&control.paths, &control.register, clock.wall)?;
         let exporter = Exporter::new(&control.paths);
+        let watchman = Watchman::new(&control.paths.audit(), clock.wall);
         let mut daemon = Daemon {
             directory: directory.to_owned(),
             in_force,
@@ -198,6 +202,7 @@ impl Daemon {
             control,
             worker: Some(worker),
             job: None,
+            watchman,
             fingerprint,
             reload: None,
             decisions,
@@ -220,6 +225,7 @@ impl Daemon {
         info!(sites = self.in_force.config.sites.len(), rules = self.rules.len(), "ready");
         loop {
             self.begin_what_is_due()?;
+            self.look_around()?;
             let wake_at = self.wake_at()?;
             tokio::select! {
                 _ = signals.terminate.recv() => break,
@@ -227,6 +233,7 @@ impl Daemon {
                 _ = signals.hangup.recv() => self.reload(Cause::Asked)?,
                 Some(change) = changes.recv() => self.notice(change)?,
                 report = job::finished(&mut self.job) => self.job_ended(report)?,
+                looked = observe::finished(&mut self.watchman) => self.looked(looked)?,
                 () = tokio::time::sleep_until(wake_at) => self.tick()?,
             }
         }
@@ -259,13 +266,15 @@ impl Daemon {
         if let Some(watchdog_at) = self.systemd.watchdog_at() {
             at = at.min(watchdog_at);
         }
-        if self.job.is_none()
-            && let Some(due) = self.agenda.next_due()
-        {
-            let wait = due.duration_since(read_clock()?.wall);
+        if self.worker.is_none() {
+            return Ok(at);
+        }
+        let now = read_clock()?.wall;
+        if let Some(due) = self.agenda.next_due() {
+            let wait = due.duration_since(now);
             at = at.min(Instant::now() + Duration::try_from(wait).unwrap_or(Duration::ZERO));
         }
-        Ok(at)
+        Ok(self.watchman.wake_at(now).map_or(at, |look_at| at.min(look_at)))
     }
 
     fn tick(&mut self) -> Result<(), ServiceError> {
@@ -304,6 +313,7 @@ impl Daemon {
         }
         warn!(seconds = before.duration_since(now).as_secs(), "the clock was set back: all runs are planned anew");
         self.heartbeat_at = self.heartbeat_at.min(now.saturating_add(HEARTBEAT).unwrap_or(now));
+        self.watchman.clock_set_back(now);
         self.agenda.forget();
         let Config { daemon, sites, .. } = &self.in_force.config;
         Ok(self.agenda.update(&self.rules, sites, daemon.safety, &self.control.register, now)?)
@@ -325,7 +335,7 @@ impl Daemon {
     }
 
     fn begin_what_is_due(&mut self) -> Result<(), ServiceError> {
-        if self.job.is_some() {
+        if self.worker.is_none() {
             return Ok(());
         }
         let clock = read_clock()?;

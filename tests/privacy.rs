@@ -105,6 +105,7 @@ fn nothing_is_told(shop: &Installation) {
         &["plan"],
         &["status"],
         &["doctor"],
+        &["drift"],
         &["purge", "--dry-run"],
         &["hold", "list"],
         &["register", "show"],

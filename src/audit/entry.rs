@@ -1,6 +1,8 @@
 //! What an entry says. The order of the fields here is the order of the keys in the line: it is part of the public
 //! format, as are the names. A new kind of event is added; a field of an existing one is never renamed or moved.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -148,6 +150,9 @@ pub enum Event {
     /// A run ended: what it erased, the negative proof (`left`, and `arrived` since), what is physically pending.
     #[serde(rename = "run.finished")]
     RunFinished(RunFinished),
+    /// What is declared was compared with what was enforced and with what the stores hold.
+    #[serde(rename = "drift.checked")]
+    DriftChecked(DriftChecked),
     /// The daemon runs.
     #[serde(rename = "daemon.started")]
     DaemonStarted { version: String },
@@ -189,6 +194,37 @@ pub struct RunFinished {
     /// Expired records that stay for now.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub kept: Vec<Kept>,
+}
+
+/// What a comparison of declaration, runs and stores found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DriftChecked {
+    /// Rules that were compared.
+    pub rules: u64,
+    /// Stores that were looked at.
+    pub stores: u64,
+    /// How many findings there are of each kind; only kinds that occur.
+    pub counts: BTreeMap<String, u64>,
+    /// Findings that the configuration accepts.
+    pub accepted: u64,
+    /// The first of the findings, the gravest first.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub findings: Vec<DriftFinding>,
+}
+
+/// One of its findings: names of rules, stores, tables and columns, and counts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DriftFinding {
+    /// Its kind.
+    pub finding: String,
+    /// Where, as rules are named.
+    pub place: String,
+    /// How many records it concerns, where that is known.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub records: Option<u64>,
+    /// The time of the oldest of them, where that is known.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "instant::serialize_option", default)]
+    pub oldest: Option<Timestamp>,
 }
 
 /// Expired records that a run left, because they could not go then.
@@ -242,6 +278,7 @@ pub enum RunOutcome {
 impl Event {
     pub(super) const LOG_REVIEWED: &str = "log.reviewed";
     pub(super) const KEY_ROTATED: &str = "key.rotated";
+    pub(super) const DRIFT_CHECKED: &str = "drift.checked";
 
     /// The kind, as the line spells it.
     #[must_use]
@@ -268,6 +305,7 @@ impl Event {
             Event::BatchRolledBack { .. } => "batch.rolled-back",
             Event::BatchResolved { .. } => "batch.resolved",
             Event::RunFinished(_) => "run.finished",
+            Event::DriftChecked(_) => Event::DRIFT_CHECKED,
             Event::DaemonStarted { .. } => "daemon.started",
             Event::DaemonStopped {} => "daemon.stopped",
             Event::Heartbeat {} => "heartbeat",

@@ -14,14 +14,14 @@ use std::path::Path;
 use jiff::Timestamp;
 
 use super::Paths;
-use super::entry::Event;
+use super::entry::{Entry, Event};
 use super::index::Records;
 use super::keys::{Keys, RotationFault};
 use super::line::{self, LineFault, Lines, Next};
 use super::merkle::{Frontier, Hash};
 use super::note::{Checkpoint, NoteError, VerifierKey};
 use super::reviews::Reviews;
-use super::verdict::{Fault, Verdict, Verification, VerifyError};
+use super::verdict::{Compared, Fault, Verdict, Verification, VerifyError};
 
 /// Some hundred entries per system call.
 const BUFFER: usize = 256 * 1024;
@@ -74,6 +74,7 @@ pub fn verify_with(dir: &Path, kept: Trusted<'_>) -> Result<Verification, Verify
         last: pass.last,
         review: pass.reviews.furthest(),
         unreviewed: pass.reviews.unreviewed(pass.tree.size()),
+        drift: pass.drift,
     })
 }
 
@@ -147,6 +148,8 @@ struct Pass {
     /// The first line that the index knows otherwise.
     differs: Option<u64>,
     reviews: Reviews,
+    /// The last comparison with the stores.
+    drift: Option<Compared>,
     /// Where the key was replaced.
     rotations: Vec<u64>,
     stopped: Option<Stop>,
@@ -194,8 +197,10 @@ impl Pass {
         match line::inspect(line, index) {
             Ok((time, kind)) => {
                 self.reviews.take(kind, line, index, time);
-                if kind == Event::KEY_ROTATED {
-                    self.rotations.push(index);
+                match kind {
+                    Event::KEY_ROTATED => self.rotations.push(index),
+                    Event::DRIFT_CHECKED => self.note_drift(line, time),
+                    _ => {}
                 }
                 self.first = self.first.or(Some(time));
                 self.last = Some(time);
@@ -203,6 +208,12 @@ impl Pass {
                 self.compare(signed);
             }
             Err(fault) => self.stopped = Some(Stop::AtLine(fault)),
+        }
+    }
+
+    fn note_drift(&mut self, line: &[u8], at: Timestamp) {
+        if let Ok(Entry { event: Event::DriftChecked(found), .. }) = Entry::from_line(line) {
+            self.drift = Some(Compared { at, found });
         }
     }
 

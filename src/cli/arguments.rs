@@ -30,7 +30,7 @@ pub(super) const EXIT_CODES: &[(&str, &str)] = &[
     ("0", "done"),
     ("1", "failed"),
     ("2", "called wrongly"),
-    ("3", "needs attention: a rule waits for approval, is held, or its records are overdue"),
+    ("3", "needs attention: a rule waits, is held or overdue, or a store is not as declared"),
     ("4", "the audit log does not verify"),
     ("78", "the configuration is invalid"),
 ];
@@ -104,6 +104,17 @@ pub(super) enum Command {
     /// stores, what is physically left, next runs: each ok, warning or failed. Changes nothing, counts no records, and
     /// works while the configuration is invalid. Ends with 3 where anything failed.
     Doctor,
+    /// Compare what is declared with what was enforced and with what the stores hold; changes nothing
+    ///
+    /// Opens every store and says of every rule and store whether it is ok, or what disagrees: records that are
+    /// overdue, that must not be stored or cannot be judged; rules that never ran, or not in time, or do not run; columns
+    /// and tables that look personal and are not declared; what was declared once and still is there. Ends with 3 where
+    /// something disagrees, and with 1 where a store could not be looked at.
+    Drift {
+        /// Only this site
+        #[arg(long, value_name = "SITE")]
+        site: Option<String>,
+    },
     /// Suspend erasure where there is a duty to keep
     ///
     /// Works while the configuration is invalid. A hold ends by itself after its last day.

@@ -81,15 +81,19 @@ fn confirm(directory: &Path, options: &PurgeOptions, output: &Output) -> Result<
 fn purge_rule(writing: &mut Writing, rule: &Rule, interrupt: &Interrupt, output: &Output) -> Result<Purged, Failure> {
     let progress = Progress::new(rule.name.as_str(), output);
     let clock = session::clock()?;
-    let order = Order {
-        safety: writing.in_force.config.daemon.safety,
-        pace: writing.in_force.config.daemon.pace,
-        clock: &clock,
-        suspended: writing.in_force.suspended.get(&rule.site).map(String::as_str),
-        interrupt: interrupt.flag(),
-        watcher: &progress,
-    };
-    let outcome = purge::run(rule, &mut writing.state, &order);
+    let Writing { in_force, state, .. } = writing;
+    let paths = state.paths.clone();
+    let outcome = purge::confined(rule, &paths, || {
+        let order = Order {
+            safety: in_force.config.daemon.safety,
+            pace: in_force.config.daemon.pace,
+            clock: &clock,
+            suspended: in_force.suspended.get(&rule.site).map(String::as_str),
+            interrupt: interrupt.flag(),
+            watcher: &progress,
+        };
+        purge::run(rule, state, &order)
+    });
     progress.finish();
     Ok(purged(rule, outcome?))
 }

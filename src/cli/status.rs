@@ -9,10 +9,11 @@ use serde::Serialize;
 use super::output::{Output, count, instant};
 use super::session::Reading;
 use super::{Ended, Exit};
-use crate::audit::{self, Verdict};
+use crate::audit::{self, Compared, DriftChecked, Verdict};
+use crate::drift;
 use crate::plan::Rule;
 use crate::register::FinishedRun;
-use crate::safety::{Expired, State, Stop};
+use crate::safety::{State, Stop};
 use crate::service;
 
 #[derive(Debug, Serialize)]
@@ -20,6 +21,7 @@ struct Status {
     daemon: &'static str,
     purges: &'static str,
     audit_log: LogHealth,
+    drift: Option<LastDrift>,
     rules: Vec<RuleStatus>,
 }
 
@@ -32,6 +34,15 @@ struct LogHealth {
     reviewed_through: Option<u64>,
     reviewed_at: Option<Timestamp>,
     unreviewed: u64,
+}
+
+/// What the daily comparison with the stores found.
+#[derive(Debug, Serialize)]
+struct LastDrift {
+    checked: Timestamp,
+    ok: bool,
+    counts: BTreeMap<String, u64>,
+    accepted: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -51,12 +62,13 @@ struct RuleStatus {
 
 pub(super) fn run(directory: &Path, output: &Output) -> Ended {
     let reading = Reading::begin(directory, output)?;
-    let (audit_log, log_exit) = log_health(&reading);
+    let (audit_log, drift, log_exit) = log_health(&reading);
     let rules = reading.rules.iter().map(|rule| rule_status(rule, &reading)).collect::<Result<Vec<_>, _>>()?;
     let status = Status {
         daemon: if service::is_running(&reading.paths) { "running" } else { "not running" },
         purges: if reading.paths.stop() == Stop::Set { "stopped" } else { "allowed" },
         audit_log,
+        drift,
         rules,
     };
     output.result(&status, |output| print(&status, output));
@@ -65,8 +77,8 @@ pub(super) fn run(directory: &Path, output: &Output) -> Ended {
     Ok(reading.exit(exit.max(log_exit)))
 }
 
-/// What the evidence looks like, as far as it can be told without an anchor.
-fn log_health(reading: &Reading) -> (LogHealth, Exit) {
+/// What the evidence looks like, as far as it can be told without an anchor, and what it says of the last comparison.
+fn log_health(reading: &Reading) -> (LogHealth, Option<LastDrift>, Exit) {
     let health = |verdict: String, verification: Option<&audit::Verification>| LogHealth {
         verdict,
         entries: verification.map_or(0, |v| v.entries),
@@ -77,16 +89,17 @@ fn log_health(reading: &Reading) -> (LogHealth, Exit) {
         unreviewed: verification.map_or(0, |v| v.unreviewed),
     };
     if !reading.paths.audit().exists() {
-        return (health("none yet".to_owned(), None), Exit::Done);
+        return (health("none yet".to_owned(), None), None, Exit::Done);
     }
     match audit::verify(&reading.paths.audit(), &[]) {
         Ok(verification) => {
             let (verdict, exit) = super::audit::verdict(&verification.verdict);
             // While a run is under way its entries are not signed yet: that alone is no alarm.
             let unsigned = matches!(verification.verdict, Verdict::UnsignedTail { .. });
-            (health(verdict.to_owned(), Some(&verification)), if unsigned { Exit::Done } else { exit })
+            let health = health(verdict.to_owned(), Some(&verification));
+            (health, verification.drift.map(last_drift), if unsigned { Exit::Done } else { exit })
         }
-        Err(error) => (health(super::chain(&error), None), Exit::NotVerified),
+        Err(error) => (health(super::chain(&error), None), None, Exit::NotVerified),
     }
 }
 
@@ -98,9 +111,7 @@ fn rule_status(rule: &Rule, reading: &Reading) -> Result<RuleStatus, super::Fail
     };
     let site = reading.in_force.config.sites.get(&rule.site);
     let next = |after: Timestamp| site.and_then(|site| site.schedule.next_after(after, &site.time_zone.zone));
-    let last_outcome = last_run.as_ref().and_then(|run| run.outcome.as_deref());
-    let records = Expired { matches: assessment.matches(), since: assessment.overdue_since };
-    let overdue = records.are_overdue(last_outcome, next, reading.clock.wall);
+    let overdue = drift::is_overdue(&assessment, last_run.as_ref(), next, reading.clock.wall);
     let survey = assessment.survey.as_ref();
     Ok(RuleStatus {
         rule: rule.name.to_string(),
@@ -120,6 +131,7 @@ fn rule_status(rule: &Rule, reading: &Reading) -> Result<RuleStatus, super::Fail
 fn print(status: &Status, output: &Output) {
     output.line(format!("Daemon: {}. Purges: {}.", status.daemon, status.purges));
     output.line(log_line(&status.audit_log));
+    output.line(output.advice(&drift_line(status.drift.as_ref())));
     if status.rules.is_empty() {
         return output.line("No rules: no site declares a store with tables.");
     }
@@ -174,6 +186,23 @@ fn log_line(log: &LogHealth) -> String {
         ),
         None => format!("Audit log: {verdict}."),
     }
+}
+
+fn last_drift(compared: Compared) -> LastDrift {
+    let DriftChecked { counts, accepted, .. } = compared.found;
+    LastDrift { checked: compared.at, ok: counts.is_empty(), counts, accepted }
+}
+
+fn drift_line(drift: Option<&LastDrift>) -> String {
+    let Some(LastDrift { checked, counts, .. }) = drift else {
+        return "Drift: never looked for; `forgetd drift` does.".to_owned();
+    };
+    let at = instant(*checked);
+    if counts.is_empty() {
+        return format!("Drift: none at {at}: what was declared was what was enforced, and the stores agreed.");
+    }
+    let counts: Vec<String> = counts.iter().map(|(kind, many)| format!("{many} {kind}")).collect();
+    format!("Drift: at {at} {}; `forgetd drift` says where.", counts.join(", "))
 }
 
 fn reviewed(log: &LogHealth) -> String {

@@ -1,5 +1,6 @@
 //! `forgetd.toml` as values: where the daemon keeps its state, who answers for it, how careful and how gentle it is.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -23,6 +24,9 @@ pub struct Daemon {
     pub log: LogLevel,
     /// Where its figures can be had.
     pub metrics: Metrics,
+    /// Places that look as if they held personal data, or once did, and of which the operator says that they do not:
+    /// names as rules have them, or their beginnings.
+    pub drift_accepts: BTreeSet<String>,
 }
 
 /// The controller of GDPR Article 4(7), with what Article 30(1)(a) asks for.

@@ -31,6 +31,7 @@ pub(super) struct DaemonFile {
     pub(super) pace: Option<Section<PaceTable>>,
     pub(super) log: Option<Section<LoggingTable>>,
     pub(super) metrics: Option<Section<MetricsTable>>,
+    pub(super) drift: Option<Section<DriftTable>>,
 }
 
 /// `[controller]`.
@@ -84,6 +85,13 @@ pub(super) struct LoggingTable {
 pub(super) struct MetricsTable {
     pub(super) listen: Option<Text>,
     pub(super) textfile: Option<Text>,
+}
+
+/// `[drift]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct DriftTable {
+    pub(super) accepts: Vec<Text>,
 }
 
 /// `categories.toml`.

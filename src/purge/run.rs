@@ -16,7 +16,7 @@ use crate::register::{FinishedRun, LastCount, RunStart};
 use crate::safety::hold::{self, HoldEffect};
 use crate::safety::{self, Assessment, Stop, schema};
 use crate::store::{
-    Committed, HeldValue, Kept, Physical, Prepared, Remainder, Selection, Shape, Store, StoreError, Walk,
+    Committed, HeldValue, Kept, Physical, Prepared, Remainder, Selection, Shape, Store, StoreError, Unknown, Walk,
 };
 
 /// Records may come to match while a walk is under way (a consent is withdrawn): the walk is repeated for them, but
@@ -88,9 +88,11 @@ fn advice(error: &StoreError) -> Option<&'static str> {
     Some(match error {
         StoreError::Busy { .. } => "nobody gave way for a minute: look for transactions that stay open",
         StoreError::Slow { .. } => "it was tried for a minute: is the server overloaded, or an index missing?",
-        StoreError::Lost { .. } | StoreError::CommitUnknown { .. } => "the server did not come back in time",
+        StoreError::Lost { .. } | StoreError::CommitUnknown { because: Unknown::ConnectionLost, .. } => {
+            "the server did not come back in time"
+        }
         StoreError::Lagging { .. } => "a replica that is late on purpose needs a longer `max-lag` under `[pace]`",
-        StoreError::Unavailable { .. } | StoreError::Failed { .. } => return None,
+        StoreError::Unavailable { .. } | StoreError::Failed { .. } | StoreError::CommitUnknown { .. } => return None,
     })
 }
 
@@ -319,6 +321,7 @@ impl<'a> Run<'a> {
         let now = Instant::now();
         let pause = match error {
             StoreError::Busy { .. } | StoreError::Slow { .. } => self.pacer.locked(now),
+            StoreError::CommitUnknown { because: Unknown::DiskFailed, .. } => None,
             StoreError::Lost { .. } | StoreError::CommitUnknown { .. } => self.pacer.away(now),
             StoreError::Lagging { .. } => self.pacer.lagging(),
             StoreError::Unavailable { .. } | StoreError::Failed { .. } => None,

@@ -1,5 +1,5 @@
 //! A table of runs for a spreadsheet: RFC 4180, one line for every run that ended in the period, for every run
-//! without an end, and for every time a rule was held before it ran.
+//! without an end, for every time a rule was held before it ran, and for every comparison with the stores.
 //!
 //! It begins with a byte order mark: without one a spreadsheet takes UTF-8 for another encoding. A text that a
 //! spreadsheet would take for a formula is preceded by an apostrophe: a table may be called `=cmd()`. Instants are UTC
@@ -8,7 +8,7 @@
 use std::io::{self, Write};
 
 use super::gather::Line;
-use super::model::{Incident, Run};
+use super::model::{Comparison, Incident, Run};
 use super::words::{self, sortable};
 
 const COLUMNS: [&str; 19] = [
@@ -59,6 +59,7 @@ impl<W: Write> Csv<W> {
         match line {
             Line::Run(run) => self.run(run),
             Line::Refused(incident) => self.refused(incident),
+            Line::Compared(comparison) => self.compared(comparison),
         }
     }
 
@@ -97,6 +98,15 @@ impl<W: Write> Csv<W> {
         row[5] = "refused".to_owned();
         row[7] = incident.records.map(|records| records.to_string()).unwrap_or_default();
         row[17].clone_from(&incident.text);
+        self.row(&row)
+    }
+
+    fn compared(&mut self, comparison: &Comparison) -> io::Result<()> {
+        let counts: Vec<String> = comparison.counts.iter().map(|(kind, many)| format!("{many} {kind}")).collect();
+        let mut row = [const { String::new() }; COLUMNS.len()];
+        row[4] = sortable(comparison.time);
+        row[5] = if counts.is_empty() { "no-drift" } else { "drift" }.to_owned();
+        row[17] = counts.join("; ");
         self.row(&row)
     }
 

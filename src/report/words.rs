@@ -132,7 +132,7 @@ pub(super) fn named(text: &str) -> String {
 
 /// Text in which nothing acts that cannot be seen: control characters, and those that turn the direction of writing,
 /// are named. A table may be called anything.
-pub(super) fn visible(text: &str) -> Cow<'_, str> {
+pub(crate) fn visible(text: &str) -> Cow<'_, str> {
     if !text.chars().any(is_invisible) {
         return Cow::Borrowed(text);
     }

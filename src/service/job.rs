@@ -45,15 +45,18 @@ impl Job {
         let interrupt = Arc::new(AtomicBool::new(false));
         let (its_rule, its_interrupt) = (rule.clone(), Arc::clone(&interrupt));
         let thread = tokio::task::spawn_blocking(move || {
-            let order = Order {
-                safety,
-                pace,
-                clock: &clock,
-                suspended: suspended.as_deref(),
-                interrupt: &its_interrupt,
-                watcher: &Unwatched,
-            };
-            let outcome = purge::run(&its_rule, &mut state, &order);
+            let paths = state.paths.clone();
+            let outcome = purge::confined(&its_rule, &paths, || {
+                let order = Order {
+                    safety,
+                    pace,
+                    clock: &clock,
+                    suspended: suspended.as_deref(),
+                    interrupt: &its_interrupt,
+                    watcher: &Unwatched,
+                };
+                purge::run(&its_rule, &mut state, &order)
+            });
             (state, outcome)
         });
         Job { rule, interrupt, decided, thread }

@@ -95,6 +95,7 @@ impl Daemon {
     pub(super) fn come_into_force(&mut self, now: Timestamp) -> Result<(), ServiceError> {
         self.logging.set_level(self.in_force.config.daemon.log);
         self.rules = plan::derive(&self.in_force.config);
+        self.watchman.begin_anew();
         if self.in_force.problems.is_some() {
             self.tell_problems();
             self.record_problems(now)?;

@@ -143,6 +143,13 @@ ip = "visit.ip-address"
         self.path().join("chat.db")
     }
 
+    /// The application's connection.
+    pub(crate) fn sql(&self) -> Connection {
+        let db = Connection::open(self.database()).unwrap();
+        db.busy_timeout(PATIENCE).unwrap();
+        db
+    }
+
     fn write_visitors(&self, visitors: i64) {
         let db = Connection::open(self.database()).unwrap();
         db.execute_batch("CREATE TABLE visitors (id INTEGER PRIMARY KEY, last_seen INTEGER NOT NULL, ip TEXT)")
@@ -156,10 +163,10 @@ ip = "visit.ip-address"
     }
 
     fn count(&self, condition: &str) -> u64 {
-        let db = Connection::open(self.database()).unwrap();
-        db.busy_timeout(PATIENCE).unwrap();
-        let count: i64 =
-            db.query_row(&format!("SELECT count(*) FROM visitors WHERE {condition}"), [], |row| row.get(0)).unwrap();
+        let count: i64 = self
+            .sql()
+            .query_row(&format!("SELECT count(*) FROM visitors WHERE {condition}"), [], |row| row.get(0))
+            .unwrap();
         u64::try_from(count).unwrap()
     }
 
@@ -174,6 +181,15 @@ ip = "visit.ip-address"
     /// Another command, as an operator would run it beside the daemon.
     pub(crate) fn command(&self, arguments: &[&str]) -> Output {
         forgetd(&self.config()).args(arguments).output().unwrap()
+    }
+
+    /// A command in an environment: its exit code and what it printed with `--json`.
+    pub(crate) fn told(&self, environment: &[(&str, &str)], arguments: &[&str]) -> (i32, Value) {
+        let mut command = forgetd(&self.config());
+        let output = command.arg("--json").args(arguments).envs(environment.iter().copied()).output().unwrap();
+        let value = serde_json::from_slice(&output.stdout)
+            .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&output.stderr)));
+        (output.status.code().unwrap(), value)
     }
 
     /// What a command prints with `--json`.

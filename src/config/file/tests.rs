@@ -79,6 +79,7 @@ const CONTACT: &str = "/definitions/contact";
     ("/properties/pace", keys::<PaceTable>()),
     ("/properties/log", keys::<LoggingTable>()),
     ("/properties/metrics", keys::<MetricsTable>()),
+    ("/properties/drift", keys::<DriftTable>()),
     (CONTACT, keys::<ContactTable>()),
     (CONTROLLER, keys::<ControllerTable>()),
 ])]

@@ -2,7 +2,8 @@
 
 use std::ops::Range;
 
-use super::field::{FieldKind, Fields, read_v4};
+use super::dotted::Dotted;
+use super::field::{FieldKind, Fields};
 
 /// Pushes every address in a line that is not in its format.
 pub(super) fn anywhere(line: &[u8], fields: &mut Fields) {
@@ -103,7 +104,7 @@ fn push_v4s(line: &[u8], run: Range<usize>, fields: &mut Fields) {
             to -= 1;
         }
         // Behind a dot a word may follow: the name of a host that carries its address.
-        if !is_word(before(line, from)) && !is_word(line.get(to)) && read_v4(&line[from..to]).is_some() {
+        if !is_word(before(line, from)) && !is_word(line.get(to)) && Dotted::read(&line[from..to]).is_some() {
             let with_port = to + port_at(&line[to..]);
             fields.push(from..with_port, FieldKind::Possible);
             at = at.max(with_port);
