@@ -8,6 +8,7 @@ mod arguments;
 mod audit;
 mod check;
 mod demo;
+mod doctor;
 mod drift;
 mod holds;
 mod manual;
@@ -135,6 +136,7 @@ fn run(arguments: Arguments, output: &Output) -> Ended {
         Command::Plan { rule } => plan::run(&directory, rule.as_deref(), output),
         Command::Approve(options) => approve::run(&directory, &options, output),
         Command::Purge(options) => purge::run(&directory, &options, output),
+        Command::Doctor => doctor::run(&directory, output),
         Command::Status => status::run(&directory, output),
         Command::Drift { site } => drift::run(&directory, site.as_deref(), output),
         Command::Hold { command } => match command {

@@ -4,6 +4,7 @@
 //! Declared facts are versioned by `valid_from` and `valid_until`; loading the same files twice changes nothing. The
 //! files themselves are facts too: while the directory is invalid, the configuration in force is read back from here.
 
+mod counts;
 mod facts;
 mod in_force;
 mod ledger;
@@ -16,6 +17,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
+pub use counts::LastCount;
 pub use facts::{FACT_TABLES, FactTable};
 pub use in_force::{InForce, NothingInForce};
 pub use ledger::{Approval, ClockSample, FinishedRun, Hold, NewHold, RunStart};
@@ -26,13 +28,20 @@ pub use show::{FactRow, Moment};
 const APPLICATION_ID: i64 = 0x6667_7464;
 
 /// What leads from each version of the schema to the next, beginning with an empty file.
-const MIGRATIONS: [&str; 2] = [include_str!("register/schema/1.sql"), include_str!("register/schema/2.sql")];
+const MIGRATIONS: [&str; 3] = [
+    include_str!("register/schema/1.sql"),
+    include_str!("register/schema/2.sql"),
+    include_str!("register/schema/3.sql"),
+];
 
 /// A register of a newer version is refused: an older program would not see what is in it.
-const SCHEMA_VERSION: i64 = 2;
+const SCHEMA_VERSION: i64 = 3;
 
 /// Another process writes for milliseconds; whoever waits longer than this has found a fault.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A damaged file has thousands of faults; the first few say as much.
+const MOST_FAULTS: i64 = 5;
 
 /// Between two attempts at what SQLite does not wait for.
 const PAUSE: Duration = Duration::from_millis(10);
@@ -149,6 +158,20 @@ impl Register {
         let path = PathBuf::from(":memory:");
         let db = Connection::open_in_memory().map_err(|source| RegisterError::Open { path: path.clone(), source })?;
         Register::prepare(db, &path)
+    }
+
+    /// What SQLite finds wrong with the file, at most a few of many; empty where it is whole.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn faults(&self) -> Result<Vec<String>, RegisterError> {
+        let read = || -> rusqlite::Result<Vec<String>> {
+            let mut statement = self.db.prepare(&format!("PRAGMA integrity_check({MOST_FAULTS})"))?;
+            statement.query_map([], |row| row.get(0))?.collect()
+        };
+        let mut found = read().map_err(|source| self.query_error(source))?;
+        found.retain(|line| line != "ok");
+        Ok(found)
     }
 
     fn prepare(db: Connection, path: &Path) -> Result<Register, RegisterError> {

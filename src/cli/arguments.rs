@@ -100,6 +100,12 @@ pub(super) enum Command {
     Purge(PurgeOptions),
     /// Show every rule: last run, next due, waiting, held and why, overdue; and the log's health
     Status,
+    /// Look whether this installation is sound, and say what to do where it is not
+    ///
+    /// Configuration and permissions, state and free space, register, key, audit log, clock, daemon and its sandbox,
+    /// stores, what is physically left, next runs: each ok, warning or failed. Changes nothing, counts no records, and
+    /// works while the configuration is invalid. Ends with 3 where anything failed.
+    Doctor,
     /// Compare what is declared with what was enforced and with what the stores hold; changes nothing
     ///
     /// Opens every store and says of every rule and store whether it is ok, or what disagrees: records that are

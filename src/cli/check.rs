@@ -37,10 +37,10 @@ struct CheckedSite<'a> {
 }
 
 #[derive(Debug, Serialize)]
-struct StoreFinding {
-    rule: String,
-    severity: &'static str,
-    finding: String,
+pub(super) struct StoreFinding {
+    pub(super) rule: String,
+    pub(super) severity: &'static str,
+    pub(super) finding: String,
 }
 
 pub(super) fn run(directory: &Path, options: &CheckOptions, output: &Output) -> Ended {
@@ -83,7 +83,7 @@ fn checked_site<'a>(site: &'a Site, rules: &[Rule], now: Timestamp) -> CheckedSi
     }
 }
 
-fn look_at_stores(rules: &[Rule], now: Timestamp) -> Vec<StoreFinding> {
+pub(super) fn look_at_stores(rules: &[Rule], now: Timestamp) -> Vec<StoreFinding> {
     let mut findings = Vec::new();
     for rule in rules {
         let name = || rule.name.to_string();

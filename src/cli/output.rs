@@ -73,6 +73,11 @@ impl Output {
         paint(text, AnsiColor::Yellow)
     }
 
+    /// Something that failed.
+    pub(super) fn bad(&self, text: &str) -> String {
+        paint(text, AnsiColor::Red)
+    }
+
     /// A table.
     pub(super) fn table(&self, header: &[&str], rows: &[Vec<String>]) {
         let width = self.terminal.then(|| comfy_table::Table::new().width()).flatten();

@@ -262,9 +262,18 @@ impl Daemon {
         Daemon { child, log }
     }
 
-    /// Everything on its standard error.
-    pub(crate) fn log(&self) -> String {
+    /// Everything on its standard error, which is a file: a JSON object a line.
+    pub(crate) fn raw_log(&self) -> String {
         fs::read_to_string(&self.log).unwrap()
+    }
+
+    /// The same in the form that a person reads: message and fields.
+    pub(crate) fn log(&self) -> String {
+        let line = |line: &str| match serde_json::from_str::<Value>(line) {
+            Ok(Value::Object(event)) => as_people_read(&event),
+            _ => format!("{line}\n"),
+        };
+        self.raw_log().lines().map(line).collect()
     }
 
     pub(crate) fn said(&self, text: &str) -> bool {
@@ -287,6 +296,17 @@ impl Daemon {
         let status = self.ended();
         assert!(status.success(), "{status}: {}", self.log());
     }
+}
+
+fn as_people_read(event: &serde_json::Map<String, Value>) -> String {
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let mut line = format!("{} {} ", text(&event["level"]), text(&event["message"]));
+    for (name, value) in
+        event.iter().filter(|(name, _)| !["timestamp", "level", "message", "target"].contains(&name.as_str()))
+    {
+        line.push_str(&format!("{name}={} ", text(value)));
+    }
+    line + "\n"
 }
 
 impl Drop for Daemon {
