@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::{ALL, CHAT, FORMS, Installation, export, outline, python, rows, shop, site};
+use super::{ALL, CHAT, FORMS, Installation, export, outline, rows, shop, site};
 
 /// A processor whose every text tries to be markup, a formula, or to turn the sentence around.
 const HOSTILE: &str = r#"
