@@ -10,6 +10,7 @@ mod check;
 mod demo;
 mod drift;
 mod holds;
+mod init;
 mod manual;
 mod output;
 mod plan;
@@ -129,6 +130,7 @@ fn run(arguments: Arguments, output: &Output) -> Ended {
     match arguments.command {
         Command::Run => run_daemon(&directory, output),
         Command::Demo(options) => demo::run(&options, output),
+        Command::Init(options) => init::run(&directory, &options, output),
         Command::Check(options) => check::run(&directory, &options, output),
         Command::Plan { rule } => plan::run(&directory, rule.as_deref(), output),
         Command::Approve(options) => approve::run(&directory, &options, output),

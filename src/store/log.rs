@@ -10,6 +10,7 @@ mod codec;
 mod engine;
 mod field;
 mod files;
+mod guess;
 mod json;
 mod memory;
 mod names;
@@ -41,6 +42,7 @@ use rewrite::OwnName;
 use survey::Scan;
 use walk::LogWalk;
 
+pub use guess::{Guess, guess};
 pub use engine::{Engine, Judgement, Mode, Output, Tally};
 pub use time::Moment;
 
