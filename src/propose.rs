@@ -21,7 +21,7 @@ use std::path::PathBuf;
 use crate::config::site::DatabaseKind;
 use crate::store::log::Guess;
 
-pub use database::{Proposed, Rejected, ProposedTable, look};
+pub use database::{Proposed, ProposedTable, Rejected, look};
 pub use files::{Files, look_at_directory};
 pub use site_file::{PERIOD_TO_DECIDE, text};
 

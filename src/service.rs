@@ -12,6 +12,7 @@ mod job;
 mod observe;
 mod reload;
 mod restored;
+pub mod rights;
 mod systemd;
 mod watch;
 

@@ -11,6 +11,7 @@ pub mod log;
 pub mod mysql;
 pub mod outline;
 pub mod postgres;
+mod read_only;
 pub mod server;
 mod shape;
 pub mod sqlite;

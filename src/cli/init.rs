@@ -48,7 +48,8 @@ fn propose(beginning: &Beginning<'_>, answers: &Answers) -> Result<Proposal, Fai
         let name = free_name(&database_name(kind), &stores);
         stores.push((name, ProposedStore::Database(kind.clone(), looked)));
     }
-    let failed = |path: &Path, error: std::io::Error| Failure::new(Exit::Failed, format!("{}: {error}", path.display()));
+    let failed =
+        |path: &Path, error: std::io::Error| Failure::new(Exit::Failed, format!("{}: {error}", path.display()));
     for path in &answers.directories {
         let files = propose::look_at_directory(path).map_err(|error| failed(path, error))?;
         stores.push((free_name(&last_part(path), &stores), ProposedStore::Directory(path.clone(), files)));
@@ -102,8 +103,15 @@ fn tell(begun: &Begun, proposal: &Proposal, output: &Output) {
     output.line("Nothing is armed: no period is decided, and no rule runs before it is approved. Next:");
     output.line(format!("  1. Edit {}: decide on the periods under [retention], and go through", quoted(&begun.site)));
     output.line("     every `review:`. A wrong guess there erases the wrong records.");
-    output.line(output.advice("  2. `forgetd check` says what is missing, then `forgetd check --stores` whether the stores agree."));
-    output.line(output.advice("  3. `forgetd plan` shows what would be erased, and `forgetd approve` releases it, rule by rule."));
+    output.line(
+        output.advice(
+            "  2. `forgetd check` says what is missing, then `forgetd check --stores` whether the stores agree.",
+        ),
+    );
+    output
+        .line(output.advice(
+            "  3. `forgetd plan` shows what would be erased, and `forgetd approve` releases it, rule by rule.",
+        ));
 }
 
 fn found(store: &ProposedStore) -> String {

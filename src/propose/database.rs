@@ -174,12 +174,15 @@ impl Looked {
 
     /// `None` for a table that is not about people; the error says what one that is about people lacks.
     fn proposal(self, table: &FoundTable, outline: &Outline) -> Option<Result<ProposedTable, &'static str>> {
-        let looks: Vec<(Likeness, Certainty)> = self.personal.iter().map(|(_, like, _, certain)| (*like, *certain)).collect();
+        let looks: Vec<(Likeness, Certainty)> =
+            self.personal.iter().map(|(_, like, _, certain)| (*like, *certain)).collect();
         if !speak_of_people(&looks) {
             return None;
         }
         let Some(key) = outline.keys.first().cloned() else {
-            return Some(Err("a column that is unique alone and never empty: without one nobody can say which row is meant"));
+            return Some(Err(
+                "a column that is unique alone and never empty: without one nobody can say which row is meant",
+            ));
         };
         let mut times = self.times.into_iter().filter(|time| time.column != key);
         let Some(time) = times.next() else {

@@ -73,14 +73,11 @@ impl Names {
 
     fn alike(&self) -> Files {
         let most = |count: &u32| *count >= FEWEST_ALIKE && *count > self.seen / 2;
-        let of = |counts: &BTreeMap<String, u32>| {
-            counts.iter().find(|(_, count)| most(count)).map(|(part, _)| part.clone())
-        };
+        let of =
+            |counts: &BTreeMap<String, u32>| counts.iter().find(|(_, count)| most(count)).map(|(part, _)| part.clone());
         let pattern = match (of(&self.beginnings), of(&self.endings)) {
             (None, None) => None,
-            (beginning, ending) => {
-                Some(format!("{}*{}", beginning.unwrap_or_default(), ending.unwrap_or_default()))
-            }
+            (beginning, ending) => Some(format!("{}*{}", beginning.unwrap_or_default(), ending.unwrap_or_default())),
         };
         let day = self.days.iter().find(|(_, count)| most(count)).map(|(form, _)| *form);
         Files { pattern, day, seen: self.seen }
@@ -109,14 +106,15 @@ fn day(name: &str) -> Option<&'static str> {
         day.is_some_and(|day| (1995..=2100).contains(&day.year()))
     };
     let pieces: Vec<&str> = name.split(|letter: char| !letter.is_ascii_digit()).collect();
-    let dashed = name.contains('-') && pieces.windows(3).any(|piece| match piece {
-        [year, month, day] => {
-            (year.len(), month.len(), day.len()) == (4, 2, 2)
-                && name.contains(&format!("{year}-{month}-{day}"))
-                && is_day(year, month, day)
-        }
-        _ => false,
-    });
+    let dashed = name.contains('-')
+        && pieces.windows(3).any(|piece| match piece {
+            [year, month, day] => {
+                (year.len(), month.len(), day.len()) == (4, 2, 2)
+                    && name.contains(&format!("{year}-{month}-{day}"))
+                    && is_day(year, month, day)
+            }
+            _ => false,
+        });
     let plain = |piece: &&str| match (piece.get(..4), piece.get(4..6), piece.get(6..8)) {
         (Some(year), Some(month), Some(day)) => piece.len() == 8 && is_day(year, month, day),
         _ => false,

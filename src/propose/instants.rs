@@ -5,8 +5,8 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use crate::config::TimeFormat;
-use crate::config::time_format::plausible;
 use crate::config::site::TimeMeaning;
+use crate::config::time_format::plausible;
 use crate::drift::likeness::words;
 use crate::store::catalog::{FoundColumn, Nature};
 use crate::store::outline::Clock;
@@ -65,7 +65,8 @@ impl Sense {
     /// What most of them make sense as, and whether a zone is missing.
     fn format(&self) -> Option<(TimeFormat, bool)> {
         let most = |count: u32| count > self.values / 2;
-        let number = NUMBERS.iter().zip(self.numbers).find(|(_, count)| most(*count)).map(|(format, _)| (*format, false));
+        let number =
+            NUMBERS.iter().zip(self.numbers).find(|(_, count)| most(*count)).map(|(format, _)| (*format, false));
         let text = most(self.with_zone + self.without_zone).then_some((TimeFormat::Iso8601, self.without_zone > 0));
         let mediawiki = most(self.mediawiki).then_some((TimeFormat::Mediawiki, false));
         number.or(mediawiki).or(text)
@@ -105,9 +106,8 @@ fn rank(column: &str) -> u8 {
     const LAST: [&str; 5] = ["last", "latest", "posledni", "letzte", "letzter"];
     const SEEN: [&str; 3] = ["seen", "activity", "visited"];
     const CHANGED: [&str; 6] = ["updated", "modified", "changed", "zmeneno", "upraveno", "geaendert"];
-    const MADE: [&str; 10] = [
-        "created", "inserted", "added", "registered", "timestamp", "date", "time", "vytvoreno", "erstellt", "datum",
-    ];
+    const MADE: [&str; 10] =
+        ["created", "inserted", "added", "registered", "timestamp", "date", "time", "vytvoreno", "erstellt", "datum"];
     const ENDS: [&str; 6] = ["expire", "expires", "expiry", "expiration", "ablauf", "expiruje"];
     let words = words(column);
     let has = |list: &[&str]| words.iter().any(|word| list.contains(&word.as_str()));

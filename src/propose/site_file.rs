@@ -31,7 +31,9 @@ pub fn text(proposal: &Proposal) -> String {
     text.push_str(&retention(&used, proposal));
     text.push_str(&stores);
     if proposal.stores.is_empty() {
-        text.push_str("\n# What the site stores, and where: `[store.NAME]`. docs/configuration.md and the examples show how.\n");
+        text.push_str(
+            "\n# What the site stores, and where: `[store.NAME]`. docs/configuration.md and the examples show how.\n",
+        );
     }
     text
 }
@@ -180,7 +182,8 @@ impl<'p> Writing<'p> {
     }
 
     fn children(&mut self, table: &ProposedTable) {
-        let child = |child: &Child| format!("{{ table = {}, column = {} }}", string(&child.table), string(&child.column));
+        let child =
+            |child: &Child| format!("{{ table = {}, column = {} }}", string(&child.table), string(&child.column));
         if !table.children.is_empty() {
             self.remark("they refer to this table by a foreign key, and go with their row");
             let children: Vec<String> = table.children.iter().map(child).collect();
@@ -223,11 +226,18 @@ impl<'p> Writing<'p> {
         self.line("kind = \"directory\"");
         self.path(path);
         match &files.pattern {
-            Some(pattern) => self.remarked(&format!("pattern = {}", string(pattern)), "most names that were seen are like that"),
-            None => self.remarked("# pattern = \"…\"", "the names that were seen have nothing in common: which may go?"),
+            Some(pattern) => {
+                self.remarked(&format!("pattern = {}", string(pattern)), "most names that were seen are like that")
+            }
+            None => {
+                self.remarked("# pattern = \"…\"", "the names that were seen have nothing in common: which may go?")
+            }
         }
         if let Some(form) = files.day {
-            self.remarked(&format!("age = {{ name = {} }}", string(form)), "the names tell a day; without this line, when a file was last written");
+            self.remarked(
+                &format!("age = {{ name = {} }}", string(form)),
+                "the names tell a day; without this line, when a file was last written",
+            );
         }
         self.holds(VISIT, "it says how long a file lives");
     }

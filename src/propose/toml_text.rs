@@ -46,7 +46,15 @@ mod tests {
 
     #[test]
     fn whatever_a_name_holds_is_one_string_and_stays_on_its_line() {
-        for name in ["visitors", "", "a\"b\\c", "a\n[safety]\napproval = \"automatic\"", "a\u{7f}\u{85}\u{0}", "návštěvy", "a.b"] {
+        for name in [
+            "visitors",
+            "",
+            "a\"b\\c",
+            "a\n[safety]\napproval = \"automatic\"",
+            "a\u{7f}\u{85}\u{0}",
+            "návštěvy",
+            "a.b",
+        ] {
             let written = format!("{} = {}", key(name), string(name));
             assert_eq!(written.lines().count(), 1, "{written}");
             let read: toml::Table = written.parse().unwrap();

@@ -40,7 +40,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Catalog, Inspection, Outline, Physical, Resolution, Selection, Store, StoreError, Survey, TableSelection, Walk};
+use super::{
+    Catalog, Inspection, Outline, Physical, Resolution, Selection, Store, StoreError, Survey, TableSelection, Walk,
+};
 use crate::config::TimeFormat;
 use crate::config::site::Server;
 use connection::{Attempt, Database};

@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use super::files::Beginning;
+use crate::cli::Failure;
 use crate::cli::arguments::InitOptions;
 use crate::cli::output::Output;
-use crate::cli::Failure;
 use crate::config::site::{After, DatabaseKind, Password, Server, is_domain};
 use crate::propose::Origin;
 
@@ -42,9 +42,9 @@ pub(super) fn answers(beginning: &Beginning<'_>, options: &InitOptions, output: 
         None => asked_zone(asks, output)?,
     };
     let controller = match controller {
-        None if asks && beginning.lacks_daemon_file() => {
-            output.asks("Who decides on the processing, the controller's name (empty: later):").filter(|name| !name.is_empty())
-        }
+        None if asks && beginning.lacks_daemon_file() => output
+            .asks("Who decides on the processing, the controller's name (empty: later):")
+            .filter(|name| !name.is_empty()),
         said => said.clone(),
     };
     // Whoever names a store by an option has named all of them.

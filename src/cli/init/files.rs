@@ -18,8 +18,14 @@ const CATEGORIES_FILE: &str = "categories.toml";
 
 /// What the shipped file says of an example, and what stands for it until somebody says it.
 const EXAMPLES: [(&str, &str); 3] = [
-    ("address = \"Example 1, 602 00 Brno, Czechia\"\ncontact = \"privacy@shop.example\"\n", "# address = \"…\"\n# contact = \"…\"\n"),
-    ("[dpo]\nname = \"Jana Example\"\ncontact = \"dpo@shop.example\"\n# address = \"…\"\n", "# [dpo]\n# name = \"…\"\n# contact = \"…\"\n"),
+    (
+        "address = \"Example 1, 602 00 Brno, Czechia\"\ncontact = \"privacy@shop.example\"\n",
+        "# address = \"…\"\n# contact = \"…\"\n",
+    ),
+    (
+        "[dpo]\nname = \"Jana Example\"\ncontact = \"dpo@shop.example\"\n# address = \"…\"\n",
+        "# [dpo]\n# name = \"…\"\n# contact = \"…\"\n",
+    ),
     ("accepts = [\"shop.example/chat/products\"]", "accepts = []"),
 ];
 const CONTROLLER: &str = "name = \"Shop s.r.o.\"\n";
@@ -73,11 +79,9 @@ impl<'d> Beginning<'d> {
         }
         let daemon = daemon_file(controller, state_dir);
         let mut written = Vec::new();
-        for (name, text) in [
-            (DAEMON_FILE, daemon.as_str()),
-            (CATEGORIES_FILE, CATEGORIES),
-            ("processors/smartsupp.toml", SMARTSUPP),
-        ] {
+        for (name, text) in
+            [(DAEMON_FILE, daemon.as_str()), (CATEGORIES_FILE, CATEGORIES), ("processors/smartsupp.toml", SMARTSUPP)]
+        {
             let path = self.directory.join(name);
             match make(&path, text) {
                 Ok(()) => written.push(path),

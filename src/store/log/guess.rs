@@ -114,7 +114,8 @@ fn of_family(lines: &[&[u8]]) -> LogFormat {
 fn json(line: &[u8]) -> Option<LogFormat> {
     let Value::Object(object) = serde_json::from_slice(line).ok()? else { return None };
     let with_time = |name: &&&str| {
-        object.contains_key(**name) && is_in(line, &LogFormat::Json { time: (**name).to_string(), addresses: Vec::new() })
+        object.contains_key(**name)
+            && is_in(line, &LogFormat::Json { time: (**name).to_string(), addresses: Vec::new() })
     };
     let time = (*TIME_FIELDS.iter().find(with_time)?).to_owned();
     let mut addresses = Vec::new();
@@ -124,7 +125,11 @@ fn json(line: &[u8]) -> Option<LogFormat> {
             Value::String(text) if is_plain(name) && is_address_in_log(text) => addresses.push(name.clone()),
             Value::Object(inner) => {
                 let texts = inner.iter().filter(|(_, value)| value.as_str().is_some_and(is_address_in_log));
-                addresses.extend(texts.filter(|(inner, _)| is_plain(name) && is_plain(inner)).map(|(inner, _)| format!("{name}.{inner}")));
+                addresses.extend(
+                    texts
+                        .filter(|(inner, _)| is_plain(name) && is_plain(inner))
+                        .map(|(inner, _)| format!("{name}.{inner}")),
+                );
             }
             _ => {}
         }
@@ -152,7 +157,11 @@ mod tests {
     #[case("[Sun Mar 01 10:00:00.123456 2026] [core:error] [pid 7] [client 192.0.2.7:5000] AH00128".to_owned(), LogFormat::ApacheError, true)]
     #[case(r#"{"ts":1772355600.5,"request":{"remote_ip":"192.0.2.7","uri":"/"},"status":200}"#.to_owned(), json_format("ts", &["request.remote_ip"]), false)]
     #[case(r#"{"ClientHost":"192.0.2.7","time":"2026-03-01T10:00:00Z"}"#.to_owned(), json_format("time", &["ClientHost"]), false)]
-    fn the_lines_of_known_servers_are_recognised(#[case] line: String, #[case] format: LogFormat, #[case] needs_zone: bool) {
+    fn the_lines_of_known_servers_are_recognised(
+        #[case] line: String,
+        #[case] format: LogFormat,
+        #[case] needs_zone: bool,
+    ) {
         let lines = format!("{line}\n{line}\nsomething else\n");
         assert_eq!(of_lines(lines.as_bytes()), Some(Guess { format, needs_zone }));
     }

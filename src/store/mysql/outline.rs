@@ -11,7 +11,8 @@ pub(super) fn read(database: &mut Database, table: &str) -> Result<Option<Outlin
     let mut referring = Vec::new();
     for (from, to) in reach::referring(database, &facts)? {
         let child = TableFacts::read(database, &from.table)?;
-        let not_null = child.as_ref().and_then(|child| child.column(&from.column)).is_some_and(|column| !column.nullable);
+        let not_null =
+            child.as_ref().and_then(|child| child.column(&from.column)).is_some_and(|column| !column.nullable);
         referring.push(Referring { from, to, null: Null::refused(not_null) });
     }
     Ok(Some(Outline { keys: keys(&facts), columns: facts.columns.iter().map(column).collect(), referring }))

@@ -12,7 +12,8 @@ pub(super) fn read(session: &mut Session, table: &str) -> Result<Option<Outline>
     let mut referring = Vec::new();
     for (from, to) in reach::referring(session, facts.oid)? {
         let child = TableFacts::read(session, &from.table)?;
-        let not_null = child.as_ref().and_then(|child| child.column(&from.column)).is_some_and(|column| column.not_null);
+        let not_null =
+            child.as_ref().and_then(|child| child.column(&from.column)).is_some_and(|column| column.not_null);
         referring.push(Referring { from, to, null: Null::refused(not_null) });
     }
     let keys = facts.columns.iter().filter(is_key).map(|column| column.name.clone()).collect();

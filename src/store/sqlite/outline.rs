@@ -46,7 +46,8 @@ fn referring(connection: &Connection, facts: &TableFacts) -> rusqlite::Result<Ve
     let mut referring = Vec::new();
     for (from, to) in reach::referring(connection, &facts.name)? {
         let child = TableFacts::read(connection, &from.table)?;
-        let not_null = child.as_ref().and_then(|child| child.column(&from.column)).is_some_and(|column| column.not_null);
+        let not_null =
+            child.as_ref().and_then(|child| child.column(&from.column)).is_some_and(|column| column.not_null);
         let primary = || facts.columns.iter().find(|column| column.in_primary_key).map(|column| column.name.clone());
         let Some(to) = to.or_else(primary) else { continue };
         referring.push(Referring { from, to, null: Null::refused(not_null) });
