@@ -12,8 +12,8 @@
 //! * [`safety`] holds a rule whenever there is a doubt;
 //! * [`purge`] executes one rule, batch by batch, evidence first;
 //! * [`drift`] compares what is declared with what was enforced and with what the stores hold;
-//! * [`propose`] writes a site file for whoever has none, from what the stores look like;
 //! * [`report`] lays the evidence of a period beside what was declared for it, for a data protection officer;
+//! * [`propose`] writes a site file for whoever has none, from what the stores look like;
 //! * [`service`] and [`cli`] stand on top: the only ones that read the clock, and the command line the only one that
 //!   prints.
 //!

@@ -25,6 +25,9 @@ use files::Beginning;
 struct Begun {
     written: Vec<PathBuf>,
     site: PathBuf,
+    /// Whether somebody just said who decides on the processing.
+    #[serde(skip)]
+    knows_controller: bool,
 }
 
 pub(super) fn run(directory: &Path, options: &InitOptions, output: &Output) -> Ended {
@@ -33,8 +36,9 @@ pub(super) fn run(directory: &Path, options: &InitOptions, output: &Output) -> E
     let site = beginning.site_file(&answers.domain)?;
     let proposal = propose(&beginning, &answers)?;
     let text = propose::text(&proposal);
+    let knows_controller = beginning.lacks_daemon_file() && answers.controller.is_some();
     let written = beginning.write((&site, &text), answers.controller.as_deref(), &answers.state_dir)?;
-    let begun = Begun { written, site };
+    let begun = Begun { written, site, knows_controller };
     output.result(&begun, |output| tell(&begun, &proposal, output));
     Ok(Exit::Done)
 }
@@ -103,6 +107,9 @@ fn tell(begun: &Begun, proposal: &Proposal, output: &Output) {
     output.line("Nothing is armed: no period is decided, and no rule runs before it is approved. Next:");
     output.line(format!("  1. Edit {}: decide on the periods under [retention], and go through", quoted(&begun.site)));
     output.line("     every `review:`. A wrong guess there erases the wrong records.");
+    if !begun.knows_controller {
+        output.line("     In forgetd.toml beside it say who decides on the processing.");
+    }
     output.line(
         output.advice(
             "  2. `forgetd check` says what is missing, then `forgetd check --stores` whether the stores agree.",

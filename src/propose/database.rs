@@ -106,6 +106,10 @@ pub fn look(kind: &DatabaseKind, store: &mut dyn Store, now: Timestamp) -> Resul
     for (table, outline) in proposed.tables.iter_mut().zip(&outlines) {
         children(table, outline, &names, &catalog);
     }
+    // What goes with its parent lacks nothing.
+    let Proposed { tables, rejected, .. } = &mut proposed;
+    let is_child = |name: &String| tables.iter().any(|table| table.children.iter().any(|child| child.table == *name));
+    rejected.retain(|rejected| !is_child(&rejected.name));
     Ok(proposed)
 }
 

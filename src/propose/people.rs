@@ -94,9 +94,12 @@ pub(super) fn is_consent(column: &str) -> bool {
 
 /// Whether a column of this name looks as if it held the key of a table of that name: `visitor_id` of `visitors`.
 pub(super) fn names_key_of(column: &str, table: &str) -> bool {
-    let (column, table) = (words(column).concat(), words(table).concat());
-    let Some(one) = column.strip_suffix("id").filter(|one| one.len() > 1) else { return false };
-    [format!("{one}s"), format!("{one}es"), one.to_owned()].contains(&table)
+    let (mut column, table) = (words(column), words(table).concat());
+    if column.pop().is_none_or(|last| last != "id") || column.is_empty() {
+        return false;
+    }
+    let one = column.concat();
+    [format!("{one}s"), format!("{one}es"), one.clone()].contains(&table)
         || one.strip_suffix('y').is_some_and(|stem| format!("{stem}ies") == table)
 }
 

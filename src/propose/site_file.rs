@@ -115,8 +115,7 @@ impl<'p> Writing<'p> {
         }
         let (proposals, seen) = (proposed.tables.len(), proposed.seen);
         self.remark(&format!(
-            "of {seen} tables {proposals} look as if they held visitor records: remove those that do not, and add those \
-             that were not recognised"
+            "{proposals} of {seen} tables: remove those that hold no visitor records, add those that were not recognised"
         ));
         for rejected in &proposed.rejected {
             let lacks = rejected.lacks;
