@@ -238,8 +238,10 @@ fn what_is_there_stays_as_it_is() {
     assert_eq!(again.code, 2, "{again:?}");
     assert!(again.stderr.contains("is there already"), "{again:?}");
     assert_eq!(tree(&place.path("config")), before);
-    let ran = place.run(&["init", "--site", "blog.example", "--controller", "Somebody else"]);
+    let ran = place.run(&["init", "--site", "blog.example", "--controller", "Somebody else", "--json"]);
     assert_eq!(ran.code, 0, "{ran:?}");
+    let told: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(told["written"], serde_json::json!([place.path("config/sites/blog.example.toml")]));
     let mut after = tree(&place.path("config"));
     assert!(after.remove(&place.path("config/sites/blog.example.toml")).is_some());
     assert_eq!(after, before, "a site was added, and nothing else");
