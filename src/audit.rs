@@ -32,6 +32,7 @@ pub mod note;
 mod proof;
 mod publish;
 pub mod read;
+mod reviews;
 mod rotate;
 mod start;
 mod verdict;
@@ -46,6 +47,8 @@ pub use line::{LineFault, MAX_LINE};
 pub use log::{Log, Sync};
 pub use note::{Checkpoint, NoteError, VerifierKey};
 pub use proof::{Proof, ProofFault, ProveError, anchor, prove};
+pub use reviews::Follower;
+pub use start::check_key;
 pub use verdict::{Compared, Fault, Review, Verdict, Verification, VerifyError};
 pub use verify::{Trusted, verify, verify_with};
 

@@ -13,6 +13,8 @@
 //! * [`purge`] executes one rule, batch by batch, evidence first;
 //! * [`drift`] compares what is declared with what was enforced and with what the stores hold;
 //! * [`report`] lays the evidence of a period beside what was declared for it, for a data protection officer;
+//! * [`papers`] writes from the declaration what the law and the visitors want to read: records of processing, notices,
+//!   the cookie overview;
 //! * [`propose`] writes a site file for whoever has none, from what the stores look like;
 //! * [`service`] and [`cli`] stand on top: the only ones that read the clock, and the command line the only one that
 //!   prints.
@@ -27,6 +29,7 @@ pub mod cli;
 pub mod config;
 pub mod drift;
 mod durable;
+pub mod papers;
 pub mod plan;
 pub mod propose;
 pub mod purge;
@@ -35,3 +38,4 @@ pub mod report;
 pub mod safety;
 pub mod service;
 pub mod store;
+mod visible;

@@ -9,23 +9,24 @@
 //!
 //! Nothing in it is about a visitor: it repeats what stands in the log and in the declaration, where nothing is.
 
-mod csv;
+pub(crate) mod csv;
 mod document;
 mod gather;
-mod html;
-mod markdown;
+pub(crate) mod html;
+pub(crate) mod markdown;
 mod model;
 mod state;
 mod tell;
 mod timeline;
-mod words;
+pub(crate) mod words;
 
 use std::io;
+
+use crate::visible;
 
 pub use csv::Csv;
 pub use gather::{Declared, Line, Question, gather};
 pub use model::{Comparison, Covered, Incident, Report, Run, Verified};
-pub(crate) use words::visible;
 
 /// Why there is no report.
 #[derive(Debug, thiserror::Error)]
@@ -59,5 +60,5 @@ pub fn markdown(report: &Report) -> String {
 /// # Errors
 /// None that plain values into memory could have.
 pub fn json(report: &Report) -> serde_json::Result<String> {
-    serde_json::to_string_pretty(report).map(|json| json + "\n")
+    visible::json_lines(report).map(|json| json + "\n")
 }

@@ -9,6 +9,8 @@ mod agenda;
 mod clock;
 mod interrupt;
 mod job;
+mod logging;
+mod metrics;
 mod observe;
 mod reload;
 mod restored;
@@ -28,7 +30,7 @@ use tracing::{info, warn};
 pub use clock::{ClockError, read_clock};
 pub use interrupt::Interrupt;
 pub use restored::notice_restored;
-pub use watch::{Fingerprint, is_running, wake};
+pub use watch::{Fingerprint, is_running, running_process, wake};
 
 use crate::audit::{AuditError, Event, Sync};
 use crate::config::{Config, Problems, Trust, state_directory};
@@ -38,6 +40,8 @@ use crate::register::{InForce, NothingInForce, RegisterError};
 use crate::safety;
 use agenda::{Agenda, Decisions};
 use job::{Job, Report};
+use logging::Logging;
+use metrics::Exporter;
 use observe::Watchman;
 use reload::Cause;
 use systemd::Systemd;
@@ -53,7 +57,7 @@ const LONGEST_SETTLE: Duration = Duration::from_millis(400);
 const POLL: Duration = Duration::from_secs(60);
 
 /// Silence would look like removal: the log says at least so often that there is nothing to say.
-const HEARTBEAT: SignedDuration = SignedDuration::from_hours(24);
+pub const HEARTBEAT: SignedDuration = SignedDuration::from_hours(24);
 
 /// Why the daemon ended.
 #[derive(Debug, thiserror::Error)]
@@ -100,29 +104,14 @@ impl From<AuditError> for ServiceError {
 /// # Errors
 /// See [`ServiceError`].
 pub fn run(directory: &Path) -> Result<(), ServiceError> {
-    start_logging();
+    let logging = Logging::start();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         // A signal during a long start is heard when it is over.
         let signals = Signals::receive()?;
-        let (daemon, changes) = Daemon::start(directory)?;
+        let (daemon, changes) = Daemon::start(directory, logging)?;
         daemon.serve(signals, changes).await
     })
-}
-
-/// Events go to standard error: as lines for people on a terminal and in the journal.
-fn start_logging() {
-    use std::io::IsTerminal;
-    let filter = tracing_subscriber::EnvFilter::builder()
-        .with_default_directive(tracing::level_filters::LevelFilter::INFO.into())
-        .from_env_lossy();
-    let subscriber = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_target(false);
-    // Already set when a test runs two daemons in one process: the first one serves both.
-    let _ = if systemd::logs_to_journal() { subscriber.without_time().try_init() } else { subscriber.try_init() };
 }
 
 /// The signals that mean something to the daemon.
@@ -165,13 +154,15 @@ struct Daemon {
     /// The wall clock at the last poll.
     polled: Timestamp,
     heartbeat_at: Timestamp,
+    logging: Logging,
+    exporter: Exporter,
     systemd: Systemd,
     watch: Watch,
     _lock: DaemonLock,
 }
 
 impl Daemon {
-    fn start(directory: &Path) -> Result<(Daemon, UnboundedReceiver<Change>), ServiceError> {
+    fn start(directory: &Path, logging: Logging) -> Result<(Daemon, UnboundedReceiver<Change>), ServiceError> {
         let clock = read_clock()?;
         // Watched before it is read: a change in between is noticed.
         let (mut watch, changes) = Watch::begin(directory);
@@ -202,6 +193,7 @@ impl Daemon {
             warn!(%error, "an interrupted run is not resolved yet");
         }
         let decisions = Decisions::now(&control.paths, &control.register, clock.wall)?;
+        let exporter = Exporter::new(&control.paths);
         let watchman = Watchman::new(&control.paths.audit(), clock.wall);
         let mut daemon = Daemon {
             directory: directory.to_owned(),
@@ -219,6 +211,8 @@ impl Daemon {
             poll_at: Instant::now() + POLL,
             polled: clock.wall,
             heartbeat_at: clock.wall.saturating_add(HEARTBEAT).unwrap_or(clock.wall),
+            logging,
+            exporter,
             systemd: Systemd::from_environment(),
             watch,
             _lock: lock,
@@ -299,6 +293,7 @@ impl Daemon {
             self.look_for_decisions()?;
             self.heartbeat()?;
             self.tell_checkpoints_of_others()?;
+            self.exporter.refresh();
         }
         Ok(())
     }
@@ -373,6 +368,7 @@ impl Daemon {
             _ => None,
         };
         job::tell(&rule, &outcome, next);
+        self.exporter.refresh();
         if decided != self.decided {
             // What was decided while the guards were asked may be just what they asked for.
             self.reconsider(now)?;
@@ -390,6 +386,7 @@ impl Daemon {
     fn something_was_decided(&mut self, now: Timestamp) -> Result<(), ServiceError> {
         self.decisions = Decisions::now(&self.control.paths, &self.control.register, now)?;
         self.decided += 1;
+        self.exporter.refresh();
         self.reconsider(now)
     }
 

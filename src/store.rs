@@ -10,6 +10,7 @@ pub mod directory;
 pub mod log;
 pub mod mysql;
 pub mod outline;
+pub(crate) mod outside;
 pub mod postgres;
 mod read_only;
 pub mod server;
@@ -134,7 +135,8 @@ impl std::fmt::Display for Kept {
 pub struct Remainder {
     /// Records that matched when the walk began and still do: 0 unless something went wrong.
     pub left: u64,
-    /// Records that match now but arrived since the walk began.
+    /// Records that match now but arrived since the walk began. Of those that were there, and were young, a store may
+    /// leave it to the next walk to find out that they match by now.
     pub arrived: u64,
     /// As in [`Survey`].
     pub kept: Vec<Kept>,
@@ -243,7 +245,20 @@ pub enum StoreError {
         place: String,
         /// What the store says.
         reason: String,
+        /// What keeps it from being known.
+        because: Unknown,
     },
+}
+
+/// What keeps the outcome of a COMMIT from being known, told apart by what waiting is good for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unknown {
+    /// The connection is gone: the server may come back.
+    ConnectionLost,
+    /// Somebody has a file in use: he may let it go.
+    InUse,
+    /// The store's own disk is full or broken: it does not get better by waiting.
+    DiskFailed,
 }
 
 /// What a batch did, exactly.

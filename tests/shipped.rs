@@ -198,6 +198,31 @@ fn systemd_finds_nothing_wrong_with_the_units() {
     }
 }
 
+#[test]
+fn prometheus_takes_the_alerts_and_each_is_raised_by_what_it_is_for() {
+    let alerts = root().join("packaging/prometheus/forgetd.rules.yml");
+    let cases = root().join("packaging/prometheus/forgetd.rules.test.yml");
+    for (arguments, file) in [(["check", "rules"], &alerts), (["test", "rules"], &cases)] {
+        let ran = checked_by("promtool", &arguments, file).expect("promtool of the package prometheus is there");
+        assert_eq!(ran.code, 0, "{ran:?}");
+    }
+    // Every metric that an alert asks for is told, and described.
+    let told = read(root().join("src/service/metrics/page.rs"));
+    let manual = read(root().join("docs/operators.md"));
+    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let text = read(&alerts);
+    let asked: BTreeSet<&str> = text.split(|c| !is_name(c)).filter(|word| word.starts_with("forgetd_")).collect();
+    assert!(asked.len() > 8, "{asked:?}");
+    for metric in asked {
+        assert!(told.contains(&format!("\"{metric}\"")), "{metric} is not told");
+        let (stem, last) = metric.rsplit_once('_').unwrap();
+        assert!(
+            manual.contains(metric) || manual.contains(stem) || manual.contains(&format!("`…_{last}`")),
+            "{metric}"
+        );
+    }
+}
+
 #[rstest]
 #[case("bash", &["-n"])]
 #[case("zsh", &["-n"])]

@@ -23,16 +23,17 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// The canonical line, without a newline.
+    /// The canonical line, without a newline. Nothing in it acts on whoever looks at it with `cat`.
     ///
     /// # Errors
     /// [`AuditError::EntryTooLong`].
     pub fn to_line(&self) -> Result<Vec<u8>, AuditError> {
-        let line = serde_json::to_vec(self).map_err(|source| AuditError::Encode { kind: self.event.kind(), source })?;
+        let line =
+            crate::visible::json_line(self).map_err(|source| AuditError::Encode { kind: self.event.kind(), source })?;
         if line.len() > MAX_LINE {
             return Err(AuditError::EntryTooLong { kind: self.event.kind(), length: line.len() });
         }
-        Ok(line)
+        Ok(line.into_bytes())
     }
 
     /// The entry in a line without its newline.

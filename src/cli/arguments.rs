@@ -1,6 +1,7 @@
 //! The commands and their options. Help texts, completions and manual pages all come from here.
 
 mod audit;
+mod register;
 
 use std::path::PathBuf;
 
@@ -10,6 +11,7 @@ use jiff::civil::Date;
 pub(super) use audit::{
     AuditCommand, AuditListOptions, CheckProofOptions, ProveOptions, ReportFormat, ReportOptions, ReviewOptions,
 };
+pub(super) use register::{DiffOptions, ExportOptions, RegisterCommand};
 
 use crate::safety::approval::PlanToken;
 
@@ -105,6 +107,12 @@ pub(super) enum Command {
     Purge(PurgeOptions),
     /// Show every rule: last run, next due, waiting, held and why, overdue; and the log's health
     Status,
+    /// Look whether this installation is sound, and say what to do where it is not
+    ///
+    /// Configuration and permissions, state and free space, register, key, audit log, clock, daemon and its sandbox,
+    /// stores, what is physically left, next runs: each ok, warning or failed. Changes nothing, counts no records, and
+    /// works while the configuration is invalid. Ends with 3 where anything failed.
+    Doctor,
     /// Compare what is declared with what was enforced and with what the stores hold; changes nothing
     ///
     /// Opens every store and says of every rule and store whether it is ok, or what disagrees: records that are
@@ -131,7 +139,7 @@ pub(super) enum Command {
         #[arg(long)]
         lift: bool,
     },
-    /// Read the register: processors, data categories, storage items, sites
+    /// Read the register, and write the papers that follow from it
     Register {
         #[command(subcommand)]
         command: RegisterCommand,
@@ -254,23 +262,6 @@ pub(super) struct HoldOptions {
     /// Why, as a code of your own (letters, digits, `.`, `-`, `_`): it stands in the audit log
     #[arg(long, value_name = "CODE", value_parser = reason_code)]
     pub(super) reason_code: String,
-}
-
-#[derive(Debug, Subcommand)]
-pub(super) enum RegisterCommand {
-    /// Show what is declared
-    Show {
-        /// What of it, such as `processors`, `categories`, `storage-items` or `sites` [default: all]
-        what: Option<String>,
-        /// As it was at the end of this day (UTC)
-        #[arg(long, value_name = "DATE", value_parser = date)]
-        as_of: Option<Date>,
-    },
-    /// Show how what is declared has changed
-    History {
-        /// What of it, as for `register show` [default: all]
-        what: Option<String>,
-    },
 }
 
 fn plan_token(text: &str) -> Result<PlanToken, &'static str> {

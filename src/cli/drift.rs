@@ -8,7 +8,7 @@ use super::output::{Output, count, instant, number_of};
 use super::session::Reading;
 use super::{Ended, Exit, Failure};
 use crate::drift::{self, Declared, Drift, Enforced, Moment, Observed, RuleDrift, Stores, Task};
-use crate::report::visible;
+use crate::visible::visible;
 
 pub(super) fn run(directory: &Path, site: Option<&str>, output: &Output) -> Ended {
     let reading = Reading::begin(directory, output)?;

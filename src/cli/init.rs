@@ -15,8 +15,8 @@ use super::output::{Output, number_of, quoted};
 use super::{Ended, Exit, Failure, session};
 use crate::config::site::DatabaseKind;
 use crate::propose::{self, Proposal, ProposedStore};
-use crate::report::visible;
 use crate::store::{self, log};
+use crate::visible::visible;
 use ask::Answers;
 use files::Beginning;
 

@@ -10,13 +10,16 @@ use serde_json::{Map, Value};
 use super::arguments::RegisterCommand;
 use super::output::Output;
 use super::session::{self, Reading};
-use super::{Ended, Exit, Failure};
+use super::{Ended, Exit, Failure, papers};
 use crate::register::{FACT_TABLES, FactRow, FactTable, Moment, Register, RegisterError};
 
 pub(super) fn run(directory: &Path, command: &RegisterCommand, output: &Output) -> Ended {
     match command {
         RegisterCommand::Show { what, as_of } => show(directory, what.as_deref(), *as_of, output),
         RegisterCommand::History { what } => history(directory, what.as_deref(), output),
+        RegisterCommand::Export(options) => papers::export(directory, options, output),
+        RegisterCommand::Check { site, lang } => papers::check(directory, site.as_deref(), lang, output),
+        RegisterCommand::Diff(options) => papers::diff(directory, options, output),
     }
 }
 

@@ -147,9 +147,9 @@ impl Known {
         match end {
             Ok(end) if end <= now => {
                 known.suspended.clear();
-                match config_at(reading.register.as_ref(), end) {
+                match config_at(reading.register.as_ref(), end, "at the end of the period") {
                     Ok(config) => known.config = Some(config),
-                    Err(why) => known.missing.push(why),
+                    Err(NotKnown::NothingRecorded(why) | NotKnown::Unreadable(why)) => known.missing.push(why),
                 }
             }
             _ => known.config = Some(current),
@@ -175,13 +175,22 @@ fn common_zone(config: &Config, site: Option<&str>) -> (String, TimeZone) {
     if same { (first.name.clone(), first.zone.clone()) } else { utc() }
 }
 
-/// The configuration that was in force at the end of a period.
-fn config_at(register: Option<&Register>, end: Timestamp) -> Result<Config, String> {
-    let nothing = || "what was declared at the end of the period is not known: nothing was recorded by then".to_owned();
+/// Why it is not known what was declared at some instant, in words.
+pub(super) enum NotKnown {
+    /// Nothing was recorded by then.
+    NothingRecorded(String),
+    /// What was recorded cannot be read.
+    Unreadable(String),
+}
+
+/// The configuration that was in force at an instant; `when` is how a sentence calls it.
+pub(super) fn config_at(register: Option<&Register>, at: Timestamp, when: &str) -> Result<Config, NotKnown> {
+    let nothing =
+        || NotKnown::NothingRecorded(format!("what was declared {when} is not known: nothing was recorded by then"));
     let (Some(register), Some(table)) = (register, Register::fact_table("configuration_files")) else {
         return Err(nothing());
     };
-    let rows = register.facts(table, Moment::At(end)).map_err(|error| error.to_string())?;
+    let rows = register.facts(table, Moment::At(at)).map_err(|error| NotKnown::Unreadable(error.to_string()))?;
     let source = |row: &crate::register::FactRow| {
         let value = |name| row.values.iter().find(|(column, _)| *column == name).and_then(|(_, value)| value.clone());
         Some(Source::new(value("path")?, value("content")?))
@@ -192,9 +201,9 @@ fn config_at(register: Option<&Register>, end: Timestamp) -> Result<Config, Stri
         return Err(nothing());
     }
     Config::parse(sources).map_err(|_| {
-        "what was declared at the end of the period cannot be read by this version of forgetd: `forgetd register show \
-         --as-of` has it"
-            .to_owned()
+        NotKnown::Unreadable(format!(
+            "what was declared {when} cannot be read by this version of forgetd: `forgetd register show --as-of` has it"
+        ))
     })
 }
 

@@ -15,6 +15,7 @@ use crate::plan::Rule;
 use crate::register::FinishedRun;
 use crate::safety::{State, Stop};
 use crate::service;
+use crate::visible::visible;
 
 #[derive(Debug, Serialize)]
 struct Status {
@@ -141,9 +142,12 @@ fn print(status: &Status, output: &Output) {
     output.table(&header, &status.rules.iter().map(row).collect::<Vec<_>>());
     let reasons = status.rules.iter().flat_map(|rule| rule.reasons.iter().map(move |reason| (rule, reason)));
     let reasons = reasons.map(|(rule, reason)| {
-        format!("{}: {}: {}", rule.rule, output.attention(rule.state.key()), output.advice(reason))
+        format!("{}: {}: {}", rule.rule, output.attention(rule.state.key()), output.advice(&visible(reason)))
     });
-    let kept = status.rules.iter().flat_map(|rule| rule.kept.iter().map(move |kept| format!("{}: {kept}", rule.rule)));
+    let kept = status
+        .rules
+        .iter()
+        .flat_map(|rule| rule.kept.iter().map(move |kept| format!("{}: {}", rule.rule, visible(kept))));
     for (position, line) in reasons.chain(kept).enumerate() {
         if position == 0 {
             output.line("");
@@ -170,7 +174,10 @@ fn print_pending(rules: &[RuleStatus], output: &Output) {
             number => format!(" and {} more", number - 1),
         };
         let first = rules.first().copied().unwrap_or_default();
-        output.line(format!("{first}{others}: physically pending at the end of the last run: {}", output.advice(what)));
+        output.line(format!(
+            "{first}{others}: physically pending at the end of the last run: {}",
+            output.advice(&visible(what))
+        ));
     }
 }
 

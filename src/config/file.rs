@@ -29,6 +29,8 @@ pub(super) struct DaemonFile {
     pub(super) dpo: Option<Section<ContactTable>>,
     pub(super) safety: Option<Section<SafetyTable>>,
     pub(super) pace: Option<Section<PaceTable>>,
+    pub(super) log: Option<Section<LoggingTable>>,
+    pub(super) metrics: Option<Section<MetricsTable>>,
     pub(super) drift: Option<Section<DriftTable>>,
 }
 
@@ -68,6 +70,21 @@ pub(super) struct PaceTable {
     pub(super) batch_time: Option<Text>,
     pub(super) duty: Option<Spanned<Number>>,
     pub(super) max_lag: Option<Text>,
+}
+
+/// `[log]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct LoggingTable {
+    pub(super) level: Option<Text>,
+}
+
+/// `[metrics]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct MetricsTable {
+    pub(super) listen: Option<Text>,
+    pub(super) textfile: Option<Text>,
 }
 
 /// `[drift]`.

@@ -4,7 +4,7 @@ mod stores;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use super::declared::Declared;
 use super::enforced::Enforced;
@@ -13,11 +13,9 @@ use super::observed::{Observed, Presence};
 use crate::config::site::Site;
 use crate::plan::{Rule, When};
 use crate::register::FinishedRun;
-use crate::safety::{Assessment, Reason};
+pub use crate::safety::GRACE;
+use crate::safety::{Assessment, Expired, Reason};
 use crate::store::Survey;
-
-/// How long after its scheduled time a run may still be at work before its records count as overdue.
-pub const GRACE: SignedDuration = SignedDuration::from_hours(1);
 
 /// Past the cutoff, and still there after the run that should have erased it.
 pub fn is_overdue(
@@ -26,13 +24,8 @@ pub fn is_overdue(
     next: impl Fn(Timestamp) -> Option<Timestamp>,
     now: Timestamp,
 ) -> bool {
-    if assessment.matches() == 0 {
-        return false;
-    }
-    if last_run.is_some_and(|run| run.outcome.as_deref() == Some("failed")) {
-        return true;
-    }
-    should_have_gone(assessment.overdue_since, next, now)
+    let records = Expired { matches: assessment.matches(), since: assessment.overdue_since };
+    records.are_overdue(last_run.and_then(|run| run.outcome.as_deref()), next, now)
 }
 
 /// Whether the first run after `since` is over.

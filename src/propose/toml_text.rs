@@ -1,7 +1,7 @@
 //! Names and comments as TOML writes them. A table may be called anything, and must not be able to write a line of the
 //! configuration.
 
-use crate::report::visible;
+use crate::visible::{is_invisible, visible};
 
 /// Where remarks begin.
 const REMARKS: usize = 37;
@@ -13,7 +13,7 @@ pub(super) fn string(text: &str) -> String {
     for letter in text.chars() {
         match letter {
             '"' | '\\' => written.extend(['\\', letter]),
-            letter if letter.is_control() => written.push_str(&format!("\\u{:04X}", u32::from(letter))),
+            letter if is_invisible(letter) => written.push_str(&format!("\\U{:08X}", u32::from(letter))),
             letter => written.push(letter),
         }
     }
@@ -51,7 +51,7 @@ mod tests {
             "",
             "a\"b\\c",
             "a\n[safety]\napproval = \"automatic\"",
-            "a\u{7f}\u{85}\u{0}",
+            "a\u{7f}\u{85}\u{0}\u{202e}\u{e0041}",
             "návštěvy",
             "a.b",
         ] {

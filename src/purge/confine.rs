@@ -2,7 +2,7 @@
 //! state can be written, removed or renamed.
 //!
 //! Landlock restricts a thread for good, so the purge gets one of its own. It is the net under the checks of the stores,
-//! not one of them: where a kernel has none, the purge goes on as before.
+//! not one of them: where a kernel has none, the purge goes on as before. Reading is not confined.
 
 use std::path::{Path, PathBuf};
 
@@ -13,6 +13,7 @@ use landlock::{
 use super::in_flight::InFlight;
 use super::state::{self, StatePaths};
 use crate::plan::{Definition, Rule};
+use crate::store::outside;
 
 /// The first version that also knows of truncating (Linux 6.2). Of an older kernel, what it has is taken.
 const VERSION: ABI = ABI::V3;
@@ -43,6 +44,7 @@ pub fn confined<T: Send>(rule: &Rule, paths: &StatePaths, work: impl FnOnce() ->
     if let Ok(Some((header, _))) = InFlight::of(paths, &state::file_name(&rule.name)).read() {
         writable.extend(self::root(&header.definition).map(Path::to_owned));
     }
+    outside::prepare();
     let confined = || {
         let confinement = restrict(&writable);
         tracing::debug!(rule = rule.name.as_str(), ?confinement, "landlock");

@@ -23,6 +23,17 @@ pub struct Recorded {
     pub new_version: bool,
 }
 
+/// A version of the configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Version {
+    /// Its number.
+    pub number: u64,
+    /// SHA-256 over its files: [`Config::digest`].
+    pub digest: String,
+    /// Since when it is in force.
+    pub applied_at: Timestamp,
+}
+
 /// The version in force.
 type InForce = Option<(i64, String, String)>;
 
@@ -47,6 +58,22 @@ impl Register {
         }
         transaction.commit().map_err(query)?;
         Ok(recorded)
+    }
+
+    /// The version in force; `None` where nothing was ever applied.
+    ///
+    /// # Errors
+    /// The register cannot be read.
+    pub fn version_in_force(&self) -> Result<Option<Version>, RegisterError> {
+        let sql = "SELECT version, digest, applied_at FROM configuration_versions ORDER BY version DESC LIMIT 1";
+        let found: Option<(i64, String, String)> =
+            self.optional(sql, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+        let version = |(number, digest, applied_at): (i64, String, String)| {
+            let number = u64::try_from(number).map_err(|_| self.damaged("a version"))?;
+            let applied_at = applied_at.parse().map_err(|_| self.damaged("an instant"))?;
+            Ok(Version { number, digest, applied_at })
+        };
+        found.map(version).transpose()
     }
 
     /// Since when `site` has been declared without a break.

@@ -10,6 +10,10 @@ use std::io::{self, Write};
 use super::gather::Line;
 use super::model::{Comparison, Incident, Run};
 use super::words::{self, sortable};
+use crate::visible::visible;
+
+/// What a spreadsheet knows UTF-8 by.
+pub(crate) const BYTE_ORDER_MARK: &str = "\u{FEFF}";
 
 const COLUMNS: [&str; 19] = [
     "site",
@@ -45,7 +49,7 @@ impl<W: Write> Csv<W> {
     /// # Errors
     /// It cannot be written.
     pub fn begin(mut to: W) -> io::Result<Csv<W>> {
-        to.write_all("\u{FEFF}".as_bytes())?;
+        to.write_all(BYTE_ORDER_MARK.as_bytes())?;
         let mut csv = Csv { to };
         csv.row(&COLUMNS.map(str::to_owned))?;
         Ok(csv)
@@ -111,8 +115,7 @@ impl<W: Write> Csv<W> {
     }
 
     fn row(&mut self, fields: &[String]) -> io::Result<()> {
-        let fields: Vec<String> = fields.iter().map(|text| field(text)).collect();
-        write!(self.to, "{}\r\n", fields.join(","))
+        self.to.write_all(record(fields).as_bytes())
     }
 
     /// What it was written to.
@@ -121,8 +124,14 @@ impl<W: Write> Csv<W> {
     }
 }
 
+/// One line of a table.
+pub(crate) fn record(fields: &[String]) -> String {
+    let fields: Vec<String> = fields.iter().map(|text| field(text)).collect();
+    fields.join(",") + "\r\n"
+}
+
 fn field(text: &str) -> String {
-    let text = words::visible(text);
+    let text = visible(text);
     let guard =
         if text.starts_with(['=', '+', '-', '@', '\u{FF1D}', '\u{FF0B}', '\u{FF0D}', '\u{FF20}']) { "'" } else { "" };
     if text.contains(['"', ',', ';', '\'']) || !guard.is_empty() {

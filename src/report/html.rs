@@ -2,7 +2,7 @@
 //! policy enforces. It follows the reader's light or dark, prints on A4, and on a phone every row of a wide table
 //! becomes a card.
 
-mod markup;
+pub(crate) mod markup;
 mod plot;
 
 use super::document::{Block, Cell, Column, Figure, Section, Table, Tone};
@@ -10,7 +10,8 @@ use super::model::Report;
 use super::words;
 use markup::Markup;
 
-const STYLE: &str = include_str!("html/style.css");
+/// The style of every page that is written.
+pub(crate) const STYLE: &str = include_str!("html/style.css");
 
 /// Nothing but the style that stands in the file itself.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'";

@@ -9,7 +9,7 @@ use toml::de::DeTable;
 use super::super::error::FileProblems;
 use super::super::file::{DaemonFile, DriftTable, Keyed, PaceTable, ROOT, SafetyTable, Section, decode};
 use super::super::{ApprovalMode, Daemon, Pace, Safety, Share};
-use super::value;
+use super::{observe, value};
 
 /// A new or loosened rule waits for a person: a mistake in a file is then found by reading a plan and not by missing
 /// the records.
@@ -37,7 +37,7 @@ const BATCH_TIME_BOUNDS: (Duration, Duration) = (Duration::from_millis(10), Dura
 const MAX_LAG_BOUNDS: (Duration, Duration) = (Duration::from_millis(1), Duration::from_secs(3600));
 
 pub(super) fn check(table: DeTable<'_>, problems: &mut FileProblems<'_>) -> Option<Daemon> {
-    let DaemonFile { state_dir, controller, dpo, safety, pace, drift } = decode(table, &ROOT, problems);
+    let DaemonFile { state_dir, controller, dpo, safety, pace, drift, log, metrics } = decode(table, &ROOT, problems);
     let state_dir = value::absolute_path(
         &ROOT,
         "state-dir",
@@ -56,8 +56,10 @@ pub(super) fn check(table: DeTable<'_>, problems: &mut FileProblems<'_>) -> Opti
     let dpo = dpo.and_then(|section| value::contact(section, problems));
     let safety = safety_limits(safety, problems);
     let pace = pace_limits(pace, problems);
+    let log = observe::log(log, problems);
+    let metrics = observe::metrics(metrics, problems);
     let drift_accepts = accepted(drift, problems);
-    Some(Daemon { state_dir: state_dir?, controller: controller?, dpo, safety, pace, drift_accepts })
+    Some(Daemon { state_dir: state_dir?, controller: controller?, dpo, safety, pace, drift_accepts, log, metrics })
 }
 
 /// A name begins with a site and a store: one of a site alone would silence whatever is ever found there.

@@ -77,6 +77,8 @@ const CONTACT: &str = "/definitions/contact";
     ("", keys::<DaemonFile>()),
     ("/properties/safety", keys::<SafetyTable>()),
     ("/properties/pace", keys::<PaceTable>()),
+    ("/properties/log", keys::<LoggingTable>()),
+    ("/properties/metrics", keys::<MetricsTable>()),
     ("/properties/drift", keys::<DriftTable>()),
     (CONTACT, keys::<ContactTable>()),
     (CONTROLLER, keys::<ControllerTable>()),

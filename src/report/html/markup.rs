@@ -3,7 +3,7 @@
 //! Names of elements and attributes are words of the program, never of the data. A template language would bring a
 //! compiler plugin for what are forty lines here.
 
-use crate::report::words;
+use crate::visible::visible;
 
 /// Markup as it grows.
 pub(super) struct Markup {
@@ -49,7 +49,7 @@ impl Markup {
 
     /// Text on one line; what cannot be seen in it is named.
     pub(super) fn text(&mut self, text: &str) {
-        self.escaped(&words::visible(text));
+        self.escaped(&visible(text));
     }
 
     /// A name, which may be broken behind each of its parts.
@@ -83,22 +83,27 @@ impl Markup {
             self.html.push(' ');
             self.html.push_str(attribute);
             self.html.push_str("=\"");
-            self.escaped(&words::visible(value));
+            self.escaped(&visible(value));
             self.html.push('"');
         }
         self.html.push('>');
     }
 
     fn escaped(&mut self, text: &str) {
-        for character in text.chars() {
-            match character {
-                '&' => self.html.push_str("&amp;"),
-                '<' => self.html.push_str("&lt;"),
-                '>' => self.html.push_str("&gt;"),
-                '"' => self.html.push_str("&quot;"),
-                '\'' => self.html.push_str("&#39;"),
-                other => self.html.push(other),
-            }
+        escape(text, &mut self.html);
+    }
+}
+
+/// Text that is text in an element and in an attribute.
+pub(crate) fn escape(text: &str, html: &mut String) {
+    for character in text.chars() {
+        match character {
+            '&' => html.push_str("&amp;"),
+            '<' => html.push_str("&lt;"),
+            '>' => html.push_str("&gt;"),
+            '"' => html.push_str("&quot;"),
+            '\'' => html.push_str("&#39;"),
+            other => html.push(other),
         }
     }
 }
