@@ -11,6 +11,7 @@ mod demo;
 mod doctor;
 mod drift;
 mod holds;
+mod init;
 mod manual;
 mod output;
 mod papers;
@@ -132,6 +133,7 @@ fn run(arguments: Arguments, output: &Output) -> Ended {
     match arguments.command {
         Command::Run => run_daemon(&directory, output),
         Command::Demo(options) => demo::run(&options, output),
+        Command::Init(options) => init::run(&directory, &options, output),
         Command::Check(options) => check::run(&directory, &options, output),
         Command::Plan { rule } => plan::run(&directory, rule.as_deref(), output),
         Command::Approve(options) => approve::run(&directory, &options, output),

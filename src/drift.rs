@@ -19,7 +19,7 @@ mod record;
 
 pub use declared::Declared;
 pub use enforced::Enforced;
-pub use finding::{Drift, Finding, Kind, RuleDrift, StoreDrift};
+pub use finding::{By, Drift, Finding, Kind, RuleDrift, StoreDrift};
 pub use former::{Former, Whereabouts};
 pub use judge::{GRACE, is_overdue, judge};
 pub use observed::{Moment, Observed, Presence, Seen, Stores, Task, look};

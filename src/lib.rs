@@ -15,6 +15,7 @@
 //! * [`report`] lays the evidence of a period beside what was declared for it, for a data protection officer;
 //! * [`papers`] writes from the declaration what the law and the visitors want to read: records of processing, notices,
 //!   the cookie overview;
+//! * [`propose`] writes a site file for whoever has none, from what the stores look like;
 //! * [`service`] and [`cli`] stand on top: the only ones that read the clock, and the command line the only one that
 //!   prints.
 //!
@@ -30,6 +31,7 @@ pub mod drift;
 mod durable;
 pub mod papers;
 pub mod plan;
+pub mod propose;
 pub mod purge;
 pub mod register;
 pub mod report;

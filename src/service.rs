@@ -14,6 +14,7 @@ mod metrics;
 mod observe;
 mod reload;
 mod restored;
+pub mod rights;
 mod systemd;
 mod watch;
 

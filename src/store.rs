@@ -9,8 +9,10 @@ pub mod catalog;
 pub mod directory;
 pub mod log;
 pub mod mysql;
+pub mod outline;
 pub(crate) mod outside;
 pub mod postgres;
+mod read_only;
 pub mod server;
 mod shape;
 pub mod sqlite;
@@ -24,6 +26,7 @@ use crate::config::site::DatabaseKind;
 use crate::plan::{DirectoryRule, LogRule, RuleRef, TableRule};
 
 pub use catalog::Catalog;
+pub use outline::Outline;
 pub use shape::Shape;
 
 /// Rows that [`Store::glance`] looks at: enough to tell what a column holds, and few enough for any table.
@@ -349,8 +352,17 @@ pub trait Store {
         Ok(None)
     }
 
-    /// Shows `see` the texts in some `columns` of a few rows of `table`, as [`Store::catalog`] names them, each with the
-    /// position of its column. Keeps none, is bounded in rows and in time, and waits for nobody.
+    /// What a declaration of `table`, as [`Store::catalog`] names it, would have to name; `None` where there is no such
+    /// table. Reads no record.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    fn outline(&mut self, _table: &str) -> Result<Option<Outline>, StoreError> {
+        Ok(None)
+    }
+
+    /// Shows `see` the texts and whole numbers in some `columns` of a few rows of `table`, as [`Store::catalog`] names
+    /// them, each with the position of its column. Keeps none, is bounded in rows and in time, and waits for nobody.
     ///
     /// # Errors
     /// The table cannot be read, or not so quickly.

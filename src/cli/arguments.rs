@@ -21,7 +21,8 @@ const GLOBAL: &str = "Options of every command";
 /// The way of a newcomer.
 pub(super) const FIRST_STEPS: &[(&str, &str)] = &[
     ("forgetd demo", "shows everything on sample data"),
-    ("forgetd check", "validates a configuration"),
+    ("forgetd init", "begins a configuration of your own"),
+    ("forgetd check", "validates it"),
     ("forgetd plan", "shows what would be erased, and why"),
     ("forgetd approve", "releases it"),
     ("forgetd run", "erases it on time, every time"),
@@ -78,6 +79,12 @@ pub(super) enum Command {
     Run,
     /// Show everything on sample data: register, plan, approval, purge, verification
     Demo(DemoOptions),
+    /// Begin a configuration: write what is missing, and propose a file for a site
+    ///
+    /// Asks on a terminal for what no option says. Looks at the databases, directories and logs that are named, and
+    /// writes down what looks like visitor records, every guess with its reason. Overwrites no file and erases nothing:
+    /// how long what may be kept is left to decide, and until then the configuration is not valid.
+    Init(InitOptions),
     /// Validate the configuration
     Check(CheckOptions),
     /// Show what would be erased now and why; changes nothing
@@ -174,6 +181,34 @@ pub(super) struct CheckOptions {
     /// Also open every store and check tables, columns, keys, types and permissions
     #[arg(long)]
     pub(super) stores: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct InitOptions {
+    /// The site's domain
+    #[arg(long, value_name = "DOMAIN")]
+    pub(super) site: Option<String>,
+    /// Its time zone, such as Europe/Prague [default: this machine's]
+    #[arg(long, value_name = "ZONE")]
+    pub(super) time_zone: Option<String>,
+    /// Who decides on the processing (GDPR Article 4(7))
+    #[arg(long, value_name = "NAME")]
+    pub(super) controller: Option<String>,
+    /// A database to look at: a URL, or the path of a SQLite file; may be given several times
+    #[arg(long, value_name = "URL|PATH")]
+    pub(super) database: Vec<String>,
+    /// The file that holds the password for the database servers
+    #[arg(long, value_name = "PATH", requires = "database")]
+    pub(super) password_file: Option<PathBuf>,
+    /// A directory of files to look at; may be given several times
+    #[arg(long, value_name = "DIR")]
+    pub(super) directory: Vec<PathBuf>,
+    /// A log to look at, with a pattern for its rotated files; may be given several times
+    #[arg(long, value_name = "PATTERN")]
+    pub(super) log: Vec<PathBuf>,
+    /// Where register and evidence are to be kept [default: /var/lib/forgetd]
+    #[arg(long, value_name = "DIR")]
+    pub(super) state_dir: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -12,6 +12,7 @@ use crate::config::site::Site;
 use crate::config::{Config, Problems};
 use crate::plan::{self, Rule};
 use crate::safety;
+use crate::service::rights::{self, Accounts};
 use crate::store::{Selection, Severity};
 use crate::visible::visible;
 
@@ -25,6 +26,8 @@ struct Checked<'a> {
     sites: Vec<CheckedSite<'a>>,
     findings: Vec<String>,
     stores: Vec<StoreFinding>,
+    /// What the service needs for files, with `--stores`.
+    drop_in: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -47,8 +50,8 @@ pub(super) fn run(directory: &Path, options: &CheckOptions, output: &Output) -> 
     let config = match Config::load(directory) {
         Ok(config) => config,
         Err(problems) => {
-            let checked =
-                Checked { valid: false, problems: &problems, sites: vec![], findings: vec![], stores: vec![] };
+            let (sites, findings, stores) = (vec![], vec![], vec![]);
+            let checked = Checked { valid: false, problems: &problems, sites, findings, stores, drop_in: None };
             if output.is_json() {
                 output.result(&checked, |_| ());
                 return Ok(Exit::Invalid);
@@ -65,6 +68,7 @@ pub(super) fn run(directory: &Path, options: &CheckOptions, output: &Output) -> 
         sites: config.sites.values().map(|site| checked_site(site, &rules, now)).collect(),
         findings: plan::consent_findings(&config),
         stores,
+        drop_in: if options.stores { rights::drop_in(&config, &Accounts::read()) } else { None },
     };
     output.result(&checked, |output| print(&checked, options, output));
     let refused = checked.stores.iter().any(|finding| finding.severity == "refused");
@@ -126,5 +130,12 @@ fn print(checked: &Checked<'_>, options: &CheckOptions, output: &Output) {
         (true, true) => output.line(output.good("The stores are as the rules need them.")),
         (true, false) => {}
         (false, _) => output.line(output.advice("The stores were not looked at: `forgetd check --stores`.")),
+    }
+    if let Some(drop_in) = &checked.drop_in {
+        output.line("");
+        output.line("The service needs this for the files of these stores, unless it has it already:");
+        output.line("");
+        output.line(format!("# {}, then: systemctl daemon-reload && systemctl restart forgetd", rights::DROP_IN));
+        drop_in.lines().for_each(|line| output.line(line));
     }
 }

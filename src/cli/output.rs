@@ -132,6 +132,18 @@ impl Output {
         let _ = writeln!(anstream::stderr(), "{style}warning:{style:#} {}", visible::styled(&self.advice(text)));
     }
 
+    /// Asks on standard error for a line; `None` where there is none.
+    pub(super) fn asks(&self, question: &str) -> Option<String> {
+        let mut stderr = anstream::stderr();
+        let _ = write!(stderr, "{} ", visible::styled(question));
+        let _ = stderr.flush();
+        let mut answer = String::new();
+        match std::io::stdin().read_line(&mut answer) {
+            Ok(length) if length > 0 => Some(answer.trim().to_owned()),
+            _ => None,
+        }
+    }
+
     /// Asks on standard error; only "y" and "yes" mean yes.
     pub(super) fn confirms(&self, question: &str) -> bool {
         let mut stderr = anstream::stderr();

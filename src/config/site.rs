@@ -37,6 +37,23 @@ pub struct Site {
     pub file: String,
 }
 
+/// Longest host name (RFC 1035 §2.3.4, without the dots of the wire form).
+const LONGEST_DOMAIN: usize = 253;
+
+/// Longest label of a host name (RFC 1035 §2.3.4).
+const LONGEST_LABEL: usize = 63;
+
+/// Whether `name` is a host name in lower case: letters, digits and hyphens between dots (RFC 1123 §2.1).
+pub fn is_domain(name: &str) -> bool {
+    let label = |label: &str| {
+        (1..=LONGEST_LABEL).contains(&label.len())
+            && label.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    name.len() <= LONGEST_DOMAIN && name.split('.').all(label)
+}
+
 /// A time zone with the name it was given.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Zone {
@@ -311,6 +328,16 @@ pub enum Password {
     Credential(String),
     /// A file that only its owner can read.
     File(PathBuf),
+}
+
+impl Server {
+    /// Whether a password stands in a URL, where it must not be.
+    pub fn holds_password(url: &str) -> bool {
+        let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+        let authority = rest.split(['/', '?']).next().unwrap_or_default();
+        let in_authority = authority.rsplit_once('@').is_some_and(|(user, _)| user.contains(':'));
+        in_authority || rest.split(['?', '&']).skip(1).any(|pair| pair.starts_with("password="))
+    }
 }
 
 /// What is done to a database after a run.

@@ -172,7 +172,7 @@ impl Drift {
 
 impl By {
     /// The word in a sentence.
-    pub(super) fn words(self) -> &'static str {
+    pub fn words(self) -> &'static str {
         match self {
             By::Name => "name",
             By::Type => "type",

@@ -155,6 +155,17 @@ const MOST_WORDS: usize = 32;
 /// The longest entry of [`KNOWN`], in words.
 const LONGEST_RUN: usize = 4;
 
+/// Values that must look alike before they say what a column holds, and they must be most of those that were seen.
+const FEWEST_ALIKE: u32 = 3;
+
+/// Whether columns that look so make a table one about people: one that leaves no doubt, or several of different kinds.
+pub fn speak_of_people(columns: &[(Likeness, Certainty)]) -> bool {
+    let mut kinds: Vec<Likeness> = columns.iter().map(|(likeness, _)| *likeness).collect();
+    kinds.sort_unstable();
+    kinds.dedup();
+    kinds.len() > 1 || columns.iter().any(|(_, certainty)| *certainty == Certainty::Alone)
+}
+
 /// What a column looks like by its name and type.
 pub fn of_column(name: &str, nature: Nature) -> Option<(Likeness, Certainty)> {
     if nature == Nature::Address {
@@ -207,8 +218,41 @@ fn is_email(value: &str) -> bool {
     !local.is_empty() && local.chars().all(is_plain) && domain.contains('.') && domain.split('.').all(is_label)
 }
 
+/// What the values of one column looked like.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Tally {
+    values: u32,
+    addresses: u32,
+    emails: u32,
+}
+
+impl Tally {
+    /// Counts a value in.
+    pub fn add(&mut self, value: &str) {
+        if value.trim().is_empty() {
+            return;
+        }
+        self.values += 1;
+        match of_value(value) {
+            Some(Likeness::IpAddress) => self.addresses += 1,
+            Some(Likeness::Email) => self.emails += 1,
+            _ => {}
+        }
+    }
+
+    /// What most of them look like.
+    pub fn likeness(&self) -> Option<Likeness> {
+        let most = |alike: u32| alike >= FEWEST_ALIKE && alike > self.values / 2;
+        match (most(self.addresses), most(self.emails)) {
+            (true, _) => Some(Likeness::IpAddress),
+            (_, true) => Some(Likeness::Email),
+            _ => None,
+        }
+    }
+}
+
 /// The words of a name, in small letters without accents: `dateOfBirth`, `date_of_birth` and `DATE OF BIRTH` are one.
-fn words(name: &str) -> Vec<String> {
+pub(crate) fn words(name: &str) -> Vec<String> {
     let mut words: Vec<String> = Vec::new();
     let mut word = String::new();
     let letters: Vec<char> = name.chars().take(MOST_WORDS * 16).collect();

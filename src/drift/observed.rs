@@ -10,7 +10,7 @@ use std::path::Path;
 use super::declared::{Declared, DeclaredDatabase, DeclaredTable};
 use super::enforced::Enforced;
 use super::former::{Former, Whereabouts};
-use super::likeness::{Certainty, Likeness, of_column, of_value, says_when};
+use super::likeness::{Certainty, Likeness, Tally, of_column, says_when};
 use crate::config::site::{DatabaseKind, Store as DeclaredStore};
 use crate::plan::{Definition, Rule};
 use crate::safety::{self, Assessment, Circumstances};
@@ -19,9 +19,6 @@ use crate::store::{self, Catalog, Store, StoreError};
 
 /// Tables of one database at whose values is glanced. Whoever has more has other means.
 const MOST_GLANCES: usize = 200;
-
-/// Values that must look alike before they say what a column holds, and they must be most of those that were seen.
-const FEWEST_ALIKE: u32 = 3;
 
 /// Files of a directory that are looked at for one of a name: if there is none among so many, nobody can say.
 const MOST_NAMES: usize = 100_000;
@@ -259,37 +256,6 @@ impl SeenDatabase {
     pub(super) fn is_declared(&self, declared: &[&DeclaredTable], column: &str) -> bool {
         let is = |name: &String| self.catalog.column_names.is_same(name, column);
         declared.iter().any(|table| table.columns.iter().any(is))
-    }
-}
-
-/// What the values of one column looked like.
-#[derive(Debug, Clone, Copy, Default)]
-struct Tally {
-    values: u32,
-    addresses: u32,
-    emails: u32,
-}
-
-impl Tally {
-    fn add(&mut self, value: &str) {
-        if value.trim().is_empty() {
-            return;
-        }
-        self.values += 1;
-        match of_value(value) {
-            Some(Likeness::IpAddress) => self.addresses += 1,
-            Some(Likeness::Email) => self.emails += 1,
-            _ => {}
-        }
-    }
-
-    fn likeness(&self) -> Option<Likeness> {
-        let most = |alike: u32| alike >= FEWEST_ALIKE && alike > self.values / 2;
-        match (most(self.addresses), most(self.emails)) {
-            (true, _) => Some(Likeness::IpAddress),
-            (_, true) => Some(Likeness::Email),
-            _ => None,
-        }
     }
 }
 

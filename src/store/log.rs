@@ -12,6 +12,7 @@ mod engine;
 mod field;
 mod files;
 mod groups;
+mod guess;
 mod json;
 mod memory;
 mod names;
@@ -44,6 +45,7 @@ use survey::Scan;
 use walk::LogWalk;
 
 pub use engine::{Engine, Judgement, Mode, Output, Tally};
+pub use guess::{Guess, guess};
 pub use time::Moment;
 
 /// The files of a log.
@@ -104,7 +106,8 @@ impl Store for LogFiles {
         // Before a walk it is looked whether everything is still as approved: nothing is read twice for that.
         let counted = self.last.take().filter(|(moment, _)| *moment == (selection.now, selection.cutoff));
         let scan = work.scan(&[], counted.as_ref().map(|(_, scan)| scan))?;
-        let inspection = Inspection::new(scan.findings(), Some(work.directory.shape()?));
+        let findings = work.directory.refusal()?.into_iter().chain(scan.findings()).collect();
+        let inspection = Inspection::new(findings, Some(work.directory.shape()?));
         self.last = Some(((selection.now, selection.cutoff), scan));
         self.just_inspected = true;
         Ok(inspection)

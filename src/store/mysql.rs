@@ -17,6 +17,7 @@ mod keys;
 mod lock;
 mod mask;
 mod options;
+mod outline;
 mod partitions;
 mod predicate;
 mod ranges;
@@ -39,7 +40,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Catalog, Inspection, Physical, Resolution, Selection, Store, StoreError, Survey, TableSelection, Walk};
+use super::{
+    Catalog, Inspection, Outline, Physical, Resolution, Selection, Store, StoreError, Survey, TableSelection, Walk,
+};
 use crate::config::TimeFormat;
 use crate::config::site::Server;
 use connection::{Attempt, Database};
@@ -123,6 +126,10 @@ impl Store for Mysql {
 
     fn catalog(&mut self) -> Result<Option<Catalog>, StoreError> {
         catalog::read(self.database()?).map(Some)
+    }
+
+    fn outline(&mut self, table: &str) -> Result<Option<Outline>, StoreError> {
+        outline::read(self.database()?, table)
     }
 
     fn glance(&mut self, table: &str, columns: &[&str], see: &mut dyn FnMut(usize, &str)) -> Result<(), StoreError> {

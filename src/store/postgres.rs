@@ -14,6 +14,7 @@ mod in_flight;
 mod inspect;
 mod lag;
 mod mask;
+mod outline;
 mod partition;
 mod predicate;
 mod privilege;
@@ -33,7 +34,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Catalog, Inspection, Physical, Resolution, Selection, Store, StoreError, Survey, Walk};
+use super::{Catalog, Inspection, Outline, Physical, Resolution, Selection, Store, StoreError, Survey, Walk};
 use crate::config::site::{After, Server};
 use connection::Session;
 use predicate::Predicate;
@@ -113,6 +114,10 @@ impl Store for Postgres {
 
     fn catalog(&mut self) -> Result<Option<Catalog>, StoreError> {
         catalog::read(self.session()?).map(Some)
+    }
+
+    fn outline(&mut self, table: &str) -> Result<Option<Outline>, StoreError> {
+        outline::read(self.session()?, table)
     }
 
     fn glance(&mut self, table: &str, columns: &[&str], see: &mut dyn FnMut(usize, &str)) -> Result<(), StoreError> {

@@ -11,6 +11,7 @@ mod functions;
 mod in_flight;
 mod inspect;
 mod keys;
+mod outline;
 mod predicate;
 mod reach;
 mod schema;
@@ -27,7 +28,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Catalog, Inspection, Physical, Resolution, Selection, Store, StoreError, Survey, Walk};
+use super::{Catalog, Inspection, Outline, Physical, Resolution, Selection, Store, StoreError, Survey, Walk};
 use connection::{Access, Database};
 use predicate::Predicate;
 
@@ -91,6 +92,10 @@ impl Store for Sqlite {
 
     fn catalog(&mut self) -> Result<Option<Catalog>, StoreError> {
         catalog::read(self.database(Access::Reading)?).map(Some)
+    }
+
+    fn outline(&mut self, table: &str) -> Result<Option<Outline>, StoreError> {
+        outline::read(self.database(Access::Reading)?, table)
     }
 
     fn glance(&mut self, table: &str, columns: &[&str], see: &mut dyn FnMut(usize, &str)) -> Result<(), StoreError> {

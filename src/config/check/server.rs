@@ -72,14 +72,11 @@ fn server(
 
 /// The scheme must be the kind's, and a password must not stand in it.
 fn url(url: Text, schemes: &[&str], hint: &str, problems: &mut FileProblems<'_>) -> Option<String> {
-    let Some(rest) = schemes.iter().find_map(|scheme| url.get_ref().strip_prefix(scheme)) else {
+    if !schemes.iter().any(|scheme| url.get_ref().starts_with(scheme)) {
         problems.report_with_hint(&url.span(), "this is not a URL of this kind of store", hint);
         return None;
-    };
-    let authority = rest.split(['/', '?']).next().unwrap_or_default();
-    let in_authority = authority.rsplit_once('@').is_some_and(|(user, _)| user.contains(':'));
-    let in_query = rest.split(['?', '&']).skip(1).any(|pair| pair.starts_with("password="));
-    if in_authority || in_query {
+    }
+    if Server::holds_password(url.get_ref()) {
         let hint = "remove it, and name where it is: `credential = \"shop-db\"` or `password-file = \"/…\"`";
         problems.report_with_hint(&url.span(), "a password must not stand in the configuration", hint);
         return None;

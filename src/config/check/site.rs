@@ -8,17 +8,11 @@ use toml::de::{DeTable, DeValue};
 use super::super::error::{FileProblems, suggest};
 use super::super::file::{Keyed, ROOT, Section, SettingsTable, SiteFile, Text, UsedProcessorTable, decode};
 use super::super::resolve::Said;
-use super::super::site::{Site, SiteProcessor};
+use super::super::site::{Site, SiteProcessor, is_domain};
 use super::super::{CategoryId, Processor, Schedule, Setting};
 use super::retention::{self, Retention};
 use super::tag::{CHAT_KEY, Scope};
 use super::{Known, Targets, category, store, value};
-
-/// Longest host name (RFC 1035 §2.3.4, without the dots of the wire form).
-const LONGEST_DOMAIN: usize = 253;
-
-/// Longest label of a host name (RFC 1035 §2.3.4).
-const LONGEST_LABEL: usize = 63;
 
 /// Checks one site and adds it to `sites`.
 pub(super) fn check(
@@ -102,22 +96,16 @@ fn said<'a>(known: &'a Known, settings: &'a Settings, retention: &'a Retention) 
     }
 }
 
-/// A host name in lower case: letters, digits and hyphens between dots (RFC 1123 §2.1).
+/// A host name in lower case.
 fn domain(text: Text, problems: &mut FileProblems<'_>) -> Option<String> {
-    let label = |label: &str| {
-        (1..=LONGEST_LABEL).contains(&label.len())
-            && label.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
-            && !label.starts_with('-')
-            && !label.ends_with('-')
-    };
     let name = text.get_ref();
-    if name.len() <= LONGEST_DOMAIN && name.split('.').all(label) {
+    if is_domain(name) {
         return Some(text.into_inner());
     }
     let lower = name.to_ascii_lowercase();
     let hint = match lower.split_once("://") {
         Some((_, rest)) => format!("write the host name alone: `{}`", rest.split('/').next().unwrap_or_default()),
-        None if lower != *name && lower.split('.').all(label) => format!("write it in lower case: `{lower}`"),
+        None if lower != *name && is_domain(&lower) => format!("write it in lower case: `{lower}`"),
         None => "write a host name such as `shop.example`; other letters as Punycode (`xn--…`)".to_owned(),
     };
     problems.report_with_hint(&text.span(), format!("`{name}` is not a host name"), hint);

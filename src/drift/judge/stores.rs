@@ -7,7 +7,7 @@ use crate::config::site::Store;
 use crate::drift::declared::DeclaredTable;
 use crate::drift::finding::{By, Finding, Kind, PersonalColumn, StoreDrift, told};
 use crate::drift::former::{Former, Whereabouts};
-use crate::drift::likeness::{Certainty, of_column, says_when};
+use crate::drift::likeness::{Certainty, of_column, says_when, speak_of_people};
 use crate::drift::observed::{Observed, Presence, SeenDatabase, Still};
 use crate::safety::Reason;
 use crate::store::catalog::{FoundColumn, FoundTable, Nature};
@@ -108,12 +108,9 @@ impl Judged<'_> {
     /// In a database with declared tables another one that says when, and what looks personal.
     fn undeclared_table(&mut self, store: &str, table: &FoundTable, seen: &SeenDatabase) {
         let columns = personal(table, seen);
-        let is_certain = columns.iter().any(|(_, certainty)| *certainty == Certainty::Alone);
-        let mut kinds: Vec<_> = columns.iter().map(|(column, _)| column.looks_like).collect();
-        kinds.sort_unstable();
-        kinds.dedup();
+        let looks: Vec<_> = columns.iter().map(|(column, certainty)| (column.looks_like, *certainty)).collect();
         let says_when = table.columns.iter().any(|column| says_when(&column.name, column.nature));
-        if !says_when || !(is_certain || kinds.len() > 1) {
+        if !says_when || !speak_of_people(&looks) {
             return;
         }
         let list: Vec<String> = columns

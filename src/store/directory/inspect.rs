@@ -1,11 +1,11 @@
 //! Looking at the real directory before a rule may touch it.
 
-use rustix::fs::{Access, AtFlags, StatVfsMountFlags};
+use rustix::fs::{Access, AtFlags};
 use rustix::io::Errno;
 
 use super::root::{Identity, Root};
 use crate::plan::DirectoryRule;
-use crate::store::{Finding, Inspection, Severity, Shape, StoreError};
+use crate::store::{Finding, Inspection, Severity, Shape, StoreError, read_only};
 
 /// Looks at everything that the rule relies on.
 pub(super) fn inspect(root: &Root, rule: &DirectoryRule) -> Result<Inspection, StoreError> {
@@ -14,12 +14,10 @@ pub(super) fn inspect(root: &Root, rule: &DirectoryRule) -> Result<Inspection, S
         findings.push(Finding { severity: Severity::Refusal, message, hint: Some(hint.to_owned()) });
     };
     let path = rule.directory.path.display();
-    let mount = rustix::fs::fstatvfs(root.fd()).map_err(|error| root.unavailable(error))?;
+    let is_read_only = read_only::is_mounted_read_only(root.fd()).map_err(|error| root.unavailable(error))?;
     let access = rustix::fs::accessat(root.fd(), c".", Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS);
     match access {
-        _ if mount.f_flag.contains(StatVfsMountFlags::RDONLY) => {
-            refuse(format!("{path} is on a file system that is mounted read-only"), "mount it for writing");
-        }
+        _ if is_read_only => refuse(format!("{path} {}", read_only::MOUNTED), read_only::HINT),
         Ok(()) => {}
         Err(Errno::ACCESS | Errno::PERM) => refuse(
             format!("files in {path} may not be removed by the daemon's user"),

@@ -11,14 +11,14 @@ use std::path::Path;
 
 use globset::GlobMatcher;
 use jiff::Timestamp;
-use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, ResolveFlags, Stat, StatxAttributes, StatxFlags};
+use rustix::fs::{Access, AtFlags, CWD, Dir, FileType, Mode, OFlags, ResolveFlags, Stat, StatxAttributes, StatxFlags};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use super::codec::Codec;
 use super::time::Moment;
 use crate::config::site::Log;
-use crate::store::{Physical, Shape, StoreError};
+use crate::store::{Finding, Physical, Severity, Shape, StoreError, read_only};
 
 /// File systems in memory (linux/magic.h): what is gone from them is gone.
 const IN_MEMORY: [u64; 2] = [0x0102_1994, 0x8584_58F6];
@@ -285,6 +285,25 @@ impl LogDirectory {
         let failed = |error| self.failed("the directory cannot be looked at", error);
         let file_system = rustix::fs::fstatvfs(&self.file).map_err(failed)?.f_fsid;
         Ok(Shape::of_directory(file_system, rustix::fs::fstat(&self.file).map_err(failed)?.st_ino))
+    }
+
+    /// What keeps every file in it as it is: nothing can be written, or not by this process.
+    pub(super) fn refusal(&self) -> Result<Option<Finding>, StoreError> {
+        let failed = |error| self.failed("the directory cannot be looked at", error);
+        let refuse = |message: String, hint: &str| {
+            Some(Finding { severity: Severity::Refusal, message, hint: Some(hint.to_owned()) })
+        };
+        let is_read_only = read_only::is_mounted_read_only(&self.file).map_err(failed)?;
+        let access = rustix::fs::accessat(&self.file, c".", Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS);
+        match access {
+            _ if is_read_only => Ok(refuse(format!("{} {}", self.place, read_only::MOUNTED), read_only::HINT)),
+            Ok(()) => Ok(None),
+            Err(Errno::ACCESS | Errno::PERM) => Ok(refuse(
+                format!("files of {} may not be written anew by the daemon's user", self.place),
+                "give its user the right to write to the directory, as the drop-in of `forgetd check --stores` does",
+            )),
+            Err(error) => Err(failed(error)),
+        }
     }
 
     /// What is physically left of files that were replaced.

@@ -5,7 +5,7 @@ use super::grants::{self, Grants};
 use super::inspect::Findings;
 use super::schema::{TableFacts, is_same};
 use super::sql::text;
-use crate::config::site::SideEffect;
+use crate::config::site::{Child, SideEffect};
 use crate::plan::{Action, TableRule};
 use crate::store::StoreError;
 
@@ -89,6 +89,7 @@ impl Place {
 
 /// A column that refers to another table.
 pub(super) struct Reference {
+    constraint: String,
     from: Place,
     column: String,
     to: Place,
@@ -106,7 +107,7 @@ impl Reference {
 
     /// As a statement would declare it.
     pub(super) fn declaration(&self, database: &str) -> String {
-        let Reference { from, column, to, to_column, on_delete, on_update } = self;
+        let Reference { constraint: _, from, column, to, to_column, on_delete, on_update } = self;
         let (from, to) = (from.seen_from(database), to.seen_from(database));
         let effect = |effect: &Option<String>| effect.clone().unwrap_or_default();
         format!(
@@ -177,23 +178,46 @@ fn all_tables_visible(database: &mut Database, findings: &mut Findings) -> Resul
 }
 
 fn references(database: &mut Database) -> Result<Vec<Reference>, StoreError> {
-    type Columns = (String, String, String, String, String, String, Option<String>, Option<String>);
+    type Columns = (String, String, String, String, String, String, Option<String>, Option<String>, String);
     let sql = "SELECT k.TABLE_SCHEMA, k.TABLE_NAME, k.COLUMN_NAME, k.REFERENCED_TABLE_SCHEMA, k.REFERENCED_TABLE_NAME, \
-               k.REFERENCED_COLUMN_NAME, r.DELETE_RULE, r.UPDATE_RULE FROM information_schema.KEY_COLUMN_USAGE AS k \
+               k.REFERENCED_COLUMN_NAME, r.DELETE_RULE, r.UPDATE_RULE, k.CONSTRAINT_NAME FROM information_schema.KEY_COLUMN_USAGE AS k \
                LEFT JOIN information_schema.REFERENTIAL_CONSTRAINTS AS r \
                ON r.CONSTRAINT_SCHEMA = k.CONSTRAINT_SCHEMA AND r.CONSTRAINT_NAME = k.CONSTRAINT_NAME \
                AND r.TABLE_NAME = k.TABLE_NAME WHERE k.REFERENCED_TABLE_NAME IS NOT NULL \
                ORDER BY k.TABLE_SCHEMA, k.TABLE_NAME, k.CONSTRAINT_NAME, k.ORDINAL_POSITION";
     let rows: Vec<Columns> = database.rows(sql)?;
-    let reference = |(database, table, column, to_database, to_table, to_column, on_delete, on_update)| Reference {
-        from: Place { database, table },
-        column,
-        to: Place { database: to_database, table: to_table },
-        to_column,
-        on_delete,
-        on_update,
+    let reference = |row: Columns| {
+        let (database, table, column, to_database, to_table, to_column, on_delete, on_update, constraint) = row;
+        Reference {
+            constraint,
+            from: Place { database, table },
+            column,
+            to: Place { database: to_database, table: to_table },
+            to_column,
+            on_delete,
+            on_update,
+        }
     };
     Ok(rows.into_iter().map(reference).collect())
+}
+
+/// Columns of other tables of the database that refer to a single column of this one, and to which.
+pub(super) fn referring(database: &mut Database, facts: &TableFacts) -> Result<Vec<(Child, String)>, StoreError> {
+    let place = Place::of(facts);
+    let references = references(database)?;
+    let of_table = |reference: &&Reference| {
+        reference.to == place && reference.from != place && reference.from.database == place.database
+    };
+    let of_table: Vec<&Reference> = references.iter().filter(of_table).collect();
+    let is_single = |reference: &&&Reference| {
+        let same_key = |other: &&&Reference| other.from == reference.from && other.constraint == reference.constraint;
+        of_table.iter().filter(same_key).count() == 1
+    };
+    let child = |reference: &&Reference| {
+        let Reference { from, column, to_column, .. } = *reference;
+        (Child { table: from.table.clone(), column: column.clone() }, to_column.clone())
+    };
+    Ok(of_table.iter().filter(is_single).map(child).collect())
 }
 
 impl Reach<'_> {

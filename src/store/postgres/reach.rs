@@ -163,6 +163,16 @@ fn references(session: &mut Session, parent: u32) -> Result<Vec<Reference>, Stor
     rows.iter().map(reference).collect()
 }
 
+/// Columns of other tables that refer to a single column of `parent`, and to which.
+pub(super) fn referring(session: &mut Session, parent: u32) -> Result<Vec<(Child, String)>, StoreError> {
+    let others = references(session, parent)?.into_iter().filter(|reference| reference.oid != parent);
+    let single = |reference: Reference| match (reference.columns.as_slice(), reference.parent_columns.as_slice()) {
+        ([column], [to]) => Some((Child { table: reference.table, column: column.clone() }, to.clone())),
+        _ => None,
+    };
+    Ok(others.filter_map(single).collect())
+}
+
 /// A foreign key that forbids a change instead of carrying it on.
 const NO_ACTION: &str = "NO ACTION";
 

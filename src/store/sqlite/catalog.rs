@@ -46,7 +46,10 @@ pub(super) fn glance(
 ) -> Result<(), StoreError> {
     let text = |column: &&str| {
         let column = quoted(column);
-        format!("CASE WHEN typeof(t.{column}) = 'text' THEN substr(t.{column}, 1, {GLANCE_LENGTH}) END")
+        format!(
+            "CASE typeof(t.{column}) WHEN 'text' THEN substr(t.{column}, 1, {GLANCE_LENGTH}) \
+             WHEN 'integer' THEN CAST(t.{column} AS TEXT) END"
+        )
     };
     let values: Vec<String> = columns.iter().map(text).collect();
     let sql = format!("SELECT {} FROM {} AS t LIMIT {GLANCE_ROWS}", values.join(", "), table(name));

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, ffi};
 
-use super::super::{Physical, StoreError};
+use super::super::{Physical, StoreError, read_only};
 
 /// How long a lock of the application is waited for: longer than any transaction of a website should take, short
 /// enough that a run stuck behind one is noticed.
@@ -155,6 +155,9 @@ fn check_file(path: &Path) -> Result<(), String> {
             metadata.uid(),
             user.as_raw(),
         ));
+    }
+    if read_only::is_path_read_only(path) {
+        return Err(format!("it {} ({})", read_only::MOUNTED, read_only::HINT));
     }
     Ok(())
 }

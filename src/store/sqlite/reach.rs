@@ -115,6 +115,8 @@ fn accepts(rule: &TableRule, effect: &SideEffect) -> bool {
 
 /// A column that refers to another table.
 pub(super) struct Reference {
+    /// Tells the foreign keys of a table apart.
+    key: i64,
     table: String,
     column: String,
     parent: String,
@@ -125,7 +127,7 @@ pub(super) struct Reference {
 
 impl std::fmt::Display for Reference {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Reference { table, column, parent, parent_column, on_delete, on_update } = self;
+        let Reference { key: _, table, column, parent, parent_column, on_delete, on_update } = self;
         let parent_column = parent_column.as_deref().unwrap_or("its primary key");
         write!(
             f,
@@ -168,11 +170,12 @@ pub(super) fn foreign_keys(connection: &Connection, rule: &TableRule, findings: 
 
 /// All of the database.
 pub(super) fn references(connection: &Connection) -> rusqlite::Result<Vec<Reference>> {
-    let sql = "SELECT t.name, f.\"from\", f.\"table\", f.\"to\", f.on_delete, f.on_update \
+    let sql = "SELECT t.name, f.\"from\", f.\"table\", f.\"to\", f.on_delete, f.on_update, f.id \
                FROM pragma_table_list AS t JOIN pragma_foreign_key_list(t.name) AS f \
                WHERE t.schema = 'main' AND t.type = 'table' ORDER BY t.name, f.id, f.seq";
     let reference = |row: &Row<'_>| {
         Ok(Reference {
+            key: row.get(6)?,
             table: row.get(0)?,
             column: row.get(1)?,
             parent: row.get(2)?,
@@ -182,6 +185,22 @@ pub(super) fn references(connection: &Connection) -> rusqlite::Result<Vec<Refere
         })
     };
     connection.prepare(sql)?.query_map([], reference)?.collect()
+}
+
+/// Columns of other tables that refer to a single column of `parent`, and to which: without a name, to its primary key.
+pub(super) fn referring(connection: &Connection, parent: &str) -> rusqlite::Result<Vec<(Child, Option<String>)>> {
+    let references = references(connection)?;
+    let others = references.into_iter().filter(|reference| !reference.table.eq_ignore_ascii_case(&reference.parent));
+    let of_parent: Vec<Reference> = others.filter(|reference| reference.refers_to(parent)).collect();
+    let is_single = |reference: &&Reference| {
+        let same_key = |other: &&Reference| other.table == reference.table && other.key == reference.key;
+        of_parent.iter().filter(same_key).count() == 1
+    };
+    let child = |reference: &Reference| {
+        let Reference { table, column, parent_column, .. } = reference;
+        (Child { table: table.clone(), column: column.clone() }, parent_column.clone())
+    };
+    Ok(of_parent.iter().filter(is_single).map(child).collect())
 }
 
 /// From the target and its children on, through every cascade that was accepted.
