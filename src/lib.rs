@@ -14,6 +14,7 @@
 //! * [`report`] lays the evidence of a period beside what was declared for it, for a data protection officer;
 //! * [`papers`] writes from the declaration what the law and the visitors want to read: records of processing, notices,
 //!   the cookie overview;
+//! * [`cookies`] lays what a browser really holds beside what is declared for it;
 //! * [`service`] and [`cli`] stand on top: the only ones that read the clock, and the command line the only one that
 //!   prints.
 //!
@@ -25,6 +26,7 @@
 pub mod audit;
 pub mod cli;
 pub mod config;
+pub mod cookies;
 mod durable;
 pub mod papers;
 pub mod plan;

@@ -74,7 +74,10 @@ fn what_a_processor_lacks_is_found_once_for_all_its_sites() {
         found["findings"].as_array().unwrap().iter().filter(|finding| finding["what"] == contact).collect();
     assert_eq!(of_contact.len(), 1);
     assert_eq!(of_contact[0]["sites"], serde_json::json!(["other.example", "shop.example"]));
-    assert_eq!(shop.json(&["register", "check", "--site", "shop.example"], 3)["findings"][0]["sites"][0], "shop.example");
+    assert_eq!(
+        shop.json(&["register", "check", "--site", "shop.example"], 3)["findings"][0]["sites"][0],
+        "shop.example"
+    );
 }
 
 #[test]
