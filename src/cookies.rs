@@ -26,7 +26,7 @@ pub use remark::{Level, Remark, Topic};
 pub use visit::{Visit, VisitError, visit};
 
 /// What a browser held at one moment.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize)]
 pub struct Capture {
     /// Where it comes from.
     pub source: Source,
@@ -37,7 +37,7 @@ pub struct Capture {
 }
 
 /// One item that a browser holds. Its value is never read.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Seen {
     /// Its name.
     pub name: String,
@@ -46,11 +46,13 @@ pub struct Seen {
     /// The host that it belongs to, where the capture says so.
     pub host: Option<String>,
     /// How long it lives.
+    #[serde(rename = "lives")]
     pub life: Life,
 }
 
 /// How long an item lives, by what the capture tells of it. Later ones live longer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Life {
     /// The capture does not tell.
     NotSaid,

@@ -11,7 +11,7 @@ use super::papers::one_site;
 use super::session::Reading;
 use super::{Ended, Exit, Failure};
 use crate::config::Site;
-use crate::cookies::{self, Capture, Level, Moment, Remark, Sandbox, Source, Visit};
+use crate::cookies::{self, Capture, Level, Moment, Remark, Sandbox, Topic, Visit};
 use crate::report::words::visible;
 
 pub(super) fn run(directory: &Path, command: &CookiesCommand, output: &Output) -> Ended {
@@ -23,16 +23,9 @@ pub(super) fn run(directory: &Path, command: &CookiesCommand, output: &Output) -
 #[derive(Debug, Serialize)]
 struct Checked<'a> {
     site: &'a str,
-    captures: Vec<Looked>,
+    captures: &'a [Capture],
     findings: Vec<&'a Remark>,
     notes: Vec<&'a Remark>,
-}
-
-#[derive(Debug, Serialize)]
-struct Looked {
-    source: Source,
-    moment: Moment,
-    items: usize,
 }
 
 fn check(directory: &Path, options: &CookiesCheckOptions, output: &Output) -> Ended {
@@ -46,9 +39,7 @@ fn check(directory: &Path, options: &CookiesCheckOptions, output: &Output) -> En
     };
     let remarks = cookies::compare(config, site, &captures, options.url.as_deref());
     let (findings, notes) = remarks.iter().partition::<Vec<&Remark>, _>(|r| r.topic.level() == Level::Finding);
-    let looked =
-        |capture: &Capture| Looked { source: capture.source, moment: capture.moment, items: capture.items.len() };
-    let checked = Checked { site: &site.domain, captures: captures.iter().map(looked).collect(), findings, notes };
+    let checked = Checked { site: &site.domain, captures: &captures, findings, notes };
     output.result(&checked, |output| print(&checked, output));
     Ok(reading.exit(if checked.findings.is_empty() { Exit::Done } else { Exit::Attention }))
 }
@@ -79,19 +70,19 @@ fn visit(
 }
 
 fn print(checked: &Checked<'_>, output: &Output) {
-    for remark in &checked.findings {
-        tell(remark, &output.attention(remark.topic.words()), output);
-    }
-    for remark in &checked.notes {
-        tell(remark, &format!("note: {}", remark.topic.words()), output);
-    }
-    let looked = |looked: &Looked| {
-        let moment =
-            if looked.moment == Moment::NotSaid { String::new() } else { format!(" {}", looked.moment.words()) };
-        format!("{}{moment}: {}", looked.source.words(), number_of(looked.items, "item"))
+    // What is said of several items alike is said once.
+    let are_alike = |one: &&Remark, next: &&Remark| {
+        (one.topic, &one.what, &one.remedy, &one.moments) == (next.topic, &next.what, &next.remedy, &next.moments)
     };
-    for capture in &checked.captures {
-        output.line(format!("Looked at {}.", looked(capture)));
+    for alike in checked.findings.chunk_by(are_alike) {
+        tell(alike, |topic| output.attention(topic.words()), output);
+    }
+    for alike in checked.notes.chunk_by(are_alike) {
+        tell(alike, |topic| format!("note: {}", topic.words()), output);
+    }
+    for Capture { source, moment, items } in checked.captures {
+        let moment = if *moment == Moment::NotSaid { String::new() } else { format!(" {}", moment.words()) };
+        output.line(format!("Looked at {}{moment}: {}.", source.words(), number_of(items.len(), "item")));
     }
     output.line(match checked.findings.len() {
         0 => output.good("Nothing in it is against what the site declares."),
@@ -99,12 +90,15 @@ fn print(checked: &Checked<'_>, output: &Output) {
     });
 }
 
-fn tell(remark: &Remark, topic: &str, output: &Output) {
-    let name = remark.name.as_deref().map(|name| format!(" `{}`", visible(name))).unwrap_or_default();
-    let kind = remark.kind.map(|kind| format!(" ({})", kind.key())).unwrap_or_default();
-    let moments: Vec<&str> = remark.moments.iter().filter(|m| **m != Moment::NotSaid).map(|m| m.words()).collect();
+fn tell(alike: &[&Remark], topic: impl Fn(Topic) -> String, output: &Output) {
+    let Some(first) = alike.first() else { return };
+    let kind = |remark: &Remark| remark.kind.map(|kind| format!(" ({})", kind.key())).unwrap_or_default();
+    let named = |remark: &&Remark| Some(format!("`{}`{}", visible(remark.name.as_deref()?), kind(remark)));
+    let names: Vec<String> = alike.iter().filter_map(named).collect();
+    let names = if names.is_empty() { String::new() } else { format!(" {}", names.join(", ")) };
+    let moments: Vec<&str> = first.moments.iter().filter(|m| **m != Moment::NotSaid).map(|m| m.words()).collect();
     let seen = if moments.is_empty() { String::new() } else { format!(", seen {}", moments.join(", ")) };
-    output.line(format!("{topic}:{name}{kind}{seen}"));
-    output.line(format!("  {}", visible(&remark.what)));
-    output.line(format!("  {}", visible(&remark.remedy)));
+    output.line(format!("{}:{names}{seen}", topic(first.topic)));
+    output.line(format!("  {}", visible(&first.what)));
+    output.line(format!("  {}", visible(&first.remedy)));
 }

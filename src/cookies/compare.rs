@@ -199,9 +199,13 @@ fn not_seen(declared: &[DeclaredItem<'_>], seen: &[Item<'_>], captures: &[Captur
         })
     };
     let is_there = |said: &DeclaredItem<'_>| seen.iter().any(|item| names::is(said, item.name, item.kind));
-    let mut left_out = BTreeSet::new();
+    let (mut left_out, mut told) = (BTreeSet::new(), BTreeSet::new());
     for said in declared.iter().filter(|said| said.use_ == Use::Set && !is_there(said)) {
         if could_be_there(said) {
+            // A name may stand in two classes.
+            if !told.insert((said.kind, said.name.as_str())) {
+                continue;
+            }
             remarks.push(Remark {
                 topic: Topic::NotSeen,
                 name: Some(said.name.clone()),
@@ -222,7 +226,6 @@ fn not_seen(declared: &[DeclaredItem<'_>], seen: &[Item<'_>], captures: &[Captur
         let remedy = "take one that can: with Local Storage, or after acceptance".to_owned();
         remarks.push(about_captures(Topic::NotLookedFor, what, remedy));
     }
-    remarks.dedup();
 }
 
 fn of_captures(seen: &[Item<'_>], captures: &[Capture], site: &Site, remarks: &mut Vec<Remark>) {

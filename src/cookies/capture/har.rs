@@ -137,7 +137,7 @@ fn life_of(end: &str, started: Option<Timestamp>) -> Option<Life> {
 }
 
 /// A date as JSON or as headers have it: `Sun, 06 Nov 1994 08:49:37 GMT`, or with hyphens as servers used to.
-fn date(text: &str) -> Option<Timestamp> {
+pub(super) fn date(text: &str) -> Option<Timestamp> {
     if let Ok(instant) = text.parse() {
         return Some(instant);
     }

@@ -5,7 +5,7 @@ use std::io::Read;
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use super::har::Har;
+use super::har::{Har, date};
 use super::list::{Bounded, Keyed, Skipped};
 use super::{Items, Refused, TooMany, instant, life_until};
 use crate::config::ItemKind;
@@ -32,20 +32,28 @@ struct Document {
 pub(in crate::cookies) struct Row {
     name: String,
     domain: Option<String>,
-    /// Seconds since 1970; negative for a cookie of the session.
-    expires: Option<f64>,
+    /// Negative for a cookie of the session.
+    expires: Option<End>,
     /// The same as browser extensions call it.
     #[serde(rename = "expirationDate")]
-    expiration_date: Option<f64>,
+    expiration_date: Option<End>,
+}
+
+/// When a cookie ends: seconds since 1970, or the date that a script wrote.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum End {
+    Seconds(f64),
+    Date(String),
 }
 
 impl Row {
     /// Adds the cookie, as it was at that time.
     pub(in crate::cookies) fn add_to(&self, items: &mut Items, at: Timestamp) -> Result<(), TooMany> {
-        let end = self.expires.or(self.expiration_date).filter(|end| *end > 0.0);
-        let life = match end {
-            None => Some(Life::Session),
-            Some(end) => life_until(instant(end), at),
+        let life = match self.expires.as_ref().or(self.expiration_date.as_ref()) {
+            Some(End::Seconds(end)) if *end > 0.0 => life_until(instant(*end), at),
+            Some(End::Date(end)) => date(end).map_or(Some(Life::NotSaid), |end| life_until(end, at)),
+            Some(End::Seconds(_)) | None => Some(Life::Session),
         };
         match life {
             Some(life) => items.add(&self.name, ItemKind::Cookie, self.domain.as_deref().and_then(host::named), life),
