@@ -24,9 +24,9 @@ const NAMES: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "goog
 /// Makes descriptors 3 and 4 of the two pipes, and becomes the browser.
 const SHELL: &str = "exec \"$@\" 3<&0 4>&1 </dev/null >/dev/null 2>&1";
 
-/// What it is started with: no window, no services of its maker, and every frame in one process, so that the storage of
-/// frames can be asked for.
-const FLAGS: [&str; 16] = [
+/// What it is started with: no window, no services of its maker, every frame in one process, so that the storage of
+/// frames can be asked for, and no word to pages that nobody sits before it: consent managers hide from robots.
+const FLAGS: [&str; 17] = [
     "--headless",
     "--remote-debugging-pipe",
     "--disable-gpu",
@@ -41,6 +41,7 @@ const FLAGS: [&str; 16] = [
     "--disable-breakpad",
     "--no-first-run",
     "--no-default-browser-check",
+    "--disable-blink-features=AutomationControlled",
     "--disable-site-isolation-trials",
     "--disable-features=IsolateOrigins,site-per-process,Translate,MediaRouter,OptimizationHints",
 ];
@@ -120,6 +121,8 @@ pub(super) struct Browser {
     to: ChildStdin,
     from: Receiver<Vec<u8>>,
     asked: u64,
+    /// What it calls itself to pages.
+    pub(super) agent: String,
     events: Vec<Event>,
     /// Removed when the browser is gone.
     _profile: TempDir,
@@ -158,8 +161,11 @@ impl Browser {
         let answers = child.stdout.take().ok_or_else(missing)?;
         let (sender, from) = sync_channel(WAITING);
         std::thread::spawn(move || listen(answers, &sender));
-        let mut browser = Browser { child, to, from, asked: 0, events: Vec::new(), _profile: profile };
-        browser.ask_within(START, None, "Browser.getVersion", &json!({}))?;
+        let mut browser =
+            Browser { child, to, from, asked: 0, agent: String::new(), events: Vec::new(), _profile: profile };
+        let version = browser.ask_within(START, None, "Browser.getVersion", &json!({}))?;
+        let agent = version.get("userAgent").and_then(Value::as_str).unwrap_or_default();
+        browser.agent = agent.replace("HeadlessChrome", "Chrome");
         Ok(browser)
     }
 

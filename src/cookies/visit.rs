@@ -147,6 +147,8 @@ impl<'a> Page<'a> {
         let session = text(&session, "sessionId", "Target.attachToTarget")?;
         let mut page = Page { browser, context, session };
         page.ask("Page.enable", &json!({}))?;
+        let agent = json!({ "userAgent": page.browser.agent });
+        page.ask("Emulation.setUserAgentOverride", &agent)?;
         Ok(page)
     }
 

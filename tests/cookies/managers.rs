@@ -20,6 +20,7 @@ const DIGEST: &str = "1d106b5f433b60d945dfed4c54f5535a8f61a30f2559b3f7548ed79e48
 const PAGE: &str = r#"<!doctype html>
 <html lang="en"><title>Shop with a consent manager</title>
 <link rel="stylesheet" href="/cookieconsent.css">
+<p>Nothing to buy.</p>
 <script>
 const keep = name => { document.cookie = `${name}=canary; path=/; max-age=15552000`; };
 keep("ssupp.vid");
