@@ -10,6 +10,7 @@
 mod browser;
 mod capture;
 mod compare;
+mod draft;
 mod host;
 mod names;
 mod remark;
@@ -22,6 +23,7 @@ use crate::config::ItemKind;
 pub use browser::{BrowserError, Sandbox, sandbox};
 pub use capture::{ReadError, read};
 pub use compare::compare;
+pub use draft::draft;
 pub use remark::{Level, Remark, Topic};
 pub use visit::{Visit, VisitError, visit};
 
@@ -79,6 +81,16 @@ pub enum Moment {
 }
 
 impl Moment {
+    /// The word for programs.
+    pub fn key(self) -> &'static str {
+        match self {
+            Moment::BeforeConsent => "before-consent",
+            Moment::AfterRefusal => "after-refusal",
+            Moment::AfterAcceptance => "after-acceptance",
+            Moment::NotSaid => "not-said",
+        }
+    }
+
     /// The moment in words.
     pub fn words(self) -> &'static str {
         match self {
@@ -109,6 +121,18 @@ pub enum Source {
 }
 
 impl Source {
+    /// The word for programs.
+    pub fn key(self) -> &'static str {
+        match self {
+            Source::Har => "har",
+            Source::Inspection => "inspection",
+            Source::CookiesTxt => "cookies-txt",
+            Source::StorageState => "storage-state",
+            Source::CookieList => "cookie-list",
+            Source::Browser => "browser",
+        }
+    }
+
     /// The source in words.
     pub fn words(self) -> &'static str {
         match self {

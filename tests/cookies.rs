@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
+#[path = "cookies/evidence.rs"]
+mod evidence;
 #[path = "cookies/files.rs"]
 mod files;
 #[path = "support/installation.rs"]

@@ -12,7 +12,7 @@ use jiff::civil::Date;
 pub(super) use audit::{
     AuditCommand, AuditListOptions, CheckProofOptions, ProveOptions, ReportFormat, ReportOptions, ReviewOptions,
 };
-pub(super) use cookies::{CheckOptions as CookiesCheckOptions, CookiesCommand};
+pub(super) use cookies::{CaptureOptions, CheckOptions as CookiesCheckOptions, CookiesCommand};
 pub(super) use register::{DiffOptions, ExportOptions, RegisterCommand};
 
 use crate::safety::approval::PlanToken;

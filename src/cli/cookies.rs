@@ -1,22 +1,27 @@
-//! `forgetd cookies check`: is the overview what browsers hold?
+//! `forgetd cookies`: is the overview what browsers hold, and if not, how would it be?
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
 use serde::Serialize;
 
-use super::arguments::{CookiesCheckOptions, CookiesCommand};
+use super::approve::{open_state, uid};
+use super::arguments::{CaptureOptions, CookiesCheckOptions, CookiesCommand};
 use super::output::{Output, number_of};
 use super::papers::one_site;
 use super::session::Reading;
 use super::{Ended, Exit, Failure};
+use crate::audit::{Event, Sync};
 use crate::config::Site;
 use crate::cookies::{self, Capture, Level, Moment, Remark, Sandbox, Topic, Visit};
 use crate::report::words::visible;
+use crate::service;
 
 pub(super) fn run(directory: &Path, command: &CookiesCommand, output: &Output) -> Ended {
     match command {
         CookiesCommand::Check(options) => check(directory, options, output),
+        CookiesCommand::Draft(options) => draft(directory, options, output),
     }
 }
 
@@ -31,23 +36,70 @@ struct Checked<'a> {
 fn check(directory: &Path, options: &CookiesCheckOptions, output: &Output) -> Ended {
     let reading = Reading::begin(directory, output)?;
     let config = &reading.in_force.config;
-    let site = one_site(config, options.site.as_deref())?;
-    let captures = match (&options.file, &options.url) {
-        (Some(file), _) => vec![cookies::read(file, options.consent.map_or(Moment::NotSaid, Moment::from))?],
-        (None, Some(url)) => visit(url, site, options, &reading, output)?,
-        (None, None) => return Err(Failure::usage("name a file with a capture, or a page with `--url`")),
-    };
-    let remarks = cookies::compare(config, site, &captures, options.url.as_deref());
+    let site = one_site(config, options.capture.site.as_deref())?;
+    let captures = captures(&reading, site, &options.capture, output)?;
+    let remarks = cookies::compare(config, site, &captures, options.capture.url.as_deref());
     let (findings, notes) = remarks.iter().partition::<Vec<&Remark>, _>(|r| r.topic.level() == Level::Finding);
     let checked = Checked { site: &site.domain, captures: &captures, findings, notes };
+    if options.record {
+        record(directory, &checked)?;
+    }
     output.result(&checked, |output| print(&checked, output));
     Ok(reading.exit(if checked.findings.is_empty() { Exit::Done } else { Exit::Attention }))
+}
+
+fn draft(directory: &Path, options: &CaptureOptions, output: &Output) -> Ended {
+    let reading = Reading::begin(directory, output)?;
+    let config = &reading.in_force.config;
+    let site = one_site(config, options.site.as_deref())?;
+    let captures = captures(&reading, site, options, output)?;
+    match cookies::draft(config, site, &captures, options.url.as_deref()) {
+        Some(draft) => output.text(&draft),
+        None => output.note("Nothing is undeclared: there is nothing to draft."),
+    }
+    Ok(reading.exit(Exit::Done))
+}
+
+fn captures(
+    reading: &Reading,
+    site: &Site,
+    options: &CaptureOptions,
+    output: &Output,
+) -> Result<Vec<Capture>, Failure> {
+    match (&options.file, &options.url) {
+        (Some(file), _) => Ok(vec![cookies::read(file, options.consent.map_or(Moment::NotSaid, Moment::from))?]),
+        (None, Some(url)) => visit(url, site, options, reading, output),
+        (None, None) => Err(Failure::usage("name a file with a capture, or a page with `--url`")),
+    }
+}
+
+/// Names of items may be made of what a visitor is known by: the log has their number.
+fn record(directory: &Path, checked: &Checked<'_>) -> Result<(), Failure> {
+    let mut findings = BTreeMap::new();
+    for finding in &checked.findings {
+        *findings.entry(finding.topic.key().to_owned()).or_insert(0) += 1;
+    }
+    let items: usize = checked.captures.iter().map(|capture| capture.items.len()).sum();
+    let event = Event::CookiesChecked {
+        site: checked.site.to_owned(),
+        source: checked.captures.first().map_or("", |capture| capture.source.key()).to_owned(),
+        moments: checked.captures.iter().map(|capture| capture.moment.key().to_owned()).collect(),
+        items: u64::try_from(items)?,
+        findings,
+        notes: u64::try_from(checked.notes.len())?,
+        uid: uid(),
+    };
+    let (mut state, clock) = open_state(directory)?;
+    state.log.append(clock.wall, &event, Sync::Now)?;
+    state.log.checkpoint()?;
+    service::wake(&state.paths);
+    Ok(())
 }
 
 fn visit(
     url: &str,
     site: &Site,
-    options: &CookiesCheckOptions,
+    options: &CaptureOptions,
     reading: &Reading,
     output: &Output,
 ) -> Result<Vec<Capture>, Failure> {

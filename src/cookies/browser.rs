@@ -14,7 +14,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, geteuid, kill_process_group};
+use rustix::process::{Pid, Signal, geteuid, kill_process_group, test_kill_process_group};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -291,13 +291,17 @@ pub(super) enum Happened {
 impl Drop for Browser {
     fn drop(&mut self) {
         let _ = self.send(None, "Browser.close", &json!({}));
+        // Until it closes its end. It is not waited for yet, so that its number stays its own.
         let until = Instant::now() + END;
-        while matches!(self.child.try_wait(), Ok(None)) && Instant::now() < until {
+        while let Ok(Some(_)) = self.message(until, "to end") {}
+        let group = Pid::from_child(&self.child);
+        let _ = kill_process_group(group, Signal::KILL);
+        let _ = self.child.wait();
+        // Those of its group that are still ending may write into the profile, which is removed next.
+        let until = Instant::now() + END;
+        while test_kill_process_group(group).is_ok() && Instant::now() < until {
             std::thread::sleep(LOOK);
         }
-        // Its group is its own, and may outlive it. Where nothing of it is left, nothing happens.
-        let _ = kill_process_group(Pid::from_child(&self.child), Signal::KILL);
-        let _ = self.child.wait();
     }
 }
 

@@ -185,7 +185,11 @@ pub(super) fn shortened(name: &str) -> String {
 }
 
 /// How long a cookie lives that ends at an instant; none where it has ended already, by which cookies are deleted.
+/// Before 1970 no browser was closed: some tools write such a date for a cookie of the session.
 pub(super) fn life_until(end: Timestamp, from: Timestamp) -> Option<Life> {
+    if end < Timestamp::UNIX_EPOCH {
+        return Some(Life::Session);
+    }
     u64::try_from(end.duration_since(from).as_secs()).ok().filter(|left| *left > 0).map(Life::Seconds)
 }
 

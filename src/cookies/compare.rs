@@ -23,12 +23,12 @@ const CONSENT: &str = "ePrivacy Directive Article 5(3)";
 
 /// One item with all that was seen of it.
 #[derive(Debug)]
-struct Item<'a> {
-    name: &'a str,
-    kind: ItemKind,
-    hosts: BTreeSet<&'a str>,
+pub(super) struct Item<'a> {
+    pub(super) name: &'a str,
+    pub(super) kind: ItemKind,
+    pub(super) hosts: BTreeSet<&'a str>,
     moments: BTreeSet<Moment>,
-    life: Life,
+    pub(super) life: Life,
     party: Party,
 }
 
@@ -42,9 +42,7 @@ enum Party {
 /// sent to, which is the site's own whatever its name: a copy for tests stands elsewhere.
 pub fn compare(config: &Config, site: &Site, captures: &[Capture], visited: Option<&str>) -> Vec<Remark> {
     let declared = items::declared(config, site);
-    let visited = visited.and_then(host::of_address);
-    let own: Vec<&str> = std::iter::once(site.domain.as_str()).chain(visited.as_deref()).collect();
-    let seen = gather(captures, &own);
+    let seen = gather(captures, site, visited);
     let mut remarks = Vec::new();
     for item in &seen {
         of_item(item, &declared, site, &mut remarks);
@@ -56,7 +54,22 @@ pub fn compare(config: &Config, site: &Site, captures: &[Capture], visited: Opti
     remarks
 }
 
-fn gather<'a>(captures: &'a [Capture], own: &[&str]) -> Vec<Item<'a>> {
+/// Items that no processor of the site declares, under whatever place or key.
+pub(super) fn undeclared_items<'a>(
+    config: &Config,
+    site: &Site,
+    captures: &'a [Capture],
+    visited: Option<&str>,
+) -> Vec<Item<'a>> {
+    let declared = items::declared(config, site);
+    let mut seen = gather(captures, site, visited);
+    seen.retain(|item| !declared.iter().any(|said| names::is_called(said, item.name)));
+    seen
+}
+
+fn gather<'a>(captures: &'a [Capture], site: &Site, visited: Option<&str>) -> Vec<Item<'a>> {
+    let visited = visited.and_then(host::of_address);
+    let own: Vec<&str> = std::iter::once(site.domain.as_str()).chain(visited.as_deref()).collect();
     let mut items: BTreeMap<(Party, ItemKind, &str), Item<'a>> = BTreeMap::new();
     for capture in captures {
         for Seen { name, kind, host, life } in &capture.items {

@@ -70,6 +70,26 @@ impl Topic {
         }
     }
 
+    /// The word for programs.
+    pub fn key(self) -> &'static str {
+        match self {
+            Topic::BeforeConsent => "before-consent",
+            Topic::AfterRefusal => "after-refusal",
+            Topic::Undeclared => "undeclared",
+            Topic::ThirdPartyUndeclared => "third-party-undeclared",
+            Topic::FeatureOff => "feature-off",
+            Topic::LivesLonger => "lives-longer",
+            Topic::WrongKind => "wrong-kind",
+            Topic::ThirdParty => "third-party",
+            Topic::ConsentNotSaid => "consent-not-said",
+            Topic::LifetimeNotSaid => "lifetime-not-said",
+            Topic::NoEnd => "no-end",
+            Topic::NotSeen => "not-seen",
+            Topic::NotLookedFor => "not-looked-for",
+            Topic::NothingOfSite => "nothing-of-site",
+        }
+    }
+
     /// The topic in words.
     pub fn words(self) -> &'static str {
         match self {

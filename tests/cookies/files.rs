@@ -16,7 +16,7 @@ use crate::installation::{Installation, Ran};
 const TAKEN: u64 = 1_796_070_926;
 
 /// A capture of `tests/data/captures` as it was when it was taken.
-fn capture(shop: &Installation, name: &str) -> PathBuf {
+pub(super) fn capture(shop: &Installation, name: &str) -> PathBuf {
     let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/captures").join(name);
     written(shop, name, &fs::read(kept).unwrap())
 }

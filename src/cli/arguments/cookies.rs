@@ -15,10 +15,24 @@ pub(in crate::cli) enum CookiesCommand {
     /// refusal and after acceptance, by the buttons under `[cookie-bar]` of the site. Ends with 3 where the overview is
     /// not true, or where something is kept against the visitor's answer. Values are never printed.
     Check(CheckOptions),
+    /// Draft a processor's file of what no processor declares
+    ///
+    /// To standard output. What a capture cannot tell is marked, and `forgetd check` refuses the file until it is
+    /// filled in.
+    Draft(CaptureOptions),
 }
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct CheckOptions {
+    #[command(flatten)]
+    pub(in crate::cli) capture: CaptureOptions,
+    /// Write the result into the audit log: counts, and no names of items
+    #[arg(long)]
+    pub(in crate::cli) record: bool,
+}
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct CaptureOptions {
     /// The site [default: the only one there is]
     #[arg(long)]
     pub(in crate::cli) site: Option<String>,

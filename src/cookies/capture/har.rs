@@ -9,8 +9,9 @@ use jiff::Timestamp;
 use serde::de::{Error, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
+use super::json::End;
 use super::list::{Bounded, TOO_LONG};
-use super::{Items, TooMany, life_until};
+use super::{Items, TooMany};
 use crate::config::ItemKind;
 use crate::cookies::{Life, host};
 
@@ -76,7 +77,7 @@ struct Response {
 struct Cookie {
     name: String,
     domain: Option<String>,
-    expires: Option<String>,
+    expires: Option<End>,
 }
 
 #[derive(Deserialize)]
@@ -96,10 +97,7 @@ impl Entry {
         }
         let Some(Response { cookies, headers }) = response else { return Ok(()) };
         for cookie in cookies.into_iter().flat_map(|cookies| cookies.0) {
-            let life = match &cookie.expires {
-                None => Some(Life::Session),
-                Some(end) => life_of(end, started),
-            };
+            let life = End::life(cookie.expires.as_ref(), started);
             add(items, &cookie.name, cookie.domain.as_deref(), life, host.as_deref())?;
         }
         let headers = headers.into_iter().flat_map(|headers| headers.0);
@@ -125,14 +123,6 @@ fn add(
     match life {
         Some(life) => items.add(name, ItemKind::Cookie, host, life),
         None => Ok(()),
-    }
-}
-
-/// How long a cookie lives whose end is written as a date; none where it is deleted by it.
-fn life_of(end: &str, started: Option<Timestamp>) -> Option<Life> {
-    match (date(end), started) {
-        (Some(end), Some(started)) => life_until(end, started),
-        _ => Some(Life::NotSaid),
     }
 }
 
@@ -165,7 +155,7 @@ impl SetCookie<'_> {
             if key.eq_ignore_ascii_case("domain") {
                 domain = Some(value);
             } else if key.eq_ignore_ascii_case("expires") {
-                end = Some(life_of(value, started));
+                end = Some(End::Date(value.to_owned()));
             } else if key.eq_ignore_ascii_case("max-age") {
                 age = value.parse::<i64>().ok();
             }
@@ -173,8 +163,7 @@ impl SetCookie<'_> {
         // The age counts before the date (RFC 6265 §5.3).
         let life = match (age, end) {
             (Some(age), _) => u64::try_from(age).ok().filter(|age| *age > 0).map(Life::Seconds),
-            (None, Some(life)) => life,
-            (None, None) => Some(Life::Session),
+            (None, end) => End::life(end.as_ref(), started),
         };
         SetCookie { name, domain, life }
     }
@@ -195,5 +184,6 @@ mod tests {
         assert_eq!(life("a=; Expires=Thu, 01 Jan 1970 00:00:00 GMT"), None);
         assert_eq!(life("a=; Max-Age=0"), None);
         assert_eq!(life("a=b; Expires=some day"), Some(Life::NotSaid));
+        assert_eq!(life("a=b; Expires=Wed, 31 Dec 1969 23:59:59 GMT"), Some(Life::Session));
     }
 }

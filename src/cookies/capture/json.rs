@@ -42,20 +42,31 @@ pub(in crate::cookies) struct Row {
 /// When a cookie ends: seconds since 1970, or the date that a script wrote.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
-enum End {
+pub(super) enum End {
     Seconds(f64),
     Date(String),
+}
+
+impl End {
+    /// How long a cookie with this end lives from an instant on; none where it is deleted by it.
+    pub(super) fn life(end: Option<&End>, from: Option<Timestamp>) -> Option<Life> {
+        let end = match end {
+            None => return Some(Life::Session),
+            Some(End::Seconds(seconds)) if *seconds <= 0.0 => return Some(Life::Session),
+            Some(End::Seconds(seconds)) => Some(instant(*seconds)),
+            Some(End::Date(date)) => self::date(date),
+        };
+        match (end, from) {
+            (Some(end), Some(from)) => life_until(end, from),
+            _ => Some(Life::NotSaid),
+        }
+    }
 }
 
 impl Row {
     /// Adds the cookie, as it was at that time.
     pub(in crate::cookies) fn add_to(&self, items: &mut Items, at: Timestamp) -> Result<(), TooMany> {
-        let life = match self.expires.as_ref().or(self.expiration_date.as_ref()) {
-            Some(End::Seconds(end)) if *end > 0.0 => life_until(instant(*end), at),
-            Some(End::Date(end)) => date(end).map_or(Some(Life::NotSaid), |end| life_until(end, at)),
-            Some(End::Seconds(_)) | None => Some(Life::Session),
-        };
-        match life {
+        match End::life(self.expires.as_ref().or(self.expiration_date.as_ref()), Some(at)) {
             Some(life) => items.add(&self.name, ItemKind::Cookie, self.domain.as_deref().and_then(host::named), life),
             None => Ok(()),
         }
