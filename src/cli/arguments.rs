@@ -34,10 +34,7 @@ pub(super) const EXIT_CODES: &[(&str, &str)] = &[
     ("0", "done"),
     ("1", "failed"),
     ("2", "called wrongly"),
-    (
-        "3",
-        "needs attention: a rule waits for approval, is held, or its records are overdue; or a check found something",
-    ),
+    ("3", "needs attention: a rule waits, is held or overdue, or a check found something"),
     ("4", "the audit log does not verify"),
     ("78", "the configuration is invalid"),
 ];

@@ -22,7 +22,7 @@ use crate::config::ItemKind;
 pub(super) use json::Row;
 
 /// A larger file is not read. HAR files of long visits have some ten MiB, and most of that is what the server sent.
-const LARGEST: u64 = 256 << 20;
+const LARGEST: u64 = 128 << 20;
 
 /// More items than this are not a visit to a website.
 const MOST_ITEMS: usize = 10_000;
