@@ -2,7 +2,7 @@
 //!
 //! A record of processing activities, a fragment of the privacy policy, the notice in the chat box, the cookie
 //! overview, the annex of the processing agreement, and the configuration of two consent managers all say the same
-//! things of a site. So those are put together once, as a [`model`] in the reader's language, and every paper is a
+//! things of a site. So those are put together once, as a `model` in the reader's language, and every paper is a
 //! view of it: a table, a value, or a template.
 //!
 //! Nothing is invented. What a paper must say and the register does not know is a gap: it stands in the paper as

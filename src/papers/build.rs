@@ -3,6 +3,8 @@
 //! A value that is not known becomes `None` and a gap in the same step, so that no paper shows as missing what
 //! [`super::gaps`] does not list.
 
+mod activities;
+mod parties;
 mod processor;
 mod server;
 
@@ -12,17 +14,10 @@ use std::cell::RefCell;
 
 use super::items::{self, DeclaredItem, Use};
 use super::language::Language;
-use super::model::{Activity, Class, Gap, Group, Item, Level, Papers, Party, Processor, Recipient};
+use super::model::{Activity, Class, Gap, Item, Level, Papers, Processor};
 use super::{Paper, PaperError, Subject, periods};
-use crate::config::{self, Contact, LawfulBasis};
-
-/// Papers in which the controller stands.
-const OF_THE_CONTROLLER: &[Paper] =
-    &[Paper::Article30, Paper::Article30Processor, Paper::PrivacyNotice, Paper::AgreementAnnex];
-
-/// Papers in which purposes stand.
-const OF_PURPOSES: &[Paper] =
-    &[Paper::Article30, Paper::Article30Processor, Paper::PrivacyNotice, Paper::AgreementAnnex];
+use crate::config::{self, LawfulBasis};
+use parties::plain;
 
 const CLASSES: [config::Class; 3] = [config::Class::Functional, config::Class::Analytics, config::Class::Marketing];
 
@@ -67,6 +62,7 @@ impl Builder<'_> {
         if dpo.is_none() {
             self.no_dpo();
         }
+        let on_behalf = controller.party.name != config.daemon.controller.party.name;
         let processors: Vec<Processor> = site.processors.iter().filter_map(|used| self.processor(used)).collect();
         let classes = self.classes();
         let server = self.server();
@@ -88,13 +84,15 @@ impl Builder<'_> {
             joint_controller: self.role(controller.joint_controller.as_ref(), "joint controller", "joint-controller"),
             representative: self.role(controller.representative.as_ref(), "representative", "representative"),
             dpo: self.role(dpo, "data protection officer", "[dpo]"),
-            operator: plain(&config.daemon.controller.party),
+            operator: self.operator(on_behalf),
             operator_representative: config.daemon.controller.representative.as_ref().map(plain),
             operator_dpo: config.daemon.dpo.as_ref().map(plain),
-            on_behalf: controller.party.name != config.daemon.controller.party.name,
+            on_behalf,
             data_subjects: language.told("data-subjects", &[("site", &site.domain)]),
             uses_legitimate_interest: rests_on(LawfulBasis::LegitimateInterest),
             uses_consent,
+            supports_customers: processors.iter().any(supports_customers),
+            is_automated: processors.iter().any(is_automated),
             activities,
             own_data: server.own_data.clone(),
             shortened: server.shortened.clone(),
@@ -103,18 +101,8 @@ impl Builder<'_> {
             stores: server.places,
             classes,
             measures: self.measures(),
-            other_measures: self.operators_text(
-                "measures.other",
-                "other security measures",
-                "GDPR Article 30(1)(g)",
-                &[Paper::Article30, Paper::Article30Processor, Paper::AgreementAnnex],
-            ),
-            end_of_agreement: self.operators_text(
-                "annex.end-of-agreement",
-                "what happens to the data when the agreement ends",
-                "GDPR Article 28(3)(g)",
-                &[Paper::AgreementAnnex],
-            ),
+            other_measures: self.other_measures(),
+            end_of_agreement: self.end_of_agreement(),
             processors,
             gaps: Vec::new(),
         }
@@ -131,62 +119,6 @@ impl Builder<'_> {
             }
             None => self.language.told("stamp.not-applied", &[("date", &date), ("digest", &stamp.digest)]),
         }
-    }
-
-    fn file_of_controller(&self) -> String {
-        let Subject { site, .. } = self.subject;
-        if site.controller.is_some() { site.file.clone() } else { "forgetd.toml".to_owned() }
-    }
-
-    /// Whether there must be an officer depends on what the configuration does not say (Article 37).
-    fn no_dpo(&self) {
-        self.gap(Gap {
-            level: Level::Note,
-            what: "no data protection officer is declared".to_owned(),
-            because: "GDPR Articles 37 and 30(1)(a), where there is one",
-            remedy: "forgetd.toml: `[dpo]` with `name` and `contact`, if there is one".to_owned(),
-            papers: OF_THE_CONTROLLER,
-        });
-    }
-
-    fn party(&self, party: &Contact, role: &str, file: &str, section: &str) -> Party {
-        let gap = |what: &str| Gap {
-            level: Level::Missing,
-            what: format!("{what} of the {role}"),
-            because: "GDPR Articles 13(1) and 30(1)(a)",
-            remedy: format!("{file}: `{what} = \"…\"` under `{section}`"),
-            papers: OF_THE_CONTROLLER,
-        };
-        Party {
-            name: party.name.clone(),
-            address: self.needed(party.address.clone(), || gap("address")),
-            contact: self.needed(party.contact.clone(), || gap("contact")),
-        }
-    }
-
-    /// Somebody beside the controller: how to reach him is asked for, where he lives is not.
-    fn role(&self, party: Option<&Contact>, role: &str, key: &str) -> Option<Party> {
-        let party = party?;
-        self.needed(party.contact.as_ref(), || Gap {
-            level: Level::Missing,
-            what: format!("contact of the {role}"),
-            because: "GDPR Articles 13(1) and 30(1)(a)",
-            remedy: format!("{}: `contact` of `{key}`", self.file_of_controller()),
-            papers: OF_THE_CONTROLLER,
-        });
-        Some(plain(party))
-    }
-
-    /// What only the operator can say, in a text of his own.
-    fn operators_text(&self, key: &str, what: &str, because: &'static str, papers: &'static [Paper]) -> Option<String> {
-        let text = self.language.text_of(key).filter(|text| !text.is_empty()).map(str::to_owned);
-        self.needed(text, || Gap {
-            level: Level::Note,
-            what: what.to_owned(),
-            because,
-            remedy: format!("templates/{}/texts.toml: the text `{key}`", self.language.code()),
-            papers,
-        })
     }
 
     fn measures(&self) -> Vec<String> {
@@ -230,7 +162,7 @@ impl Builder<'_> {
         let Subject { config, site, .. } = self.subject;
         let declared = items::declared(config, site);
         let class = |class: &config::Class| {
-            let of_class = declared.iter().filter(|item| item.class == *class && item.use_ == Use::Set);
+            let of_class = declared.iter().filter(|item| item.class == *class && item.in_use == Use::Set);
             let items: Vec<Item> = of_class.map(|item| self.item(item)).collect();
             let text = |what: &str| self.language.text(&format!("class.{}.{what}", class.key()));
             let (name, description) = (text("name"), text("description"));
@@ -271,85 +203,16 @@ impl Builder<'_> {
             party_name: self.language.text(&format!("party.{party}")),
         }
     }
-
-    fn activities(&self, processor: &Processor) -> Vec<Activity> {
-        let site = &self.subject.site.domain;
-        let activity = |feature: &str, purpose, basis: Option<(&'static str, String)>| {
-            let (lawful_basis, lawful_basis_name) = basis.unzip();
-            Activity {
-                reference: format!("{site}/{}{feature}", processor.id),
-                function: processor.product.clone(),
-                purpose,
-                lawful_basis,
-                lawful_basis_name,
-                data: processor.data.clone(),
-                recipients: vec![recipient(processor)],
-                agreement: processor.agreement.clone(),
-                transfers: processor.transfers.clone(),
-                locations: processor.locations.iter().map(|location| location.region.clone()).collect(),
-            }
-        };
-        if processor.features.is_empty() {
-            self.no_feature(&processor.id);
-            return vec![activity("", None, None)];
-        }
-        let of = |feature: &super::model::Feature| {
-            let basis = (feature.basis, feature.basis_name.clone());
-            activity(&format!("/{}", feature.id), Some(feature.purpose.clone()), Some(basis))
-        };
-        processor.features.iter().map(of).collect()
-    }
-
-    fn no_feature(&self, processor: &str) {
-        self.gap(Gap {
-            level: Level::Missing,
-            what: format!("purposes and lawful bases of processor `{processor}`: none of its features is switched on"),
-            because: "GDPR Articles 13(1)(c) and 30(1)(b)",
-            remedy: format!("{}: `features` of the processor", self.subject.site.file),
-            papers: OF_PURPOSES,
-        });
-    }
-
-    /// What the site's own stores hold and no processor in use is declared to process.
-    fn own_activity(&self, server: &server::Server) -> Option<Activity> {
-        if server.own_data.is_empty() {
-            return None;
-        }
-        let site = self.subject.site;
-        self.gap(Gap {
-            level: Level::Missing,
-            what: format!("purpose and lawful basis of what the stores hold: {}", server.own_ids.join(", ")),
-            because: "GDPR Articles 13(1)(c) and 30(1)(b)",
-            remedy: format!(
-                "{}: use a processor whose file lists it under `[[data]]`, with a `[[feature]]` that says what for",
-                site.file
-            ),
-            papers: OF_PURPOSES,
-        });
-        Some(Activity {
-            reference: format!("{}/server", site.domain),
-            function: self.language.text("own-server"),
-            purpose: None,
-            lawful_basis: None,
-            lawful_basis_name: None,
-            data: vec![Group { name: self.language.text("own-data"), categories: server.own_data.clone() }],
-            recipients: Vec::new(),
-            agreement: None,
-            transfers: Vec::new(),
-            locations: vec![self.language.text("own-server")],
-        })
-    }
 }
 
-fn recipient(processor: &Processor) -> Recipient {
-    Recipient {
-        party: processor.party.clone(),
-        identification: processor.identification.clone(),
-        has_sub_processors: processor.sub_processors.exist,
-        sub_processors: processor.sub_processors.known.clone(),
-    }
+/// The feature that a chat box is by itself.
+const CHAT: &str = "chat";
+
+fn supports_customers(processor: &Processor) -> bool {
+    let interest = LawfulBasis::LegitimateInterest.key();
+    processor.features.iter().any(|feature| feature.id == CHAT && feature.basis == interest)
 }
 
-fn plain(party: &Contact) -> Party {
-    Party { name: party.name.clone(), address: party.address.clone(), contact: party.contact.clone() }
+fn is_automated(processor: &Processor) -> bool {
+    processor.statements.iter().any(|fact| fact.topic == "automated-processing")
 }

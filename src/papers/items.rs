@@ -27,7 +27,7 @@ pub struct DeclaredItem<'a> {
     /// How long it lives.
     pub lifetime: Lifetime,
     /// Whether the features that the site uses set it.
-    pub use_: Use,
+    pub in_use: Use,
 }
 
 /// Whether a declared item is set.
@@ -59,7 +59,7 @@ fn of<'a>(item: &'a StorageItem, processor: &'a Processor, used: &SiteProcessor)
         kind: *kind,
         description,
         lifetime: *lifetime,
-        use_: in_use(*class, processor, used),
+        in_use: in_use(*class, processor, used),
     }
 }
 

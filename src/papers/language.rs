@@ -110,7 +110,11 @@ impl Language {
         }
         let mut text = String::new();
         let file = File::open(&path).map_err(|error| unreadable(error.to_string()))?;
-        file.take(LARGEST_FILE).read_to_string(&mut text).map_err(|error| unreadable(error.to_string()))?;
+        let read =
+            file.take(LARGEST_FILE + 1).read_to_string(&mut text).map_err(|error| unreadable(error.to_string()))?;
+        if u64::try_from(read).is_ok_and(|read| read > LARGEST_FILE) {
+            return Err(unreadable("the file is larger than 1 MiB".to_owned()));
+        }
         Ok(Some(text))
     }
 

@@ -87,6 +87,10 @@ pub(super) struct Papers {
     pub(super) end_of_agreement: Option<String>,
     pub(super) uses_consent: bool,
     pub(super) uses_legitimate_interest: bool,
+    /// Whether a chat rests on the legitimate interest in supporting customers.
+    pub(super) supports_customers: bool,
+    /// Whether a processor states that it processes data by automated means.
+    pub(super) is_automated: bool,
     /// What is not known, for programs.
     pub(super) gaps: Vec<Gap>,
 }

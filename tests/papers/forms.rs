@@ -185,6 +185,21 @@ fn whatever_is_declared_stays_text() {
 }
 
 #[test]
+fn what_holds_for_every_processor_is_said_once() {
+    let shop = shop(ALL, "");
+    let file = fs::read_to_string(shop.config().join("processors/smartsupp.toml")).unwrap();
+    shop.write("processors/second.toml", &file.replace("id = \"smartsupp\"", "id = \"second\""));
+    let used = "[[processor]]\nid = \"second\"\nchat-key = \"other\"\nfeatures = [\"chat\"]\n[retention]";
+    shop.write("sites/shop.example.toml", &site(ALL, "").replace("[retention]", used));
+    for form in ["html", "md"] {
+        let notice = export(&shop, "privacy-notice", form, &[]);
+        for sentence in ["We have a legitimate interest", "is processed automatically", "Advanced features are only"] {
+            assert_eq!(notice.matches(sentence).count(), 1, "{form}: {sentence}");
+        }
+    }
+}
+
+#[test]
 fn the_processor_s_record_is_about_sites_of_other_controllers_only() {
     let shop = shop(ALL, "");
     assert_eq!(rows(&export(&shop, "article30-processor", "csv", &[])).len(), 0);
@@ -194,6 +209,8 @@ fn the_processor_s_record_is_about_sites_of_other_controllers_only() {
     let controller =
         "[controller]\nname = \"Client a.s.\"\naddress = \"Street 2\"\ncontact = \"client@client.example\"\n[settings]";
     shop.write("sites/shop.example.toml", &site(ALL, "").replace("[settings]", controller));
+    let found = shop.json(&["register", "check"], 3)["findings"].to_string();
+    assert!(found.contains("address of the operator, who processes on behalf of other controllers"), "{found}");
     let found = rows(&export(&shop, "article30-processor", "csv", &[]));
     assert_eq!(found.len(), 3);
     assert_eq!(found[0]["Processor"], "Shop s.r.o., [missing], [missing]");

@@ -5,7 +5,8 @@ use super::super::model::{
     Feature, Gap, Group, Level, Location, Party, Processor, Statement, SubProcessor, SubProcessors, Transfer,
 };
 use super::super::{Paper, Subject};
-use super::{Builder, plain};
+use super::Builder;
+use super::parties::plain;
 use crate::config::site::SiteProcessor;
 use crate::config::{self, Contact};
 
