@@ -32,6 +32,7 @@ pub mod note;
 mod proof;
 mod publish;
 pub mod read;
+mod reviews;
 mod rotate;
 mod start;
 mod verdict;
@@ -39,14 +40,16 @@ mod verify;
 
 use std::path::{Path, PathBuf};
 
-pub use entry::{BatchOutcome, Entry, Event, Kept, RestoredPart, RunFinished, RunOutcome};
+pub use entry::{BatchOutcome, DriftChecked, DriftFinding, Entry, Event, Kept, RestoredPart, RunFinished, RunOutcome};
 pub use error::AuditError;
 pub use keys::{Keys, RotationFault, parse_file as parse_verifier_key};
 pub use line::{LineFault, MAX_LINE};
 pub use log::{Log, Sync};
 pub use note::{Checkpoint, NoteError, VerifierKey};
 pub use proof::{Proof, ProofFault, ProveError, anchor, prove};
-pub use verdict::{Fault, Review, Verdict, Verification, VerifyError};
+pub use reviews::Follower;
+pub use start::check_key;
+pub use verdict::{Compared, Fault, Review, Verdict, Verification, VerifyError};
 pub use verify::{Trusted, verify, verify_with};
 
 /// Where the parts of an audit log stand in its directory.

@@ -9,6 +9,8 @@ mod audit;
 mod check;
 mod cookies;
 mod demo;
+mod doctor;
+mod drift;
 mod holds;
 mod manual;
 mod output;
@@ -31,6 +33,7 @@ use arguments::{Arguments, Command, HoldCommand};
 use output::Output;
 
 use crate::service;
+use crate::visible::visible;
 
 /// How a command ended. The numbers are part of the public interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -86,12 +89,12 @@ impl<E: std::error::Error> From<E> for Failure {
     }
 }
 
-/// An error and its causes, each said once.
+/// An error and its causes, each said once, on one line: a database repeats names as they are.
 pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
+    let mut text = visible(&error.to_string()).into_owned();
     let mut cause = error.source();
     while let Some(error) = cause {
-        let said = error.to_string();
+        let said = visible(&error.to_string()).into_owned();
         if !text.contains(&said) {
             text.push_str(": ");
             text.push_str(&said);
@@ -134,7 +137,9 @@ fn run(arguments: Arguments, output: &Output) -> Ended {
         Command::Plan { rule } => plan::run(&directory, rule.as_deref(), output),
         Command::Approve(options) => approve::run(&directory, &options, output),
         Command::Purge(options) => purge::run(&directory, &options, output),
+        Command::Doctor => doctor::run(&directory, output),
         Command::Status => status::run(&directory, output),
+        Command::Drift { site } => drift::run(&directory, site.as_deref(), output),
         Command::Hold { command } => match command {
             HoldCommand::Add(options) => holds::add(&directory, &options, output),
             HoldCommand::List => holds::list(&directory, output),

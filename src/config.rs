@@ -22,7 +22,7 @@ pub mod time_format;
 use std::collections::BTreeMap;
 
 pub use category::{Category, CategoryId, Setting};
-pub use daemon::{ApprovalMode, Contact, Controller, Daemon, Pace, Safety, Share};
+pub use daemon::{ApprovalMode, Contact, Controller, Daemon, Listen, LogLevel, Metrics, Pace, Safety, Share};
 pub use error::{Problem, Problems};
 pub use period::Period;
 pub use processor::{

@@ -11,6 +11,7 @@
 //! * [`audit`] is the evidence: an append-only log, its Merkle tree and signed checkpoints;
 //! * [`safety`] holds a rule whenever there is a doubt;
 //! * [`purge`] executes one rule, batch by batch, evidence first;
+//! * [`drift`] compares what is declared with what was enforced and with what the stores hold;
 //! * [`report`] lays the evidence of a period beside what was declared for it, for a data protection officer;
 //! * [`papers`] writes from the declaration what the law and the visitors want to read: records of processing, notices,
 //!   the cookie overview;
@@ -27,6 +28,7 @@ pub mod audit;
 pub mod cli;
 pub mod config;
 pub mod cookies;
+pub mod drift;
 mod durable;
 pub mod papers;
 pub mod plan;
@@ -36,3 +38,4 @@ pub mod report;
 pub mod safety;
 pub mod service;
 pub mod store;
+mod visible;

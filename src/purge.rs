@@ -7,6 +7,7 @@
 //! out exactly what happened (`recover`). `run.finished` carries the negative proof: a fresh count of what should be
 //! gone.
 
+mod confine;
 mod in_flight;
 mod pace;
 mod recover;
@@ -17,6 +18,7 @@ use std::sync::atomic::AtomicBool;
 
 use jiff::Timestamp;
 
+pub use confine::{Confinement, confined};
 pub use recover::{RecoverError, recover_all};
 use run::{Erasure, Run, Stopwatch};
 pub(crate) use state::open_private;
@@ -25,7 +27,7 @@ pub use state::{State, StateError, StatePaths};
 use crate::audit::{AuditError, Event, Sync};
 use crate::config::{Pace, Safety};
 use crate::plan::Rule;
-use crate::register::{ClockSample, FinishedRun, RegisterError};
+use crate::register::{ClockSample, FinishedRun, LastCount, RegisterError};
 use crate::safety::{self, Assessment, Circumstances};
 use crate::store::StoreError;
 use state::RuleLock;
@@ -146,6 +148,7 @@ pub fn run(rule: &Rule, state: &mut State, order: &Order<'_>) -> Result<Outcome,
     let assessment = safety::assess(rule, &mut *store, &circumstances(state, order), order.suspended);
     if !assessment.reasons.is_empty() {
         note_held(rule, state, &assessment, watch.now())?;
+        keep_count(rule, state, &assessment, watch.now())?;
         return Ok(Outcome::NotReady(Box::new(assessment)));
     }
     state.register.keep_clock_sample(order.clock)?;
@@ -155,7 +158,7 @@ pub fn run(rule: &Rule, state: &mut State, order: &Order<'_>) -> Result<Outcome,
     }
     let mut run = Run::begin(rule, state, order, &assessment, &name, watch)?;
     match run.erase(&mut *store, &assessment)? {
-        Erasure::Ended(end) => Ok(Outcome::Ran(Box::new(run.finish(&mut *store, end)?))),
+        Erasure::Ended(end) => Ok(Outcome::Ran(Box::new(run.finish(&mut *store, end, &assessment)?))),
         // Whoever obtains the rule's lock next finds out.
         Erasure::Undecided(error) => Ok(Outcome::Unresolved(error)),
     }
@@ -187,6 +190,18 @@ fn note_held(rule: &Rule, state: &mut State, assessment: &Assessment, now: Times
         state.register.note_held(name, &codes, now)?;
     }
     Ok(())
+}
+
+/// Keeps what was counted of a rule that may not run. What could not be counted says nothing new.
+fn keep_count(rule: &Rule, state: &mut State, assessment: &Assessment, now: Timestamp) -> Result<(), PurgeError> {
+    let Some(survey) = &assessment.survey else { return Ok(()) };
+    let count = LastCount {
+        counted_at: now,
+        expired: survey.matches,
+        oldest: survey.kept.iter().filter_map(|kept| kept.oldest).chain(survey.oldest).min(),
+        since: assessment.overdue_since,
+    };
+    Ok(state.register.keep_count(rule.name.as_str(), &count)?)
 }
 
 /// Records that a rule is no longer held, where it was.

@@ -4,6 +4,7 @@
 //! Declared facts are versioned by `valid_from` and `valid_until`; loading the same files twice changes nothing. The
 //! files themselves are facts too: while the directory is invalid, the configuration in force is read back from here.
 
+mod counts;
 mod facts;
 mod in_force;
 mod ledger;
@@ -16,6 +17,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
+pub use counts::LastCount;
 pub use facts::{FACT_TABLES, FactTable};
 pub use in_force::{InForce, NothingInForce};
 pub use ledger::{Approval, ClockSample, FinishedRun, Hold, NewHold, RunStart};
@@ -26,13 +28,20 @@ pub use show::{FactRow, Moment};
 const APPLICATION_ID: i64 = 0x6667_7464;
 
 /// What leads from each version of the schema to the next, beginning with an empty file.
-const MIGRATIONS: [&str; 2] = [include_str!("register/schema/1.sql"), include_str!("register/schema/2.sql")];
+const MIGRATIONS: [&str; 3] = [
+    include_str!("register/schema/1.sql"),
+    include_str!("register/schema/2.sql"),
+    include_str!("register/schema/3.sql"),
+];
 
 /// A register of a newer version is refused: an older program would not see what is in it.
-const SCHEMA_VERSION: i64 = 2;
+const SCHEMA_VERSION: i64 = 3;
 
 /// Another process writes for milliseconds; whoever waits longer than this has found a fault.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A damaged file has thousands of faults; the first few say as much.
+const MOST_FAULTS: i64 = 5;
 
 /// Between two attempts at what SQLite does not wait for.
 const PAUSE: Duration = Duration::from_millis(10);
@@ -51,7 +60,7 @@ pub struct Register {
 #[derive(Debug, thiserror::Error)]
 pub enum RegisterError {
     /// The file cannot be opened or created.
-    #[error("register {path}: cannot be opened: {source}")]
+    #[error("register {path}: cannot be opened: {source}; {}", remedy(source))]
     Open {
         /// The file.
         path: PathBuf,
@@ -75,7 +84,7 @@ pub enum RegisterError {
         found: i64,
     },
     /// A query failed.
-    #[error("register {path}: {source}")]
+    #[error("register {path}: {source}; {}", remedy(source))]
     Query {
         /// The file.
         path: PathBuf,
@@ -90,6 +99,24 @@ pub enum RegisterError {
         /// Which value.
         what: &'static str,
     },
+}
+
+/// What to do about an error of SQLite.
+fn remedy(error: &rusqlite::Error) -> &'static str {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => "free space, nothing is erased before",
+        Some(ErrorCode::SystemIoFailure) => "look after the disk and whether it is full, nothing is erased before",
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+            "another process keeps it locked, nothing is erased before it lets go"
+        }
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+            "restore it from a backup, nothing is erased before"
+        }
+        Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
+            "correct its owner and mode, nothing is erased before"
+        }
+        _ => "nothing is erased while it cannot be read and written",
+    }
 }
 
 impl Register {
@@ -131,6 +158,20 @@ impl Register {
         let path = PathBuf::from(":memory:");
         let db = Connection::open_in_memory().map_err(|source| RegisterError::Open { path: path.clone(), source })?;
         Register::prepare(db, &path)
+    }
+
+    /// What SQLite finds wrong with the file, at most a few of many; empty where it is whole.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn faults(&self) -> Result<Vec<String>, RegisterError> {
+        let read = || -> rusqlite::Result<Vec<String>> {
+            let mut statement = self.db.prepare(&format!("PRAGMA integrity_check({MOST_FAULTS})"))?;
+            statement.query_map([], |row| row.get(0))?.collect()
+        };
+        let mut found = read().map_err(|source| self.query_error(source))?;
+        found.retain(|line| line != "ok");
+        Ok(found)
     }
 
     fn prepare(db: Connection, path: &Path) -> Result<Register, RegisterError> {

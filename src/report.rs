@@ -22,9 +22,11 @@ pub(crate) mod words;
 
 use std::io;
 
+use crate::visible;
+
 pub use csv::Csv;
 pub use gather::{Declared, Line, Question, gather};
-pub use model::{Covered, Incident, Report, Run, Verified};
+pub use model::{Comparison, Covered, Incident, Report, Run, Verified};
 
 /// Why there is no report.
 #[derive(Debug, thiserror::Error)]
@@ -58,5 +60,5 @@ pub fn markdown(report: &Report) -> String {
 /// # Errors
 /// None that plain values into memory could have.
 pub fn json(report: &Report) -> serde_json::Result<String> {
-    serde_json::to_string_pretty(report).map(|json| json + "\n")
+    visible::json_lines(report).map(|json| json + "\n")
 }

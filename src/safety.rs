@@ -8,7 +8,9 @@
 pub mod approval;
 pub mod clock;
 pub mod hold;
+mod overdue;
 mod reason;
+mod remembered;
 pub mod schema;
 
 use jiff::Timestamp;
@@ -20,7 +22,9 @@ use crate::register::{ClockSample, Register};
 use crate::store::{self, Finding, HeldValue, Kept, Selection, Severity, Shape, Store, Survey};
 use approval::{PlanToken, Standing};
 use hold::HoldEffect;
+pub use overdue::{Expired, GRACE};
 pub use reason::Reason;
+pub use remembered::Remembered;
 
 /// Everything about the moment that the guards ask for.
 #[derive(Debug, Clone, Copy)]

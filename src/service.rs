@@ -9,6 +9,9 @@ mod agenda;
 mod clock;
 mod interrupt;
 mod job;
+mod logging;
+mod metrics;
+mod observe;
 mod reload;
 mod restored;
 mod systemd;
@@ -26,7 +29,7 @@ use tracing::{info, warn};
 pub use clock::{ClockError, read_clock};
 pub use interrupt::Interrupt;
 pub use restored::notice_restored;
-pub use watch::{Fingerprint, is_running, wake};
+pub use watch::{Fingerprint, is_running, running_process, wake};
 
 use crate::audit::{AuditError, Event, Sync};
 use crate::config::{Config, Problems, Trust, state_directory};
@@ -36,6 +39,9 @@ use crate::register::{InForce, NothingInForce, RegisterError};
 use crate::safety;
 use agenda::{Agenda, Decisions};
 use job::{Job, Report};
+use logging::Logging;
+use metrics::Exporter;
+use observe::Watchman;
 use reload::Cause;
 use systemd::Systemd;
 use watch::{Change, DaemonLock, Watch};
@@ -50,7 +56,7 @@ const LONGEST_SETTLE: Duration = Duration::from_millis(400);
 const POLL: Duration = Duration::from_secs(60);
 
 /// Silence would look like removal: the log says at least so often that there is nothing to say.
-const HEARTBEAT: SignedDuration = SignedDuration::from_hours(24);
+pub const HEARTBEAT: SignedDuration = SignedDuration::from_hours(24);
 
 /// Why the daemon ended.
 #[derive(Debug, thiserror::Error)]
@@ -97,29 +103,14 @@ impl From<AuditError> for ServiceError {
 /// # Errors
 /// See [`ServiceError`].
 pub fn run(directory: &Path) -> Result<(), ServiceError> {
-    start_logging();
+    let logging = Logging::start();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         // A signal during a long start is heard when it is over.
         let signals = Signals::receive()?;
-        let (daemon, changes) = Daemon::start(directory)?;
+        let (daemon, changes) = Daemon::start(directory, logging)?;
         daemon.serve(signals, changes).await
     })
-}
-
-/// Events go to standard error: as lines for people on a terminal and in the journal.
-fn start_logging() {
-    use std::io::IsTerminal;
-    let filter = tracing_subscriber::EnvFilter::builder()
-        .with_default_directive(tracing::level_filters::LevelFilter::INFO.into())
-        .from_env_lossy();
-    let subscriber = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_target(false);
-    // Already set when a test runs two daemons in one process: the first one serves both.
-    let _ = if systemd::logs_to_journal() { subscriber.without_time().try_init() } else { subscriber.try_init() };
 }
 
 /// The signals that mean something to the daemon.
@@ -147,9 +138,10 @@ struct Daemon {
     agenda: Agenda,
     /// For everything but purges.
     control: State,
-    /// For purges; away while one is under way.
+    /// For purges and looks at the stores; away while one is under way.
     worker: Option<State>,
     job: Option<Job>,
+    watchman: Watchman,
     fingerprint: Fingerprint,
     /// When a change was first noticed, and when it will be looked at.
     reload: Option<(Instant, Instant)>,
@@ -161,13 +153,15 @@ struct Daemon {
     /// The wall clock at the last poll.
     polled: Timestamp,
     heartbeat_at: Timestamp,
+    logging: Logging,
+    exporter: Exporter,
     systemd: Systemd,
     watch: Watch,
     _lock: DaemonLock,
 }
 
 impl Daemon {
-    fn start(directory: &Path) -> Result<(Daemon, UnboundedReceiver<Change>), ServiceError> {
+    fn start(directory: &Path, logging: Logging) -> Result<(Daemon, UnboundedReceiver<Change>), ServiceError> {
         let clock = read_clock()?;
         // Watched before it is read: a change in between is noticed.
         let (mut watch, changes) = Watch::begin(directory);
@@ -198,6 +192,8 @@ impl Daemon {
             warn!(%error, "an interrupted run is not resolved yet");
         }
         let decisions = Decisions::now(&control.paths, &control.register, clock.wall)?;
+        let exporter = Exporter::new(&control.paths);
+        let watchman = Watchman::new(&control.paths.audit(), clock.wall);
         let mut daemon = Daemon {
             directory: directory.to_owned(),
             in_force,
@@ -206,6 +202,7 @@ impl Daemon {
             control,
             worker: Some(worker),
             job: None,
+            watchman,
             fingerprint,
             reload: None,
             decisions,
@@ -213,6 +210,8 @@ impl Daemon {
             poll_at: Instant::now() + POLL,
             polled: clock.wall,
             heartbeat_at: clock.wall.saturating_add(HEARTBEAT).unwrap_or(clock.wall),
+            logging,
+            exporter,
             systemd: Systemd::from_environment(),
             watch,
             _lock: lock,
@@ -226,6 +225,7 @@ impl Daemon {
         info!(sites = self.in_force.config.sites.len(), rules = self.rules.len(), "ready");
         loop {
             self.begin_what_is_due()?;
+            self.look_around()?;
             let wake_at = self.wake_at()?;
             tokio::select! {
                 _ = signals.terminate.recv() => break,
@@ -233,6 +233,7 @@ impl Daemon {
                 _ = signals.hangup.recv() => self.reload(Cause::Asked)?,
                 Some(change) = changes.recv() => self.notice(change)?,
                 report = job::finished(&mut self.job) => self.job_ended(report)?,
+                looked = observe::finished(&mut self.watchman) => self.looked(looked)?,
                 () = tokio::time::sleep_until(wake_at) => self.tick()?,
             }
         }
@@ -265,13 +266,15 @@ impl Daemon {
         if let Some(watchdog_at) = self.systemd.watchdog_at() {
             at = at.min(watchdog_at);
         }
-        if self.job.is_none()
-            && let Some(due) = self.agenda.next_due()
-        {
-            let wait = due.duration_since(read_clock()?.wall);
+        if self.worker.is_none() {
+            return Ok(at);
+        }
+        let now = read_clock()?.wall;
+        if let Some(due) = self.agenda.next_due() {
+            let wait = due.duration_since(now);
             at = at.min(Instant::now() + Duration::try_from(wait).unwrap_or(Duration::ZERO));
         }
-        Ok(at)
+        Ok(self.watchman.wake_at(now).map_or(at, |look_at| at.min(look_at)))
     }
 
     fn tick(&mut self) -> Result<(), ServiceError> {
@@ -289,6 +292,7 @@ impl Daemon {
             self.look_for_decisions()?;
             self.heartbeat()?;
             self.tell_checkpoints_of_others()?;
+            self.exporter.refresh();
         }
         Ok(())
     }
@@ -309,6 +313,7 @@ impl Daemon {
         }
         warn!(seconds = before.duration_since(now).as_secs(), "the clock was set back: all runs are planned anew");
         self.heartbeat_at = self.heartbeat_at.min(now.saturating_add(HEARTBEAT).unwrap_or(now));
+        self.watchman.clock_set_back(now);
         self.agenda.forget();
         let Config { daemon, sites, .. } = &self.in_force.config;
         Ok(self.agenda.update(&self.rules, sites, daemon.safety, &self.control.register, now)?)
@@ -330,7 +335,7 @@ impl Daemon {
     }
 
     fn begin_what_is_due(&mut self) -> Result<(), ServiceError> {
-        if self.job.is_some() {
+        if self.worker.is_none() {
             return Ok(());
         }
         let clock = read_clock()?;
@@ -362,6 +367,7 @@ impl Daemon {
             _ => None,
         };
         job::tell(&rule, &outcome, next);
+        self.exporter.refresh();
         if decided != self.decided {
             // What was decided while the guards were asked may be just what they asked for.
             self.reconsider(now)?;
@@ -379,6 +385,7 @@ impl Daemon {
     fn something_was_decided(&mut self, now: Timestamp) -> Result<(), ServiceError> {
         self.decisions = Decisions::now(&self.control.paths, &self.control.register, now)?;
         self.decided += 1;
+        self.exporter.refresh();
         self.reconsider(now)
     }
 

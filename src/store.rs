@@ -5,9 +5,11 @@
 //! in `tests/` runs over every kind, on the real thing.
 
 pub mod address;
+pub mod catalog;
 pub mod directory;
 pub mod log;
 pub mod mysql;
+pub(crate) mod outside;
 pub mod postgres;
 pub mod server;
 mod shape;
@@ -21,7 +23,17 @@ use crate::config::TimeFormat;
 use crate::config::site::DatabaseKind;
 use crate::plan::{DirectoryRule, LogRule, RuleRef, TableRule};
 
+pub use catalog::Catalog;
 pub use shape::Shape;
+
+/// Rows that [`Store::glance`] looks at: enough to tell what a column holds, and few enough for any table.
+const GLANCE_ROWS: u32 = 100;
+
+/// Characters of a value that it looks at: an address is shorter.
+const GLANCE_LENGTH: u32 = 256;
+
+/// How long it may take: it runs beside the application, and whatever it finds can wait for tomorrow.
+const LONGEST_GLANCE: Duration = Duration::from_secs(2);
 
 /// What a rule selects at one moment: everything a store needs to build its predicate.
 #[derive(Debug, Clone)]
@@ -120,7 +132,8 @@ impl std::fmt::Display for Kept {
 pub struct Remainder {
     /// Records that matched when the walk began and still do: 0 unless something went wrong.
     pub left: u64,
-    /// Records that match now but arrived since the walk began.
+    /// Records that match now but arrived since the walk began. Of those that were there, and were young, a store may
+    /// leave it to the next walk to find out that they match by now.
     pub arrived: u64,
     /// As in [`Survey`].
     pub kept: Vec<Kept>,
@@ -229,7 +242,20 @@ pub enum StoreError {
         place: String,
         /// What the store says.
         reason: String,
+        /// What keeps it from being known.
+        because: Unknown,
     },
+}
+
+/// What keeps the outcome of a COMMIT from being known, told apart by what waiting is good for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unknown {
+    /// The connection is gone: the server may come back.
+    ConnectionLost,
+    /// Somebody has a file in use: he may let it go.
+    InUse,
+    /// The store's own disk is full or broken: it does not get better by waiting.
+    DiskFailed,
 }
 
 /// What a batch did, exactly.
@@ -313,6 +339,24 @@ pub trait Store {
     /// # Errors
     /// The store cannot be read.
     fn clock(&mut self) -> Result<Option<Timestamp>, StoreError>;
+
+    /// Everything that is in a database, declared or not; `None` where a store holds nothing but what it is declared
+    /// for. Reads no record.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    fn catalog(&mut self) -> Result<Option<Catalog>, StoreError> {
+        Ok(None)
+    }
+
+    /// Shows `see` the texts in some `columns` of a few rows of `table`, as [`Store::catalog`] names them, each with the
+    /// position of its column. Keeps none, is bounded in rows and in time, and waits for nobody.
+    ///
+    /// # Errors
+    /// The table cannot be read, or not so quickly.
+    fn glance(&mut self, _table: &str, _columns: &[&str], _see: &mut dyn FnMut(usize, &str)) -> Result<(), StoreError> {
+        Ok(())
+    }
 }
 
 /// A walk over the records of one selection.

@@ -16,8 +16,8 @@ use forgetd::config::site::{
     Child, ColumnAction, Consent, Mask, Scalar, SideEffect, Tag, TimeMeaning, Treatment, Unparsed,
 };
 use forgetd::config::{
-    ApprovalMode, CategoryId, Class, Config, ItemKind, LawfulBasis, Lifetime, NotStored, PeriodSource, Problems,
-    Processor, Setting, Site, Source, TimeFormat,
+    ApprovalMode, CategoryId, Class, Config, ItemKind, LawfulBasis, Lifetime, Listen, LogLevel, Metrics, NotStored,
+    PeriodSource, Problems, Processor, Setting, Site, Source, TimeFormat,
 };
 use rstest::rstest;
 use snapbox::data::DataFormat;
@@ -244,6 +244,28 @@ fn a_default_written_out_is_the_default() {
     put(&mut sources, "forgetd.toml", &written);
     let (daemon, defaults) = (Config::parse(sources).unwrap().daemon, shipped().daemon);
     assert_eq!((daemon.safety, daemon.pace), (defaults.safety, defaults.pace));
+}
+
+#[test]
+fn nothing_is_offered_and_runs_are_told_unless_the_file_says_otherwise() {
+    let daemon = shipped().daemon;
+    assert_eq!((daemon.log, daemon.metrics), (LogLevel::Info, Metrics::default()));
+    let mut sources = shipped_sources();
+    let written = sources["forgetd.toml"].text.replace("\n# level = \"info\"", "\nlevel = \"debug\"");
+    let written = written.replace("\n# listen", "\nlisten").replace("\n# textfile", "\ntextfile");
+    put(&mut sources, "forgetd.toml", &written);
+    let daemon = Config::parse(sources).unwrap().daemon;
+    assert_eq!(daemon.log, LogLevel::Debug);
+    assert_eq!(daemon.metrics.listen, Some(Listen::Unix("/run/forgetd/metrics.sock".into())));
+    let textfile = Path::new("/var/lib/prometheus/node-exporter/forgetd.prom");
+    assert_eq!(daemon.metrics.textfile.as_deref(), Some(textfile));
+    let mut sources = shipped_sources();
+    let written = sources["forgetd.toml"]
+        .text
+        .replace("\n# listen = \"unix:/run/forgetd/metrics.sock\"", "\nlisten = \"[::1]:9723\"");
+    put(&mut sources, "forgetd.toml", &written);
+    let address = "[::1]:9723".parse().unwrap();
+    assert_eq!(Config::parse(sources).unwrap().daemon.metrics.listen, Some(Listen::Loopback(address)));
 }
 
 #[test]

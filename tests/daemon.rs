@@ -476,7 +476,7 @@ fn the_unit_file_starts_this_program_and_does_not_restart_what_cannot_get_better
     has("Type=notify");
     has("ExecStart=/usr/bin/forgetd run");
     has("Restart=on-failure");
-    has("RestartPreventExitStatus=2 78");
+    has("RestartPreventExitStatus=2 4 78");
     has("StateDirectory=forgetd");
 
     // What systemd itself thinks of it, where it is installed: the program is not, so this one stands in.

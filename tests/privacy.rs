@@ -104,6 +104,8 @@ fn nothing_is_told(shop: &Installation) {
         &["check", "--stores"][..],
         &["plan"],
         &["status"],
+        &["doctor"],
+        &["drift"],
         &["purge", "--dry-run"],
         &["hold", "list"],
         &["register", "show"],
@@ -204,16 +206,21 @@ fn a_locked_database_tells_nothing_of_its_records() {
 #[test]
 fn a_daemon_that_tells_everything_tells_nothing_of_a_record() {
     let shop = shop("");
+    let metrics = shop.path().join("forgetd.prom");
+    let file = fs::read_to_string(shop.config().join("forgetd.toml")).unwrap();
+    shop.write("forgetd.toml", &format!("{file}[metrics]\ntextfile = \"{}\"\n", metrics.display()));
     let mut daemon = shop.command(&["run"]);
     let daemon = daemon.env("RUST_LOG", "trace").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let daemon = daemon.spawn().unwrap();
     let pid = rustix::process::Pid::from_child(&daemon);
     let erased = wait_for(|| shop.number("SELECT count(ip) FROM visitors") == 0);
+    let offered = wait_for(|| fs::read_to_string(&metrics).is_ok_and(|page| page.contains("ip@setting")));
     rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
     let ran = Ran::of(daemon.wait_with_output().unwrap());
     assert!(erased, "a setting that is off is enforced at once: {ran:?}");
     assert!(ran.stderr.contains("ip@setting"), "it tells what it does: {ran:?}");
     tells_nothing(&ran, &["run"]);
+    assert!(offered && !fs::read_to_string(&metrics).unwrap().contains(CANARY));
     assert_eq!(files_with(&shop.state(), CANARY), [""; 0]);
 }
 

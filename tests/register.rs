@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use forgetd::audit::Event;
 use forgetd::plan::derive;
-use forgetd::register::{FACT_TABLES, FactRow, Moment, Recorded, Register, RegisterError};
+use forgetd::register::{FACT_TABLES, FactRow, LastCount, Moment, Recorded, Register, RegisterError};
 use jiff::Timestamp;
 use rusqlite::Connection;
 use shop::{SCHEMA, SITE, Shop, days, noon, site};
@@ -263,15 +263,19 @@ fn a_register_of_version_1_is_brought_up_to_date_and_keeps_what_was_decided() {
     // Whoever only reads leaves it as it is.
     let reading = Register::open_existing(&path).unwrap().unwrap();
     assert_eq!((reading.accepted_shape(rule).unwrap(), reading.holds(None).unwrap().len()), (None, 1));
+    assert!(reading.last_counts().unwrap().is_empty());
     assert_eq!(version(), 1);
 
     for _ in 0..2 {
         let mut register = Register::open(&path).unwrap();
-        assert_eq!(version(), 2);
+        assert_eq!(version(), 3);
         assert_eq!(register.approval(rule).unwrap().map(|approval| approval.ceiling), Some(Some(2)));
         assert_eq!(register.holds(None).unwrap().len(), 1);
         register.accept_shape(rule, "{}", noon()).unwrap();
         assert_eq!(register.accepted_shape(rule).unwrap().as_deref(), Some("{}"));
+        let count = LastCount { counted_at: noon(), expired: 7, oldest: Some(noon() - days(3)), since: None };
+        register.keep_count(rule, &count).unwrap();
+        assert_eq!(register.last_counts().unwrap()[rule], count);
     }
 }
 

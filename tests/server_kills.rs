@@ -30,7 +30,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use database::{Database, OnMariaDb, OnPostgres};
-use random::{Random, seed};
+use random::{FEW_KILLS, MANY_KILLS, Random, seed};
 use rstest::rstest;
 use scene::{Scene, Whereabouts};
 
@@ -83,20 +83,31 @@ fn start_logging_mariadb() -> mariadb::MariaDb {
     mariadb::MariaDb::start("--skip-networking --log-bin=binlog --server-id=1 --innodb-flush-log-at-trx-commit=2")
 }
 
-/// For each server and action: 102 for each server.
-const KILLS: u32 = 34;
+/// Of the kills so many have to hit between the beginning and the end of a run; the others hit while it opens its files
+/// and looks at the table.
+const WITHIN: u32 = 5;
 
-/// Of them between the beginning and the end of a run; the others while it opens its files and looks at the table.
-const KILLS_WITHIN: u32 = KILLS / 3;
-
-/// A night that ended before it could be killed counts for nothing; so many of them are a fault of the test.
-const MOST_NIGHTS: u32 = 4 * KILLS;
+/// A night that ended before it could be killed counts for nothing; so many for each kill are a fault of the test.
+const MOST_NIGHTS: u32 = 4;
 
 #[rstest]
 fn a_purge_killed_at_a_random_moment_loses_and_miscounts_nothing(
     #[values(Kind::Postgres, Kind::MariaDb)] kind: Kind,
     #[values(Action::EraseRows, Action::EraseColumn, Action::Truncate)] action: Action,
 ) {
+    kill_at_random(kind, action, FEW_KILLS.div_ceil(3));
+}
+
+#[rstest]
+#[ignore = "takes minutes"]
+fn a_purge_killed_a_thousand_times_at_random_loses_and_miscounts_nothing(
+    #[values(Kind::Postgres, Kind::MariaDb)] kind: Kind,
+    #[values(Action::EraseRows, Action::EraseColumn, Action::Truncate)] action: Action,
+) {
+    kill_at_random(kind, action, MANY_KILLS.div_ceil(3));
+}
+
+fn kill_at_random(kind: Kind, action: Action, wanted: u32) {
     let seed = seed();
     println!("seed {seed}: run again with FORGETD_TEST_SEED={seed}");
     let mut random = Random(seed);
@@ -105,7 +116,7 @@ fn a_purge_killed_at_a_random_moment_loses_and_miscounts_nothing(
     let stop = AtomicBool::new(false);
     let places = std::thread::scope(|scope| {
         scope.spawn(|| application::live(&scene.application, &stop));
-        let places = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| kill_many(&scene, &mut random)));
+        let places = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| kill_many(&scene, wanted, &mut random)));
         stop.store(true, Ordering::Relaxed);
         places
     });
@@ -121,19 +132,19 @@ fn a_purge_killed_at_a_random_moment_loses_and_miscounts_nothing(
         scene.resolved()
     );
     let within = places.iter().filter(|place| **place != Whereabouts::Outside).count();
-    assert!(within >= KILLS_WITHIN.try_into().unwrap(), "{within}");
+    assert!(within >= (wanted / WITHIN).try_into().unwrap(), "{within}");
 }
 
 /// So many purges that were killed: where they were then.
-fn kill_many(scene: &Scene, random: &mut Random) -> Vec<Whereabouts> {
+fn kill_many(scene: &Scene, wanted: u32, random: &mut Random) -> Vec<Whereabouts> {
     let started = Instant::now();
     scene.fill_up();
     scene.finish();
     let mut length = started.elapsed();
     let (mut places, mut nights) = (Vec::new(), 0);
-    while places.len() < KILLS.try_into().unwrap() {
+    while places.len() < wanted.try_into().unwrap() {
         nights += 1;
-        assert!(nights < MOST_NIGHTS, "only {} purges could be killed", places.len());
+        assert!(nights < MOST_NIGHTS * wanted, "only {} purges could be killed", places.len());
         scene.fill_up();
         let after = random.below(length);
         match scene.killed_after(after) {

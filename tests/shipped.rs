@@ -84,6 +84,100 @@ fn the_shipped_configuration_is_valid_as_a_whole() {
     }
 }
 
+/// The schema of a configuration file, by where it stands.
+fn schema_of(file: &Path) -> jsonschema::Validator {
+    let below = file.parent().and_then(Path::file_name).and_then(|name| name.to_str()).unwrap();
+    let name = match (below, file.file_name().unwrap().to_str().unwrap()) {
+        ("sites" | "examples", _) => "site",
+        ("processors", _) => "processor",
+        (_, "categories.toml") => "categories",
+        (_, "forgetd.toml") => "forgetd",
+        other => panic!("no schema for {other:?}"),
+    };
+    let text = read(root().join(format!("config/schema/{name}.schema.json")));
+    jsonschema::validator_for(&serde_json::from_str(&text).unwrap()).unwrap()
+}
+
+/// TOML as JSON, as editors take it: a date is a string.
+fn as_json(value: &toml::Value) -> serde_json::Value {
+    match value {
+        toml::Value::Datetime(date) => date.to_string().into(),
+        toml::Value::Array(elements) => elements.iter().map(as_json).collect(),
+        toml::Value::Table(table) => table.iter().map(|(key, value)| (key.clone(), as_json(value))).collect(),
+        other => serde_json::to_value(other).unwrap(),
+    }
+}
+
+fn mistakes(schema: &jsonschema::Validator, text: &str) -> Vec<String> {
+    let instance = as_json(&toml::Value::Table(toml::from_str(text).unwrap()));
+    schema.iter_errors(&instance).map(|error| error.to_string()).collect()
+}
+
+#[test]
+fn the_shipped_configuration_has_the_form_of_the_published_schemas() {
+    let files = files_below(&root().join("config"), ".toml");
+    assert!(files.len() > 10, "{files:?}");
+    for file in files {
+        assert_eq!(mistakes(&schema_of(&file), &read(&file)), [""; 0], "{}", file.display());
+    }
+}
+
+#[rstest]
+#[case::an_unknown_key("sites/shop.example.toml", "stor-ip = true\n", "stor-ip")]
+#[case::a_key_of_another_kind(
+    "sites/shop.example.toml",
+    "[store.x]\nkind = \"sqlite\"\npath = \"/x\"\nurl = \"y\"\n",
+    "oneOf"
+)]
+#[case::a_word_that_is_none(
+    "forgetd.toml",
+    "state-dir = \"/x\"\n[controller]\nname = \"x\"\n[safety]\napproval = \"never\"\n",
+    "never"
+)]
+#[case::a_share_beyond_one(
+    "forgetd.toml",
+    "state-dir = \"/x\"\n[controller]\nname = \"x\"\n[pace]\nduty = 1.5\n",
+    "1.5"
+)]
+#[case::a_mandatory_key_that_is_missing("forgetd.toml", "state-dir = \"/x\"\n", "controller")]
+fn a_schema_finds(#[case] file: &str, #[case] text: &str, #[case] told: &str) {
+    let site = "domain = \"a.example\"\ntime-zone = \"UTC\"\nschedule = \"@daily\"\n";
+    let text = if file.starts_with("sites") { format!("{site}{text}") } else { text.to_owned() };
+    let found = mistakes(&schema_of(&root().join("config").join(file)), &text);
+    assert!(found.iter().any(|mistake| mistake.contains(told)), "{found:?}");
+}
+
+#[test]
+fn every_key_of_a_schema_is_in_the_reference() {
+    fn keys(schema: &serde_json::Value, found: &mut BTreeSet<String>) {
+        match schema {
+            serde_json::Value::Object(members) => {
+                found.extend(
+                    members
+                        .get("properties")
+                        .and_then(|keys| keys.as_object())
+                        .into_iter()
+                        .flatten()
+                        .map(|(key, _)| key.clone()),
+                );
+                members.values().for_each(|value| keys(value, found));
+            }
+            serde_json::Value::Array(elements) => elements.iter().for_each(|value| keys(value, found)),
+            _ => {}
+        }
+    }
+    let reference = read(root().join("docs/configuration.md"));
+    for file in files_below(&root().join("config/schema"), ".json") {
+        let mut found = BTreeSet::new();
+        keys(&serde_json::from_str(&read(&file)).unwrap(), &mut found);
+        for key in found {
+            // As a key, as the name of a table, or in an example.
+            let written = [format!("`{key}`"), format!("[{key}]"), format!("[{key}."), format!("{key} = ")];
+            assert!(written.iter().any(|written| reference.contains(written)), "{}: {key}", file.display());
+        }
+    }
+}
+
 #[test]
 fn systemd_finds_nothing_wrong_with_the_units() {
     let units = files_below(&root().join("systemd"), ".service");
@@ -101,6 +195,31 @@ fn systemd_finds_nothing_wrong_with_the_units() {
             let name = unit.file_name().unwrap().to_string_lossy().into_owned();
             assert!(ran.code == 0 && !ran.stderr.contains(&name), "{ran:?}");
         }
+    }
+}
+
+#[test]
+fn prometheus_takes_the_alerts_and_each_is_raised_by_what_it_is_for() {
+    let alerts = root().join("packaging/prometheus/forgetd.rules.yml");
+    let cases = root().join("packaging/prometheus/forgetd.rules.test.yml");
+    for (arguments, file) in [(["check", "rules"], &alerts), (["test", "rules"], &cases)] {
+        let ran = checked_by("promtool", &arguments, file).expect("promtool of the package prometheus is there");
+        assert_eq!(ran.code, 0, "{ran:?}");
+    }
+    // Every metric that an alert asks for is told, and described.
+    let told = read(root().join("src/service/metrics/page.rs"));
+    let manual = read(root().join("docs/operators.md"));
+    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let text = read(&alerts);
+    let asked: BTreeSet<&str> = text.split(|c| !is_name(c)).filter(|word| word.starts_with("forgetd_")).collect();
+    assert!(asked.len() > 8, "{asked:?}");
+    for metric in asked {
+        assert!(told.contains(&format!("\"{metric}\"")), "{metric} is not told");
+        let (stem, last) = metric.rsplit_once('_').unwrap();
+        assert!(
+            manual.contains(metric) || manual.contains(stem) || manual.contains(&format!("`…_{last}`")),
+            "{metric}"
+        );
     }
 }
 
@@ -127,12 +246,32 @@ fn every_command_has_a_manual_page() {
     let directory = tempfile::tempdir().unwrap();
     assert_eq!(run(&["man", directory.path().to_str().unwrap()]).code, 0);
     for command in commands() {
-        let page = read(directory.path().join(format!("forgetd-{}.1", command.join("-"))));
+        let page = read(directory.path().join(format!("forgetd-{}.8", command.join("-"))));
         assert!(page.contains(".SH NAME") && page.contains(".SH SYNOPSIS"), "{command:?}");
     }
-    let main = read(directory.path().join("forgetd.1"));
+    let main = read(directory.path().join("forgetd.8"));
     assert_eq!(run(&["man"]).stdout, main, "the main page goes to standard output");
     assert!(main.contains(".SH \"EXIT STATUS\""));
+}
+
+#[rstest]
+#[case("forgetd.toml", "batch-time", "200 ms")]
+#[case("forgetd-categories.toml", "setting", "store-ip")]
+#[case("forgetd-processor.toml", "valid-until", "a date")]
+#[case("forgetd-site.toml", "address-parameters", "a list")]
+fn every_configuration_file_has_a_manual_page_that_man_can_read(
+    #[case] name: &str,
+    #[case] key: &str,
+    #[case] said: &str,
+) {
+    let directory = tempfile::tempdir().unwrap();
+    assert_eq!(run(&["man", directory.path().to_str().unwrap()]).code, 0);
+    let file = directory.path().join(format!("{name}.5"));
+    let ran = checked_by("man", &["--warnings", "--local-file", "--no-hyphenation"], &file)
+        .unwrap_or_else(|| panic!("man is not installed: apt-get install man-db"));
+    assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{name}");
+    let page = ran.stdout.replace('\u{8}', "");
+    assert!(page.contains(key) && page.contains(said), "{page}");
 }
 
 /// Every command with the commands above it, as the help texts list them.

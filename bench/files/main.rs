@@ -1,7 +1,8 @@
 //! How fast forgetd removes files beside the tools that administrators use for it. `bench/run files` runs it.
 //!
-//! Every contestant gets a tree of its own, just written and synced, and within a round all of them run one after the
-//! other; the ratios are formed within a round, so that whatever else the machine does falls on all of them alike.
+//! Every contestant finds the same tree, in which the expired files were just written and synced, and within a round all of
+//! them run one after the other; the ratios are formed within a round, so that whatever else the machine does falls on
+//! all of them alike. Files that stay are written once: nobody touches them, and a disk takes its time to write.
 
 #![allow(
     clippy::unwrap_used,
@@ -15,17 +16,21 @@
 #[allow(dead_code, reason = "each benchmark uses its part")]
 mod figures;
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, UNIX_EPOCH};
 
 use figures::{Took, grouped, head, measured, median, now, processor, row, spread, wall};
 
 /// Directories, and files in each.
 const DIRECTORIES: u32 = 1_000;
 const FILES: u32 = 500;
+
+/// Threads that write them.
+const WRITERS: u32 = 2;
 
 /// Odd, so that a median is a measurement.
 const ROUNDS: usize = 3;
@@ -63,17 +68,22 @@ fn main() {
         println!("measures only under `cargo bench`: see bench/run");
         return;
     }
-    for (place, kind, limit) in [
-        (Path::new("/dev/shm"), "in memory (tmpfs)", LEAST_GAIN_IN_MEMORY),
-        (Path::new(env!("CARGO_TARGET_TMPDIR")), "on a disk", LEAST_GAIN_ON_DISK),
-    ] {
-        contest(place, kind, limit);
+    let all = [
+        ("memory", Path::new("/dev/shm"), "in memory (tmpfs)", LEAST_GAIN_IN_MEMORY),
+        ("disk", Path::new(env!("CARGO_TARGET_TMPDIR")), "on a disk", LEAST_GAIN_ON_DISK),
+    ];
+    let wanted: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
+    for (word, place, kind, limit) in all {
+        if wanted.is_empty() || wanted.iter().any(|wanted| wanted == word) {
+            contest(place, kind, limit);
+        }
     }
 }
 
 fn contest(place: &Path, kind: &str, limit: f64) {
     let dir = place.join("forgetd-bench-files");
     let _absent = fs::remove_dir_all(&dir);
+    write(&dir.join("sessions"), Kind::Young);
     let mut took: [Vec<Took>; Contestant::ALL.len()] = Default::default();
     for round in 0..ROUNDS {
         // Each round begins with another contestant, so that none always runs when the machine is busiest.
@@ -82,6 +92,7 @@ fn contest(place: &Path, kind: &str, limit: f64) {
             took[position].push(run(&dir, Contestant::ALL[position]));
         }
     }
+    fs::remove_dir_all(&dir).unwrap();
     let expired = f64::from(DIRECTORIES * FILES / 2);
     let title = format!(
         "Removing {} of {} files in {} directories {kind}",
@@ -105,10 +116,10 @@ fn contest(place: &Path, kind: &str, limit: f64) {
     }
 }
 
-/// One contestant on a fresh tree.
+/// One contestant on the tree.
 fn run(dir: &Path, contestant: Contestant) -> Took {
     let tree = dir.join("sessions");
-    write(&tree);
+    write(&tree, Kind::Expired);
     let command = command(dir, &tree, contestant);
     rustix::fs::sync();
     let (output, took) = measured(|| finished(command));
@@ -117,25 +128,39 @@ fn run(dir: &Path, contestant: Contestant) -> Took {
         assert_eq!(result["runs"][0]["outcome"], "done", "{result}");
     }
     assert_eq!(count(&tree), DIRECTORIES * FILES / 2, "{contestant:?}");
-    fs::remove_dir_all(dir).unwrap();
+    for own in ["config", "state"] {
+        let _absent = fs::remove_dir_all(dir.join(own));
+    }
     took
 }
 
-fn write(tree: &Path) {
-    let old = UNIX_EPOCH + Duration::from_secs(u64::try_from(now()).unwrap() - OLD * 86_400);
-    for directory in 0..DIRECTORIES {
-        let directory = tree.join(format!("{directory:04}"));
-        fs::create_dir_all(&directory).unwrap();
-        for number in 0..FILES {
-            file(&directory.join(format!("sess_{number:026}")), (number % 2 == 0).then_some(old));
-        }
-    }
+/// Every second file of a directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Expired,
+    Young,
 }
 
-fn file(path: &Path, modified: Option<SystemTime>) {
-    fs::write(path, "user_id|i:4711;cart|a:0:{}").unwrap();
-    if let Some(modified) = modified {
-        fs::File::options().write(true).open(path).unwrap().set_modified(modified).unwrap();
+fn write(tree: &Path, kind: Kind) {
+    std::thread::scope(|scope| {
+        for writer in 0..WRITERS {
+            scope.spawn(move || {
+                let mine = (0..DIRECTORIES).filter(|directory| directory % WRITERS == writer);
+                mine.for_each(|directory| write_into(&tree.join(format!("{directory:04}")), kind));
+            });
+        }
+    });
+}
+
+fn write_into(directory: &Path, kind: Kind) {
+    let old = UNIX_EPOCH + Duration::from_secs(u64::try_from(now()).unwrap() - OLD * 86_400);
+    fs::create_dir_all(directory).unwrap();
+    for number in (u32::from(kind == Kind::Young)..FILES).step_by(2) {
+        let mut file = File::create(directory.join(format!("sess_{number:026}"))).unwrap();
+        file.write_all(b"user_id|i:4711;cart|a:0:{}").unwrap();
+        if kind == Kind::Expired {
+            file.set_modified(old).unwrap();
+        }
     }
 }
 

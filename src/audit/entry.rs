@@ -23,16 +23,17 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// The canonical line, without a newline.
+    /// The canonical line, without a newline. Nothing in it acts on whoever looks at it with `cat`.
     ///
     /// # Errors
     /// [`AuditError::EntryTooLong`].
     pub fn to_line(&self) -> Result<Vec<u8>, AuditError> {
-        let line = serde_json::to_vec(self).map_err(|source| AuditError::Encode { kind: self.event.kind(), source })?;
+        let line =
+            crate::visible::json_line(self).map_err(|source| AuditError::Encode { kind: self.event.kind(), source })?;
         if line.len() > MAX_LINE {
             return Err(AuditError::EntryTooLong { kind: self.event.kind(), length: line.len() });
         }
-        Ok(line)
+        Ok(line.into_bytes())
     }
 
     /// The entry in a line without its newline.
@@ -162,6 +163,9 @@ pub enum Event {
     /// A run ended: what it erased, the negative proof (`left`, and `arrived` since), what is physically pending.
     #[serde(rename = "run.finished")]
     RunFinished(RunFinished),
+    /// What is declared was compared with what was enforced and with what the stores hold.
+    #[serde(rename = "drift.checked")]
+    DriftChecked(DriftChecked),
     /// The daemon runs.
     #[serde(rename = "daemon.started")]
     DaemonStarted { version: String },
@@ -203,6 +207,37 @@ pub struct RunFinished {
     /// Expired records that stay for now.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub kept: Vec<Kept>,
+}
+
+/// What a comparison of declaration, runs and stores found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DriftChecked {
+    /// Rules that were compared.
+    pub rules: u64,
+    /// Stores that were looked at.
+    pub stores: u64,
+    /// How many findings there are of each kind; only kinds that occur.
+    pub counts: BTreeMap<String, u64>,
+    /// Findings that the configuration accepts.
+    pub accepted: u64,
+    /// The first of the findings, the gravest first.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub findings: Vec<DriftFinding>,
+}
+
+/// One of its findings: names of rules, stores, tables and columns, and counts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DriftFinding {
+    /// Its kind.
+    pub finding: String,
+    /// Where, as rules are named.
+    pub place: String,
+    /// How many records it concerns, where that is known.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub records: Option<u64>,
+    /// The time of the oldest of them, where that is known.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "instant::serialize_option", default)]
+    pub oldest: Option<Timestamp>,
 }
 
 /// Expired records that a run left, because they could not go then.
@@ -256,6 +291,7 @@ pub enum RunOutcome {
 impl Event {
     pub(super) const LOG_REVIEWED: &str = "log.reviewed";
     pub(super) const KEY_ROTATED: &str = "key.rotated";
+    pub(super) const DRIFT_CHECKED: &str = "drift.checked";
 
     /// The kind, as the line spells it.
     #[must_use]
@@ -283,6 +319,7 @@ impl Event {
             Event::BatchRolledBack { .. } => "batch.rolled-back",
             Event::BatchResolved { .. } => "batch.resolved",
             Event::RunFinished(_) => "run.finished",
+            Event::DriftChecked(_) => Event::DRIFT_CHECKED,
             Event::DaemonStarted { .. } => "daemon.started",
             Event::DaemonStopped {} => "daemon.stopped",
             Event::Heartbeat {} => "heartbeat",

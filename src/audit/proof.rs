@@ -22,7 +22,7 @@ use super::verdict::{Fault, VerifyError};
 
 const MAGIC: &str = "c2sp.org/tlog-proof@v1";
 /// The longest entry in base64, 64 hashes, the longest checkpoint.
-const MAX_PROOF: usize = 256 * 1024;
+pub(super) const MAX_PROOF: usize = 256 * 1024;
 /// The height of a tree of 2^64 leaves.
 const MAX_HASHES: usize = 64;
 

@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io::{BufReader, Seek, SeekFrom};
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use super::Paths;
@@ -13,9 +13,22 @@ use super::entry::Entry;
 use super::error::{AuditError, not_readable};
 use super::index;
 use super::line::{self, LineFault, Lines, Next};
+use super::proof::MAX_PROOF;
 
 /// A few hundred entries per system call.
 const BUFFER: usize = 64 * 1024;
+
+/// What a file holds that may be a note, a key, an entry or a proof: all of it, or one byte more than the longest of
+/// them, which none of the formats takes. Whoever hands the file over could hand over one without an end.
+///
+/// # Errors
+/// The file cannot be read.
+pub fn short_file(path: &Path) -> io::Result<Vec<u8>> {
+    let longest = u64::try_from(MAX_PROOF).unwrap_or(u64::MAX);
+    let mut bytes = Vec::new();
+    File::open(path)?.take(longest.saturating_add(1)).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
 
 /// Lines of the log as they stand, without their newlines, each with its index.
 pub struct RawLines {

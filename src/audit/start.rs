@@ -15,6 +15,7 @@ use super::key::Key;
 use super::keys::parse_file;
 use super::merkle::Hash;
 use super::note::{Checkpoint, NoteError};
+use super::read::short_file;
 use super::rotate;
 use crate::durable::{self, NoLink};
 
@@ -48,9 +49,8 @@ pub(super) fn key(paths: &Paths, path: &Path, log: &File) -> Result<Key, AuditEr
     match read_text(&paths.verifier_key)? {
         // It follows from the key, and the checkpoint still has to verify under it.
         None => write_verifier_key(paths, &key)?,
-        Some(text) if names(&text, &key) => {}
-        // An interrupted rotation, whose last step is still to be done.
-        Some(text) if rotate::successor(path)?.is_some_and(|next| names(&text, &next)) => {}
+        // After an interrupted rotation its last step is still to be done.
+        Some(text) if fits(&text, &key, path)? => {}
         Some(_) => {
             let (path, verifier_key) = (path.to_path_buf(), paths.verifier_key.clone());
             return Err(AuditError::KeyMismatch { path, verifier_key });
@@ -86,6 +86,29 @@ fn first(paths: &Paths, path: &Path, log: &File) -> Result<Key, AuditError> {
     Ok(key)
 }
 
+/// Whether the private key at `path` is there, closed to others, and the one that the log in `dir` is signed by: its
+/// name, which is the log's. `None` where no log was begun. Reads only.
+///
+/// # Errors
+/// [`AuditError`]: what is wrong with it.
+pub fn check_key(dir: &Path, path: &Path) -> Result<Option<String>, AuditError> {
+    let paths = Paths::new(dir);
+    let begun = [&paths.log, &paths.checkpoint, &paths.verifier_key].into_iter().any(|file| file.exists());
+    let Some(key) = Key::load(path)? else {
+        return if begun { Err(AuditError::KeyMissing { path: path.to_path_buf() }) } else { Ok(None) };
+    };
+    match read_text(&paths.verifier_key)? {
+        Some(text) if fits(&text, &key, path)? => Ok(Some(key.verifier().name().to_owned())),
+        _ => Err(AuditError::KeyMismatch { path: path.to_path_buf(), verifier_key: paths.verifier_key }),
+    }
+}
+
+/// Whether the public key is this one's, or that of the key which an interrupted rotation was about to put in its
+/// place.
+fn fits(verifier_key: &[u8], key: &Key, path: &Path) -> Result<bool, AuditError> {
+    Ok(names(verifier_key, key) || rotate::successor(path)?.is_some_and(|next| names(verifier_key, &next)))
+}
+
 /// The latest checkpoint, once its signature is found good.
 pub(super) fn checkpoint(paths: &Paths, key: &Key) -> Result<Checkpoint, AuditError> {
     sealed(paths, key).map(|(_, checkpoint)| checkpoint)
@@ -114,7 +137,7 @@ pub(super) fn write_verifier_key(paths: &Paths, key: &Key) -> Result<(), AuditEr
 }
 
 fn read_text(path: &Path) -> Result<Option<Vec<u8>>, AuditError> {
-    match std::fs::read(path) {
+    match short_file(path) {
         Ok(bytes) => Ok(Some(bytes)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(not_readable(path)(error)),

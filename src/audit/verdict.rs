@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 use thiserror::Error;
 
+use super::entry::DriftChecked;
 use super::keys::RotationFault;
 use super::line::LineFault;
 use super::note::NoteError;
@@ -116,6 +117,17 @@ pub struct Verification {
     pub review: Option<Review>,
     /// Entries after it that are not reviews themselves.
     pub unreviewed: u64,
+    /// The last comparison of declaration, runs and stores.
+    pub drift: Option<Compared>,
+}
+
+/// A comparison of declaration, runs and stores.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Compared {
+    /// When it was recorded.
+    pub at: Timestamp,
+    /// What it found.
+    pub found: DriftChecked,
 }
 
 /// Somebody has read the log up to an entry.
@@ -142,6 +154,7 @@ impl Verification {
             last: None,
             review: None,
             unreviewed: 0,
+            drift: None,
         }
     }
 }

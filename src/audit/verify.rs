@@ -20,7 +20,9 @@ use super::keys::{Keys, RotationFault};
 use super::line::{self, LineFault, Lines, Next};
 use super::merkle::{Frontier, Hash};
 use super::note::{Checkpoint, NoteError, VerifierKey};
-use super::verdict::{Fault, Review, Verdict, Verification, VerifyError};
+use super::read::short_file;
+use super::reviews::Reviews;
+use super::verdict::{Compared, Fault, Verdict, Verification, VerifyError};
 
 /// Some hundred entries per system call.
 const BUFFER: usize = 256 * 1024;
@@ -71,8 +73,9 @@ pub fn verify_with(dir: &Path, kept: Trusted<'_>) -> Result<Verification, Verify
         torn: pass.torn,
         first: pass.first,
         last: pass.last,
-        review: pass.review,
-        unreviewed: pass.unreviewed(),
+        review: pass.reviews.furthest(),
+        unreviewed: pass.reviews.unreviewed(pass.tree.size()),
+        drift: pass.drift,
     })
 }
 
@@ -127,7 +130,7 @@ fn open_anchors(keys: &Keys, anchors: &[Vec<u8>]) -> Result<Vec<Signed>, VerifyE
 }
 
 pub(super) fn read(path: &Path) -> Result<Option<Vec<u8>>, VerifyError> {
-    match std::fs::read(path) {
+    match short_file(path) {
         Ok(bytes) => Ok(Some(bytes)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(source) => Err(VerifyError::NotReadable { path: path.to_path_buf(), source }),
@@ -145,9 +148,9 @@ struct Pass {
     held: usize,
     /// The first line that the index knows otherwise.
     differs: Option<u64>,
-    /// The review that reached furthest, and where all of them stand.
-    review: Option<Review>,
-    reviews: Vec<u64>,
+    reviews: Reviews,
+    /// The last comparison with the stores.
+    drift: Option<Compared>,
     /// Where the key was replaced.
     rotations: Vec<u64>,
     stopped: Option<Stop>,
@@ -194,9 +197,10 @@ impl Pass {
         }
         match line::inspect(line, index) {
             Ok((time, kind)) => {
+                self.reviews.take(kind, line, index, time);
                 match kind {
-                    Event::LOG_REVIEWED => self.note_review(line, index, time),
                     Event::KEY_ROTATED => self.rotations.push(index),
+                    Event::DRIFT_CHECKED => self.note_drift(line, time),
                     _ => {}
                 }
                 self.first = self.first.or(Some(time));
@@ -208,21 +212,10 @@ impl Pass {
         }
     }
 
-    fn note_review(&mut self, line: &[u8], index: u64, at: Timestamp) {
-        self.reviews.push(index);
-        // Nobody can have read what was not there.
-        if let Ok(Entry { event: Event::LogReviewed { through, .. }, .. }) = Entry::from_line(line)
-            && through < index
-            && self.review.is_none_or(|review| review.through <= through)
-        {
-            self.review = Some(Review { through, at });
+    fn note_drift(&mut self, line: &[u8], at: Timestamp) {
+        if let Ok(Entry { event: Event::DriftChecked(found), .. }) = Entry::from_line(line) {
+            self.drift = Some(Compared { at, found });
         }
-    }
-
-    fn unreviewed(&self) -> u64 {
-        let from = self.review.map_or(0, |review| review.through + 1);
-        let reviews = self.reviews.iter().filter(|index| **index >= from).count();
-        self.tree.size().saturating_sub(from).saturating_sub(u64::try_from(reviews).unwrap_or(u64::MAX))
     }
 
     /// The first entry that was signed for and replaces the key, without the proof that both keys signed.

@@ -34,7 +34,7 @@ pub(super) const EXIT_CODES: &[(&str, &str)] = &[
     ("0", "done"),
     ("1", "failed"),
     ("2", "called wrongly"),
-    ("3", "needs attention: a rule waits, is held or overdue, or a check found something"),
+    ("3", "needs attention: a rule waits, is held or overdue, or something is not as declared"),
     ("4", "the audit log does not verify"),
     ("78", "the configuration is invalid"),
 ];
@@ -102,6 +102,23 @@ pub(super) enum Command {
     Purge(PurgeOptions),
     /// Show every rule: last run, next due, waiting, held and why, overdue; and the log's health
     Status,
+    /// Look whether this installation is sound, and say what to do where it is not
+    ///
+    /// Configuration and permissions, state and free space, register, key, audit log, clock, daemon and its sandbox,
+    /// stores, what is physically left, next runs: each ok, warning or failed. Changes nothing, counts no records, and
+    /// works while the configuration is invalid. Ends with 3 where anything failed.
+    Doctor,
+    /// Compare what is declared with what was enforced and with what the stores hold; changes nothing
+    ///
+    /// Opens every store and says of every rule and store whether it is ok, or what disagrees: records that are
+    /// overdue, that must not be stored or cannot be judged; rules that never ran, or not in time, or do not run; columns
+    /// and tables that look personal and are not declared; what was declared once and still is there. Ends with 3 where
+    /// something disagrees, and with 1 where a store could not be looked at.
+    Drift {
+        /// Only this site
+        #[arg(long, value_name = "SITE")]
+        site: Option<String>,
+    },
     /// Suspend erasure where there is a duty to keep
     ///
     /// Works while the configuration is invalid. A hold ends by itself after its last day.

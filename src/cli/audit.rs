@@ -17,6 +17,7 @@ use super::report::{self, Whose};
 use super::session;
 use super::{Ended, Exit, Failure};
 use crate::audit::{self, Entry, Fault, Trusted, Verdict, Verification, VerifierKey, VerifyError, read};
+use crate::visible::{json_lines, visible};
 
 pub(super) fn run(directory: &Path, log: Option<PathBuf>, command: &AuditCommand, output: &Output) -> Ended {
     match command {
@@ -52,7 +53,7 @@ fn read_log(directory: &Path, log: Option<PathBuf>, command: &AuditCommand, outp
 
 /// A file that the reader names.
 fn read_file(path: &Path) -> Result<Vec<u8>, Failure> {
-    std::fs::read(path).map_err(|error| Failure::new(Exit::Failed, format!("{}: {error}", path.display())))
+    read::short_file(path).map_err(|error| Failure::new(Exit::Failed, format!("{}: {error}", path.display())))
 }
 
 /// A verifier key that the reader kept.
@@ -107,7 +108,7 @@ fn fields(entry: &Entry) -> String {
     let Ok(Value::Object(object)) = serde_json::to_value(entry) else { return String::new() };
     let told = object.iter().filter(|(key, _)| !matches!(key.as_str(), "seq" | "time" | "kind"));
     let field = |(key, value): (&String, &Value)| match value {
-        Value::String(text) => format!("{key}={}", plain(text)),
+        Value::String(text) => format!("{key}={}", visible(text)),
         // Names of what changed can be many: `audit show` has them all.
         Value::Array(items) => format!("{key}={}", items.len()),
         other => format!("{key}={other}"),
@@ -115,23 +116,16 @@ fn fields(entry: &Entry) -> String {
     told.map(field).collect::<Vec<_>>().join(" ")
 }
 
-/// A log that somebody changed may hold what a terminal obeys.
-fn plain(text: &str) -> String {
-    let escape = |c: char| if c.is_control() { c.escape_default().collect() } else { c.to_string() };
-    text.chars().map(escape).collect()
-}
-
 fn show(log: &Path, number: u64, output: &Output) -> Ended {
     let Some(line) = read::line(log, number)? else {
         return Err(Failure::usage(format!("the log has no entry {number}: `forgetd audit list --last 10`")));
     };
     if output.is_json() {
-        // Exactly the bytes that were signed.
-        output.bytes(&[line.as_slice(), b"\n"].concat());
+        output.signed_json(&line);
         return Ok(Exit::Done);
     }
     let value: Value = serde_json::from_slice(&line)?;
-    output.line(serde_json::to_string_pretty(&value)?);
+    output.line(json_lines(&value)?);
     Ok(Exit::Done)
 }
 

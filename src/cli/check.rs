@@ -13,6 +13,7 @@ use crate::config::{Config, Problems};
 use crate::plan::{self, Rule};
 use crate::safety;
 use crate::store::{Selection, Severity};
+use crate::visible::visible;
 
 /// How many runs ahead an operator wants to see to believe a schedule.
 const NEXT_RUNS: usize = 3;
@@ -36,10 +37,10 @@ struct CheckedSite<'a> {
 }
 
 #[derive(Debug, Serialize)]
-struct StoreFinding {
-    rule: String,
-    severity: &'static str,
-    finding: String,
+pub(super) struct StoreFinding {
+    pub(super) rule: String,
+    pub(super) severity: &'static str,
+    pub(super) finding: String,
 }
 
 pub(super) fn run(directory: &Path, options: &CheckOptions, output: &Output) -> Ended {
@@ -82,7 +83,7 @@ fn checked_site<'a>(site: &'a Site, rules: &[Rule], now: Timestamp) -> CheckedSi
     }
 }
 
-fn look_at_stores(rules: &[Rule], now: Timestamp) -> Vec<StoreFinding> {
+pub(super) fn look_at_stores(rules: &[Rule], now: Timestamp) -> Vec<StoreFinding> {
     let mut findings = Vec::new();
     for rule in rules {
         let name = || rule.name.to_string();
@@ -116,10 +117,10 @@ fn print(checked: &Checked<'_>, options: &CheckOptions, output: &Output) {
         ));
     }
     for finding in &checked.findings {
-        output.line(format!("{}: {finding}", output.attention("finding")));
+        output.line(format!("{}: {}", output.attention("finding"), visible(finding)));
     }
     for StoreFinding { rule, severity, finding } in &checked.stores {
-        output.line(format!("{}: {rule}: {finding}", output.attention(severity)));
+        output.line(format!("{}: {rule}: {}", output.attention(severity), visible(finding)));
     }
     match (options.stores, checked.stores.is_empty()) {
         (true, true) => output.line(output.good("The stores are as the rules need them.")),

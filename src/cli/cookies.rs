@@ -15,7 +15,7 @@ use super::{Ended, Exit, Failure};
 use crate::audit::{Event, Sync};
 use crate::config::Site;
 use crate::cookies::{self, Capture, Level, Moment, Remark, Sandbox, Topic, Visit};
-use crate::report::words::visible;
+use crate::visible::visible;
 use crate::service;
 
 pub(super) fn run(directory: &Path, command: &CookiesCommand, output: &Output) -> Ended {

@@ -3,12 +3,17 @@
 use std::io::Write;
 use std::path::Path;
 
-use clap::CommandFactory;
+use clap::{Command, CommandFactory};
 use clap_mangen::Man;
+
+mod files;
 
 use super::arguments::{Arguments, EXIT_CODES, FIRST_STEPS};
 use super::output::Output;
 use super::{Ended, Exit, Failure};
+
+/// Where man-pages(7) has the commands of administrators.
+const SECTION: &str = "8";
 
 /// What a system's manual has of files.
 const FILES: [(&str, &str); 3] = [
@@ -36,15 +41,35 @@ pub(super) fn pages(directory: Option<&Path>, output: &Output) -> Ended {
 
 fn write_pages(directory: &Path) -> std::io::Result<()> {
     std::fs::create_dir_all(directory)?;
-    clap_mangen::generate_to(Arguments::command(), directory)?;
-    std::fs::write(directory.join("forgetd.1"), main_page()?)
+    let main = described();
+    for command in main.get_subcommands() {
+        write_page(command, directory)?;
+    }
+    std::fs::write(directory.join(format!("forgetd.{SECTION}")), main_page()?)?;
+    for (name, page) in files::pages()? {
+        std::fs::write(directory.join(name), page)?;
+    }
+    Ok(())
+}
+
+/// The page of a command, and those of the commands below it.
+fn write_page(command: &Command, directory: &Path) -> std::io::Result<()> {
+    for below in command.get_subcommands() {
+        write_page(below, directory)?;
+    }
+    Man::new(command.clone()).section(SECTION).generate_to(directory).map(|_path| ())
+}
+
+/// The commands, each with its whole name.
+fn described() -> Command {
+    let mut command = Arguments::command().disable_help_subcommand(true);
+    command.build();
+    command
 }
 
 /// As clap_mangen would make it, with the text behind the help in sections of its own.
 fn main_page() -> std::io::Result<Vec<u8>> {
-    let mut command = Arguments::command().disable_help_subcommand(true);
-    command.build();
-    let man = Man::new(command);
+    let man = Man::new(described()).section(SECTION);
     let mut page = Vec::new();
     man.render_title(&mut page)?;
     man.render_name_section(&mut page)?;

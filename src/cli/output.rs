@@ -7,6 +7,7 @@ use anstyle::{AnsiColor, Style};
 use serde::Serialize;
 
 use super::table::{self, Medium};
+use crate::visible;
 
 /// How results are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,7 +46,7 @@ impl Output {
             Form::Text => text(self),
             Form::Json => {
                 // Values of our own into memory.
-                let json = serde_json::to_string_pretty(value).unwrap_or_default();
+                let json = visible::json_lines(value).unwrap_or_default();
                 self.bytes(format!("{json}\n").as_bytes());
             }
         }
@@ -53,8 +54,7 @@ impl Output {
 
     /// One line of text.
     pub(super) fn line(&self, text: impl AsRef<str>) {
-        let text = text.as_ref();
-        self.bytes(format!("{text}\n").as_bytes());
+        self.bytes(format!("{}\n", visible::styled(text.as_ref())).as_bytes());
     }
 
     /// A heading.
@@ -73,10 +73,16 @@ impl Output {
         paint(text, AnsiColor::Yellow)
     }
 
+    /// Something that failed.
+    pub(super) fn bad(&self, text: &str) -> String {
+        paint(text, AnsiColor::Red)
+    }
+
     /// A table.
     pub(super) fn table(&self, header: &[&str], rows: &[Vec<String>]) {
         let width = self.terminal.then(|| comfy_table::Table::new().width()).flatten();
-        for line in table::render(header, rows, width.map_or(Medium::Pipe, Medium::Terminal)) {
+        let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(|cell| one_line(cell)).collect()).collect();
+        for line in table::render(header, &rows, width.map_or(Medium::Pipe, Medium::Terminal)) {
             self.line(line);
         }
     }
@@ -100,21 +106,30 @@ impl Output {
         let _ = anstream::stdout().write_all(bytes);
     }
 
+    /// A line of the log: in a pipe exactly the bytes that were signed, on a terminal the same JSON with nothing in it
+    /// that a terminal obeys.
+    pub(super) fn signed_json(&self, line: &[u8]) {
+        match self.terminal {
+            true => self.line(visible::json_text(&String::from_utf8_lossy(line))),
+            false => self.bytes(&[line, b"\n"].concat()),
+        }
+    }
+
     /// A remark that is not the result.
     pub(super) fn note(&self, text: &str) {
-        let _ = writeln!(anstream::stderr(), "{text}");
+        let _ = writeln!(anstream::stderr(), "{}", visible::styled(text));
     }
 
     /// What went wrong.
     pub(super) fn error(&self, text: &str) {
         let style = AnsiColor::Red.on_default().bold();
-        let _ = writeln!(anstream::stderr(), "{style}forgetd:{style:#} {}", self.advice(text));
+        let _ = writeln!(anstream::stderr(), "{style}forgetd:{style:#} {}", visible::styled(&self.advice(text)));
     }
 
     /// A warning.
     pub(super) fn warning(&self, text: &str) {
         let style = AnsiColor::Yellow.on_default().bold();
-        let _ = writeln!(anstream::stderr(), "{style}warning:{style:#} {}", self.advice(text));
+        let _ = writeln!(anstream::stderr(), "{style}warning:{style:#} {}", visible::styled(&self.advice(text)));
     }
 
     /// Asks on standard error; only "y" and "yes" mean yes.
@@ -131,6 +146,11 @@ impl Output {
 fn paint(text: &str, color: AnsiColor) -> String {
     let style = color.on_default();
     format!("{style}{text}{style:#}")
+}
+
+/// A cell: a newline in a name would begin another row.
+fn one_line(cell: &str) -> String {
+    visible::styled(cell).replace('\n', "⟨U+000A⟩").replace('\t', "⟨U+0009⟩")
 }
 
 /// An instant to the second, in UTC.

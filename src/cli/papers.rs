@@ -17,6 +17,7 @@ use super::{Ended, Exit, Failure, report};
 use crate::config::{Config, Site};
 use crate::papers::{self, Form, Gap, Language, Level, Paper, PaperError, Stamp, Subject};
 use crate::register::Register;
+use crate::visible::visible;
 
 /// As much of a digest as tells versions apart.
 const DIGEST_SHOWN: usize = 12;
@@ -172,10 +173,6 @@ pub(super) fn diff(directory: &Path, options: &DiffOptions, output: &Output) -> 
         }
     });
     Ok(reading.exit(Exit::Done))
-}
-
-fn visible(line: &str) -> std::borrow::Cow<'_, str> {
-    crate::report::words::visible(line)
 }
 
 /// The paper of that name, for the command line.

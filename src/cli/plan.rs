@@ -10,6 +10,7 @@ use super::session::Reading;
 use super::{Ended, Exit};
 use crate::plan::Rule;
 use crate::safety::{Assessment, State};
+use crate::visible::visible;
 
 /// One rule of `plan --json`. The first keys are a stable interface.
 #[derive(Debug, Serialize)]
@@ -77,13 +78,14 @@ pub(super) fn print(planned: &[(&Rule, Assessment)], output: &Output) {
     output.table(&header, &planned.iter().map(|(rule, assessment)| row(rule, assessment)).collect::<Vec<_>>());
     output.line("");
     for (rule, assessment) in planned {
-        output.line(format!("{}: {}", rule.name, rule.because));
+        output.line(format!("{}: {}", rule.name, visible(&rule.because)));
         for reason in &assessment.reasons {
-            let reason = output.advice(&reason.to_string());
+            let reason = output.advice(&visible(&reason.to_string()));
             output.line(format!("  {}: {reason}", output.attention(assessment.state().key())));
         }
         for warning in &assessment.warnings {
-            output.line(format!("  {}: {warning}", output.attention("warning")));
+            let warning = warning.to_string();
+            output.line(format!("  {}: {}", output.attention("warning"), visible(&warning)));
         }
     }
 }

@@ -14,6 +14,7 @@ use crate::purge::{self, Order, Outcome};
 use crate::register::FinishedRun;
 use crate::safety::{Assessment, State};
 use crate::service::{Fingerprint, Interrupt};
+use crate::visible::visible;
 
 /// One rule's part of `purge --json`.
 #[derive(Debug, Serialize)]
@@ -38,7 +39,7 @@ pub(super) fn run(directory: &Path, options: &PurgeOptions, output: &Output) -> 
     let as_read = Fingerprint::of(directory);
     let mut writing = Writing::begin(directory, output)?;
     for error in purge::recover_all(&mut writing.state, writing.clock.wall)? {
-        output.warning(&format!("an interrupted run is not resolved yet: {error}"));
+        output.warning(&format!("an interrupted run is not resolved yet: {}", visible(&error.to_string())));
     }
     let rules: Vec<Rule> = session::select(&writing.rules, options.rule.as_deref())?.into_iter().cloned().collect();
     let interrupt = Interrupt::on_signals()?;
@@ -81,15 +82,19 @@ fn confirm(directory: &Path, options: &PurgeOptions, output: &Output) -> Result<
 fn purge_rule(writing: &mut Writing, rule: &Rule, interrupt: &Interrupt, output: &Output) -> Result<Purged, Failure> {
     let progress = Progress::new(rule.name.as_str(), output);
     let clock = session::clock()?;
-    let order = Order {
-        safety: writing.in_force.config.daemon.safety,
-        pace: writing.in_force.config.daemon.pace,
-        clock: &clock,
-        suspended: writing.in_force.suspended.get(&rule.site).map(String::as_str),
-        interrupt: interrupt.flag(),
-        watcher: &progress,
-    };
-    let outcome = purge::run(rule, &mut writing.state, &order);
+    let Writing { in_force, state, .. } = writing;
+    let paths = state.paths.clone();
+    let outcome = purge::confined(rule, &paths, || {
+        let order = Order {
+            safety: in_force.config.daemon.safety,
+            pace: in_force.config.daemon.pace,
+            clock: &clock,
+            suspended: in_force.suspended.get(&rule.site).map(String::as_str),
+            interrupt: interrupt.flag(),
+            watcher: &progress,
+        };
+        purge::run(rule, state, &order)
+    });
     progress.finish();
     Ok(purged(rule, outcome?))
 }
@@ -134,10 +139,10 @@ fn print(purged: &[Purged], output: &Output) {
     output.table(&["RULE", "OUTCOME", "ERASED", "CHILDREN", "LEFT"], &purged.iter().map(row).collect::<Vec<_>>());
     for run in purged {
         if let Some(reason) = &run.reason {
-            output.line(format!("{}: {}", run.rule, output.advice(reason)));
+            output.line(format!("{}: {}", run.rule, output.advice(&visible(reason))));
         }
         if let Some(pending) = &run.pending {
-            output.line(format!("{}: physically pending: {pending}", run.rule));
+            output.line(format!("{}: physically pending: {}", run.rule, visible(pending)));
         }
     }
 }

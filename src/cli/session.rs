@@ -77,17 +77,21 @@ impl Reading {
         select(&self.rules, prefix)
     }
 
-    /// Asks the guards about one rule.
-    pub(super) fn assess(&self, rule: &Rule) -> Assessment {
-        let circumstances = Circumstances {
+    /// The moment as the guards want it.
+    pub(super) fn circumstances(&self) -> Circumstances<'_> {
+        Circumstances {
             safety: self.in_force.config.daemon.safety,
             register: self.register.as_ref(),
             clock: &self.clock,
             last_entry: self.last_entry,
             stop: self.paths.stop(),
-        };
+        }
+    }
+
+    /// Asks the guards about one rule.
+    pub(super) fn assess(&self, rule: &Rule) -> Assessment {
         let suspended = self.in_force.suspended.get(&rule.site).map(String::as_str);
-        safety::assess(rule, &mut *safety::open_store(rule), &circumstances, suspended)
+        safety::assess(rule, &mut *safety::open_store(rule), &self.circumstances(), suspended)
     }
 
     /// How a command ends whose own result is `exit`.

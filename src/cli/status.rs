@@ -3,26 +3,26 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde::Serialize;
 
 use super::output::{Output, count, instant};
 use super::session::Reading;
 use super::{Ended, Exit};
-use crate::audit::{self, Verdict};
+use crate::audit::{self, Compared, DriftChecked, Verdict};
+use crate::drift;
 use crate::plan::Rule;
 use crate::register::FinishedRun;
-use crate::safety::{Assessment, State, Stop};
+use crate::safety::{State, Stop};
 use crate::service;
-
-/// How long after its scheduled time a run may still be at work before its records count as overdue.
-const GRACE: SignedDuration = SignedDuration::from_hours(1);
+use crate::visible::visible;
 
 #[derive(Debug, Serialize)]
 struct Status {
     daemon: &'static str,
     purges: &'static str,
     audit_log: LogHealth,
+    drift: Option<LastDrift>,
     rules: Vec<RuleStatus>,
 }
 
@@ -35,6 +35,15 @@ struct LogHealth {
     reviewed_through: Option<u64>,
     reviewed_at: Option<Timestamp>,
     unreviewed: u64,
+}
+
+/// What the daily comparison with the stores found.
+#[derive(Debug, Serialize)]
+struct LastDrift {
+    checked: Timestamp,
+    ok: bool,
+    counts: BTreeMap<String, u64>,
+    accepted: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -54,12 +63,13 @@ struct RuleStatus {
 
 pub(super) fn run(directory: &Path, output: &Output) -> Ended {
     let reading = Reading::begin(directory, output)?;
-    let (audit_log, log_exit) = log_health(&reading);
+    let (audit_log, drift, log_exit) = log_health(&reading);
     let rules = reading.rules.iter().map(|rule| rule_status(rule, &reading)).collect::<Result<Vec<_>, _>>()?;
     let status = Status {
         daemon: if service::is_running(&reading.paths) { "running" } else { "not running" },
         purges: if reading.paths.stop() == Stop::Set { "stopped" } else { "allowed" },
         audit_log,
+        drift,
         rules,
     };
     output.result(&status, |output| print(&status, output));
@@ -68,8 +78,8 @@ pub(super) fn run(directory: &Path, output: &Output) -> Ended {
     Ok(reading.exit(exit.max(log_exit)))
 }
 
-/// What the evidence looks like, as far as it can be told without an anchor.
-fn log_health(reading: &Reading) -> (LogHealth, Exit) {
+/// What the evidence looks like, as far as it can be told without an anchor, and what it says of the last comparison.
+fn log_health(reading: &Reading) -> (LogHealth, Option<LastDrift>, Exit) {
     let health = |verdict: String, verification: Option<&audit::Verification>| LogHealth {
         verdict,
         entries: verification.map_or(0, |v| v.entries),
@@ -80,16 +90,17 @@ fn log_health(reading: &Reading) -> (LogHealth, Exit) {
         unreviewed: verification.map_or(0, |v| v.unreviewed),
     };
     if !reading.paths.audit().exists() {
-        return (health("none yet".to_owned(), None), Exit::Done);
+        return (health("none yet".to_owned(), None), None, Exit::Done);
     }
     match audit::verify(&reading.paths.audit(), &[]) {
         Ok(verification) => {
             let (verdict, exit) = super::audit::verdict(&verification.verdict);
             // While a run is under way its entries are not signed yet: that alone is no alarm.
             let unsigned = matches!(verification.verdict, Verdict::UnsignedTail { .. });
-            (health(verdict.to_owned(), Some(&verification)), if unsigned { Exit::Done } else { exit })
+            let health = health(verdict.to_owned(), Some(&verification));
+            (health, verification.drift.map(last_drift), if unsigned { Exit::Done } else { exit })
         }
-        Err(error) => (health(super::chain(&error), None), Exit::NotVerified),
+        Err(error) => (health(super::chain(&error), None), None, Exit::NotVerified),
     }
 }
 
@@ -101,7 +112,7 @@ fn rule_status(rule: &Rule, reading: &Reading) -> Result<RuleStatus, super::Fail
     };
     let site = reading.in_force.config.sites.get(&rule.site);
     let next = |after: Timestamp| site.and_then(|site| site.schedule.next_after(after, &site.time_zone.zone));
-    let overdue = is_overdue(&assessment, last_run.as_ref(), next, reading.clock.wall);
+    let overdue = drift::is_overdue(&assessment, last_run.as_ref(), next, reading.clock.wall);
     let survey = assessment.survey.as_ref();
     Ok(RuleStatus {
         rule: rule.name.to_string(),
@@ -118,26 +129,10 @@ fn rule_status(rule: &Rule, reading: &Reading) -> Result<RuleStatus, super::Fail
     })
 }
 
-/// Past the cutoff, and still there after the run that should have erased it.
-fn is_overdue(
-    assessment: &Assessment,
-    last_run: Option<&FinishedRun>,
-    next: impl Fn(Timestamp) -> Option<Timestamp>,
-    now: Timestamp,
-) -> bool {
-    if assessment.matches() == 0 {
-        return false;
-    }
-    if last_run.is_some_and(|run| run.outcome.as_deref() == Some("failed")) {
-        return true;
-    }
-    let should_have_gone = assessment.overdue_since.and_then(next);
-    should_have_gone.is_some_and(|due| now.duration_since(due) > GRACE)
-}
-
 fn print(status: &Status, output: &Output) {
     output.line(format!("Daemon: {}. Purges: {}.", status.daemon, status.purges));
     output.line(log_line(&status.audit_log));
+    output.line(output.advice(&drift_line(status.drift.as_ref())));
     if status.rules.is_empty() {
         return output.line("No rules: no site declares a store with tables.");
     }
@@ -147,9 +142,12 @@ fn print(status: &Status, output: &Output) {
     output.table(&header, &status.rules.iter().map(row).collect::<Vec<_>>());
     let reasons = status.rules.iter().flat_map(|rule| rule.reasons.iter().map(move |reason| (rule, reason)));
     let reasons = reasons.map(|(rule, reason)| {
-        format!("{}: {}: {}", rule.rule, output.attention(rule.state.key()), output.advice(reason))
+        format!("{}: {}: {}", rule.rule, output.attention(rule.state.key()), output.advice(&visible(reason)))
     });
-    let kept = status.rules.iter().flat_map(|rule| rule.kept.iter().map(move |kept| format!("{}: {kept}", rule.rule)));
+    let kept = status
+        .rules
+        .iter()
+        .flat_map(|rule| rule.kept.iter().map(move |kept| format!("{}: {}", rule.rule, visible(kept))));
     for (position, line) in reasons.chain(kept).enumerate() {
         if position == 0 {
             output.line("");
@@ -176,7 +174,10 @@ fn print_pending(rules: &[RuleStatus], output: &Output) {
             number => format!(" and {} more", number - 1),
         };
         let first = rules.first().copied().unwrap_or_default();
-        output.line(format!("{first}{others}: physically pending at the end of the last run: {}", output.advice(what)));
+        output.line(format!(
+            "{first}{others}: physically pending at the end of the last run: {}",
+            output.advice(&visible(what))
+        ));
     }
 }
 
@@ -192,6 +193,23 @@ fn log_line(log: &LogHealth) -> String {
         ),
         None => format!("Audit log: {verdict}."),
     }
+}
+
+fn last_drift(compared: Compared) -> LastDrift {
+    let DriftChecked { counts, accepted, .. } = compared.found;
+    LastDrift { checked: compared.at, ok: counts.is_empty(), counts, accepted }
+}
+
+fn drift_line(drift: Option<&LastDrift>) -> String {
+    let Some(LastDrift { checked, counts, .. }) = drift else {
+        return "Drift: never looked for; `forgetd drift` does.".to_owned();
+    };
+    let at = instant(*checked);
+    if counts.is_empty() {
+        return format!("Drift: none at {at}: what was declared was what was enforced, and the stores agreed.");
+    }
+    let counts: Vec<String> = counts.iter().map(|(kind, many)| format!("{many} {kind}")).collect();
+    format!("Drift: at {at} {}; `forgetd drift` says where.", counts.join(", "))
 }
 
 fn reviewed(log: &LogHealth) -> String {

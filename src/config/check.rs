@@ -9,6 +9,7 @@ mod daemon;
 mod directory;
 mod ladder;
 mod log;
+mod observe;
 mod processor;
 mod retention;
 mod server;

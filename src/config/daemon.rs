@@ -1,5 +1,7 @@
 //! `forgetd.toml` as values: where the daemon keeps its state, who answers for it, how careful and how gentle it is.
 
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -18,6 +20,13 @@ pub struct Daemon {
     pub safety: Safety,
     /// How gently it works.
     pub pace: Pace,
+    /// How much the daemon says.
+    pub log: LogLevel,
+    /// Where its figures can be had.
+    pub metrics: Metrics,
+    /// Places that look as if they held personal data, or once did, and of which the operator says that they do not:
+    /// names as rules have them, or their beginnings.
+    pub drift_accepts: BTreeSet<String>,
 }
 
 /// The controller of GDPR Article 4(7), with what Article 30(1)(a) asks for.
@@ -102,4 +111,50 @@ pub struct Pace {
     pub duty: Share,
     /// Longest lag of a replica that is still worked against.
     pub max_lag: Duration,
+}
+
+/// Section `[log]`: the least grave events that are still told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogLevel {
+    /// What stops or endangers the work.
+    Error,
+    /// And what an operator should look at.
+    Warn,
+    /// And every run: the default.
+    Info,
+    /// And every change of the configuration.
+    Debug,
+    /// And what libraries say.
+    Trace,
+}
+
+impl LogLevel {
+    /// The word that the file uses.
+    pub fn key(self) -> &'static str {
+        match self {
+            LogLevel::Error => "error",
+            LogLevel::Warn => "warn",
+            LogLevel::Info => "info",
+            LogLevel::Debug => "debug",
+            LogLevel::Trace => "trace",
+        }
+    }
+}
+
+/// Section `[metrics]`: nowhere, unless something is written there.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Metrics {
+    /// Where they can be asked for.
+    pub listen: Option<Listen>,
+    /// The file that the node exporter reads. Absolute.
+    pub textfile: Option<PathBuf>,
+}
+
+/// Where metrics can be asked for. They name sites and tables: never beyond this machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Listen {
+    /// A Unix socket at this path. Absolute.
+    Unix(PathBuf),
+    /// A port of this machine's own address.
+    Loopback(SocketAddr),
 }

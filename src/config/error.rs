@@ -13,12 +13,16 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::Source;
+use crate::visible::{shortened, visible};
 
 /// Problems reported of one file. A file that is wrong throughout (another program's, say) is not told in full.
 const MOST_PROBLEMS_PER_FILE: usize = 100;
 
 /// Columns that the line number of an excerpt takes, so that excerpts stand below each other.
 const GUTTER: usize = 5;
+
+/// Longest line that is shown: of a longer one, the column says where.
+const LONGEST_EXCERPT: usize = 300;
 
 /// One mistake and its place.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -31,7 +35,7 @@ pub struct Problem {
     pub column: usize,
     /// What is wrong.
     pub message: String,
-    /// The line as it stands in the file, where the place lies within one.
+    /// The line as it stands in the file, where the place lies within one and it can be shown.
     pub excerpt: Option<String>,
     /// How many characters of the excerpt are meant, from `column` on.
     pub width: usize,
@@ -46,10 +50,10 @@ impl Problem {
             file: file.into(),
             line: 1,
             column: 1,
-            message: message.into(),
+            message: told(&message.into()),
             excerpt: None,
             width: 0,
-            hint: Some(hint.into()),
+            hint: Some(told(&hint.into())),
         }
     }
 
@@ -57,7 +61,7 @@ impl Problem {
     pub fn display<'a>(&'a self, directory: &'a Path) -> impl fmt::Display + 'a {
         fmt::from_fn(move |f| {
             let path = if self.file.is_empty() { directory.to_owned() } else { directory.join(&self.file) };
-            write!(f, "{}:", path.display())?;
+            write!(f, "{}:", visible(&path.display().to_string()))?;
             self.write_after_path(f)
         })
     }
@@ -65,9 +69,14 @@ impl Problem {
     fn write_after_path(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}: {}", self.line, self.column, self.message)?;
         if let Some(excerpt) = &self.excerpt {
-            let before = self.column.saturating_sub(1);
-            write!(f, "\n{:>GUTTER$} | {}", self.line, excerpt.replace('\t', " "))?;
-            write!(f, "\n{:GUTTER$} | {:before$}{}", "", "", "^".repeat(self.width.max(1)))?;
+            let characters = excerpt.replace('\t', " ");
+            let shown = |from: usize, many: usize| {
+                visible(&characters.chars().skip(from).take(many).collect::<String>()).chars().count()
+            };
+            let start = self.column.saturating_sub(1);
+            let (before, meant) = (shown(0, start), shown(start, self.width).max(1));
+            write!(f, "\n{:>GUTTER$} | {}", self.line, visible(&characters))?;
+            write!(f, "\n{:GUTTER$} | {:before$}{}", "", "", "^".repeat(meant))?;
         }
         match &self.hint {
             Some(hint) => write!(f, "\n{:GUTTER$} = hint: {hint}", ""),
@@ -78,7 +87,7 @@ impl Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:", self.file)?;
+        write!(f, "{}:", visible(&self.file))?;
         self.write_after_path(f)
     }
 }
@@ -113,6 +122,11 @@ impl fmt::Display for Problems {
     }
 }
 
+/// A sentence in which a name of the file may stand: it cannot flood or lead astray a terminal.
+fn told(text: &str) -> String {
+    visible(&shortened(text)).into_owned()
+}
+
 /// Whether a password may stand in the line, where it should not: what is told goes to terminals and journals.
 fn may_hold_a_secret(line: &str) -> bool {
     const NAMES: [&str; 4] = ["password", "passwd", "pwd", "secret"];
@@ -142,6 +156,8 @@ fn write_lines(f: &mut fmt::Formatter<'_>, lines: impl Iterator<Item = impl fmt:
 pub(super) struct FileProblems<'a> {
     file: &'a str,
     text: &'a str,
+    /// Where its lines end.
+    newlines: Vec<usize>,
     problems: Vec<Problem>,
     /// Entries left out, as the place of the table they stand in and their key.
     unread: BTreeSet<(usize, usize, String)>,
@@ -156,6 +172,7 @@ impl<'a> FileProblems<'a> {
         FileProblems {
             file: &source.path,
             text: &source.text,
+            newlines: source.text.match_indices('\n').map(|(at, _)| at).collect(),
             problems: Vec::new(),
             unread: BTreeSet::new(),
             torn_lines: BTreeSet::new(),
@@ -195,7 +212,7 @@ impl<'a> FileProblems<'a> {
     }
 
     fn line_of(&self, offset: usize) -> usize {
-        self.text.get(..offset).unwrap_or(self.text).matches('\n').count() + 1
+        self.newlines.partition_point(|newline| *newline < offset) + 1
     }
 
     /// Whether more would be no help.
@@ -230,17 +247,18 @@ impl<'a> FileProblems<'a> {
         let before = self.text.get(..span.start).unwrap_or(self.text);
         let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
         let line = self.text.get(line_start..).and_then(|rest| rest.lines().next()).unwrap_or_default();
+        let is_short = line.chars().nth(LONGEST_EXCERPT).is_none();
         let column = before.get(line_start..).unwrap_or_default().chars().count() + 1;
         let meant = self.text_at(span).lines().next().unwrap_or_default().chars().count();
-        let is_shown = span.end > 0 && !may_hold_a_secret(line);
+        let is_shown = span.end > 0 && is_short && !may_hold_a_secret(line);
         self.problems.push(Problem {
             file: self.file.to_owned(),
             line: line_number,
             column,
-            message,
+            message: told(&message),
             excerpt: is_shown.then(|| line.to_owned()),
             width: if is_shown { meant.max(1) } else { 0 },
-            hint,
+            hint: hint.as_deref().map(told),
         });
     }
 
@@ -281,6 +299,26 @@ mod tests {
         let problems = Problems::sorted(problems.into_problems());
         assert_eq!(problems.display(Path::new("config")).to_string(), expected);
         assert_eq!(problems.to_string(), expected.strip_prefix("config/").unwrap());
+    }
+
+    #[test]
+    fn a_line_with_what_acts_is_shown_in_words_and_the_caret_stands_below_its_place() {
+        let source = source("\u{202e}x = \u{1b}[2J\n");
+        let mut problems = FileProblems::new(&source);
+        problems.report(&(7..11), "`\u{1b}[2J` is no value");
+        let expected = "sites/shop.example.toml:1:6: `⟨U+001B⟩[2J` is no value\n    1 | ⟨U+202E⟩x = ⟨U+001B⟩[2J\n      |             ^^^^^^^^^^^";
+        assert_eq!(Problems::sorted(problems.into_problems()).to_string(), expected);
+    }
+
+    #[test]
+    fn a_line_that_is_too_long_is_not_shown() {
+        for (length, is_shown) in [(300, true), (301, false)] {
+            let source = source(&"x".repeat(length));
+            let mut problems = FileProblems::new(&source);
+            problems.report(&(0..5), "wrong");
+            let problem = problems.into_problems().remove(0);
+            assert_eq!((problem.excerpt.is_some(), problem.line, problem.column), (is_shown, 1, 1));
+        }
     }
 
     #[test]

@@ -2,9 +2,12 @@
 //!
 //! These structs never leave [`check`](super::check), which takes them apart by exhaustive destructuring: a key that
 //! is added here does not compile until it is checked there. That a key is mandatory is for `check` to say, so that
-//! several missing ones are told in one go. The keys themselves are explained in `docs/configuration.md`.
+//! several missing ones are told in one go. The keys themselves are explained in `docs/configuration.md`, and for editors
+//! and the manual in `config/schema`, whose keys are held against these structs.
 
 mod decode;
+#[cfg(test)]
+mod tests;
 mod value;
 
 use std::collections::BTreeMap;
@@ -26,6 +29,9 @@ pub(super) struct DaemonFile {
     pub(super) dpo: Option<Section<ContactTable>>,
     pub(super) safety: Option<Section<SafetyTable>>,
     pub(super) pace: Option<Section<PaceTable>>,
+    pub(super) log: Option<Section<LoggingTable>>,
+    pub(super) metrics: Option<Section<MetricsTable>>,
+    pub(super) drift: Option<Section<DriftTable>>,
 }
 
 /// `[controller]`.
@@ -64,6 +70,28 @@ pub(super) struct PaceTable {
     pub(super) batch_time: Option<Text>,
     pub(super) duty: Option<Spanned<Number>>,
     pub(super) max_lag: Option<Text>,
+}
+
+/// `[log]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct LoggingTable {
+    pub(super) level: Option<Text>,
+}
+
+/// `[metrics]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct MetricsTable {
+    pub(super) listen: Option<Text>,
+    pub(super) textfile: Option<Text>,
+}
+
+/// `[drift]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct DriftTable {
+    pub(super) accepts: Vec<Text>,
 }
 
 /// `categories.toml`.

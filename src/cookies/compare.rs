@@ -98,7 +98,7 @@ fn of_item(item: &Item<'_>, declared: &[DeclaredItem<'_>], site: &Site, remarks:
         remarks.push(undeclared(item, declared));
         return;
     }
-    let used: Vec<&DeclaredItem<'_>> = same.iter().filter(|said| said.use_ == Use::Set).copied().collect();
+    let used: Vec<&DeclaredItem<'_>> = same.iter().filter(|said| said.in_use == Use::Set).copied().collect();
     if used.is_empty() {
         remarks.push(feature_off(item, &same, site));
     }
@@ -213,7 +213,7 @@ fn not_seen(declared: &[DeclaredItem<'_>], seen: &[Item<'_>], captures: &[Captur
     };
     let is_there = |said: &DeclaredItem<'_>| seen.iter().any(|item| names::is(said, item.name, item.kind));
     let (mut left_out, mut told) = (BTreeSet::new(), BTreeSet::new());
-    for said in declared.iter().filter(|said| said.use_ == Use::Set && !is_there(said)) {
+    for said in declared.iter().filter(|said| said.in_use == Use::Set && !is_there(said)) {
         if could_be_there(said) {
             // A name may stand in two classes.
             if !told.insert((said.kind, said.name.as_str())) {

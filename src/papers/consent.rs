@@ -247,7 +247,7 @@ pub(super) fn klaro_script(papers: &Papers, language: &Language) -> Result<Strin
 }
 
 fn heading(papers: &Papers) -> String {
-    let stamped = crate::report::words::visible(&papers.stamped).replace("*/", "* /");
+    let stamped = crate::visible::visible(&papers.stamped).replace("*/", "* /");
     format!("/* {stamped} forgetd {}. */", papers.program)
 }
 

@@ -11,7 +11,8 @@ use super::language::{Language, Texts, date, filled};
 use super::model::Papers;
 use super::{Form, Paper, PaperError, embedded};
 use crate::report::html::{self, markup};
-use crate::report::{markdown, words};
+use crate::report::markdown;
+use crate::visible::visible;
 
 /// What the escaping of Markdown is called.
 const MARKDOWN: AutoEscape = AutoEscape::Custom("markdown");
@@ -113,6 +114,6 @@ fn escaped(output: &mut Output<'_>, state: &State<'_, '_>, value: &Value) -> Res
     };
     let mut told = String::with_capacity(text.len());
     let escape = if state.auto_escape() == MARKDOWN { markdown::escape } else { markup::escape };
-    escape(&words::visible(text), &mut told);
+    escape(&visible(text), &mut told);
     output.write_str(&told).map_err(Error::from)
 }

@@ -7,6 +7,7 @@ use crate::config::site::{
     Treatment,
 };
 use crate::config::{Config, NotStored, Period, PeriodSource, StatedPeriod};
+use crate::visible::part;
 
 use super::{
     Action, Belongs, Definition, DirectoryRule, GoesAlong, LineAction, LogRule, Rule, RuleName, TableRule, Target, When,
@@ -21,7 +22,7 @@ pub fn derive(config: &Config) -> Vec<Rule> {
             let base = format!("{}/{name}", site.domain);
             match store {
                 Store::Tables { database, tables } => rules.extend(tables.iter().flat_map(|table| {
-                    let base = format!("{base}/{}", table.id);
+                    let base = format!("{base}/{}", part(&table.id));
                     TableRules { said, database, tables, table, base }.derive()
                 })),
                 Store::Directory { directory, holds } => {
@@ -49,7 +50,8 @@ pub fn consent_findings(config: &Config) -> Vec<String> {
                 format!(
                     "{}/{store}/{}: `{tag}` may be kept only with consent, but the table declares no `consent` \
                      column: nothing is erased there for lack of consent",
-                    site.domain, table.id
+                    site.domain,
+                    part(&table.id)
                 )
             }));
         }
@@ -229,7 +231,7 @@ impl TableRules<'_> {
     }
 
     fn column(&self, column: &Column, row_period: Option<Period>, rules: &mut Vec<Rule>) {
-        let at = format!("/{}", column.name);
+        let at = format!("/{}", part(&column.name));
         let ages = match self.table.time.meaning {
             TimeMeaning::Recorded => Ages::Known,
             TimeMeaning::Expires => Ages::Unknown,
@@ -281,7 +283,7 @@ impl TableRules<'_> {
         let Action::EraseRows { children } = action else { return Vec::new() };
         let along = |name, belongs| GoesAlong { name, belongs };
         let columns = self.table.columns.iter();
-        let columns = columns.map(|column| along(format!("{}/{}", self.base, column.name), Belongs::Column));
+        let columns = columns.map(|column| along(format!("{}/{}", self.base, part(&column.name)), Belongs::Column));
         let children = children.iter().map(|child| (&child.table, Belongs::ByKey(child.column.clone())));
         let cascades = self.table.accepts.iter().filter_map(|effect| match effect {
             SideEffect::Cascade(table) => Some((table, Belongs::Cascade)),
@@ -297,8 +299,8 @@ impl TableRules<'_> {
     fn names_of(&self, table: &str) -> BTreeSet<String> {
         let declared = self.tables.iter().filter(|other| other.name.eq_ignore_ascii_case(table));
         let ids = declared.map(|other| other.id.as_str()).chain(std::iter::once(table));
-        let store = self.base.strip_suffix(&self.table.id).unwrap_or(&self.base);
-        ids.map(|id| format!("{store}{id}")).collect()
+        let store = self.base.strip_suffix(&*part(&self.table.id)).unwrap_or(&self.base);
+        ids.map(|id| format!("{store}{}", part(id))).collect()
     }
 
     fn consent_for(&self, tag: &Tag) -> Option<&Consent> {

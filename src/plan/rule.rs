@@ -13,7 +13,8 @@ use crate::config::site::{
     Child, ColumnAction, Consent, DatabaseKind, Directory, Log, Mask, RowTime, Scalar, SideEffect, Zone,
 };
 
-/// `site/store/table[/column][@cause]`.
+/// `site/store/table[/column][@cause]`. In the names of tables and columns a `/`, an `@`, a `⟨` and whatever cannot be
+/// seen stands as `⟨U+002F⟩`, so that no two rules have one name, and a name can be read and typed.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct RuleName(String);

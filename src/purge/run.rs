@@ -12,11 +12,11 @@ use super::state::{State, StateError};
 use super::{Order, PurgeError, Step};
 use crate::audit::{self, BatchOutcome, Event, RunFinished, RunOutcome, Sync};
 use crate::plan::Rule;
-use crate::register::{FinishedRun, RunStart};
+use crate::register::{FinishedRun, LastCount, RunStart};
 use crate::safety::hold::{self, HoldEffect};
 use crate::safety::{self, Assessment, Stop, schema};
 use crate::store::{
-    Committed, HeldValue, Kept, Physical, Prepared, Remainder, Selection, Shape, Store, StoreError, Walk,
+    Committed, HeldValue, Kept, Physical, Prepared, Remainder, Selection, Shape, Store, StoreError, Unknown, Walk,
 };
 
 /// Records may come to match while a walk is under way (a consent is withdrawn): the walk is repeated for them, but
@@ -88,9 +88,11 @@ fn advice(error: &StoreError) -> Option<&'static str> {
     Some(match error {
         StoreError::Busy { .. } => "nobody gave way for a minute: look for transactions that stay open",
         StoreError::Slow { .. } => "it was tried for a minute: is the server overloaded, or an index missing?",
-        StoreError::Lost { .. } | StoreError::CommitUnknown { .. } => "the server did not come back in time",
+        StoreError::Lost { .. } | StoreError::CommitUnknown { because: Unknown::ConnectionLost, .. } => {
+            "the server did not come back in time"
+        }
         StoreError::Lagging { .. } => "a replica that is late on purpose needs a longer `max-lag` under `[pace]`",
-        StoreError::Unavailable { .. } | StoreError::Failed { .. } => return None,
+        StoreError::Unavailable { .. } | StoreError::Failed { .. } | StoreError::CommitUnknown { .. } => return None,
     })
 }
 
@@ -319,6 +321,7 @@ impl<'a> Run<'a> {
         let now = Instant::now();
         let pause = match error {
             StoreError::Busy { .. } | StoreError::Slow { .. } => self.pacer.locked(now),
+            StoreError::CommitUnknown { because: Unknown::DiskFailed, .. } => None,
             StoreError::Lost { .. } | StoreError::CommitUnknown { .. } => self.pacer.away(now),
             StoreError::Lagging { .. } => self.pacer.lagging(),
             StoreError::Unavailable { .. } | StoreError::Failed { .. } => None,
@@ -405,7 +408,12 @@ impl<'a> Run<'a> {
     }
 
     /// What is physically left, `run.finished`, the checkpoint, the register.
-    pub(super) fn finish(self, store: &mut dyn Store, end: End) -> Result<FinishedRun, PurgeError> {
+    pub(super) fn finish(
+        self,
+        store: &mut dyn Store,
+        end: End,
+        assessment: &Assessment,
+    ) -> Result<FinishedRun, PurgeError> {
         self.order.watcher.reached(Step::Walked);
         let pending = match store.settle() {
             Ok(Physical::Gone) => None,
@@ -438,10 +446,23 @@ impl<'a> Run<'a> {
         self.order.watcher.reached(Step::Sealed);
         let row = recover::outcome_row(&finished, self.started_at, self.counted);
         self.state.register.finish_run(&row, now)?;
+        let left = LastCount {
+            counted_at: now,
+            expired: finished.left,
+            oldest: oldest_left(finished.left, assessment, &end.remainder),
+            since: assessment.overdue_since.filter(|_| finished.left > 0),
+        };
+        self.state.register.keep_count(self.rule.name.as_str(), &left)?;
         self.order.watcher.reached(Step::Registered);
         self.in_flight.remove()?;
         Ok(FinishedRun { finished_at: Some(now), ..row })
     }
+}
+
+/// The time of the oldest expired record that is still there, as far as it is known without counting again.
+fn oldest_left(left: u64, assessment: &Assessment, remainder: &Remainder) -> Option<Timestamp> {
+    let matching = assessment.survey.as_ref().and_then(|survey| survey.oldest).filter(|_| left > 0);
+    remainder.kept.iter().filter_map(|kept| kept.oldest).chain(matching).min()
 }
 
 fn entry_of(kept: &Kept) -> audit::Kept {

@@ -2,6 +2,8 @@
 //!
 //! The audit log is the evidence; these tables are what the next run needs to know.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use jiff::civil::Date;
 use rusqlite::{OptionalExtension, Params, Row, params};
@@ -335,6 +337,15 @@ impl Register {
         self.optional("SELECT reason FROM held_rules WHERE rule = ?1", [rule], |row| row.get(0))
     }
 
+    /// Rules that are held, and why, as it was last remembered.
+    ///
+    /// # Errors
+    /// The register cannot be read.
+    pub fn held_rules(&self) -> Result<BTreeMap<String, String>, RegisterError> {
+        let rows = self.list("SELECT rule, reason FROM held_rules", [], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        Ok(rows.into_iter().collect())
+    }
+
     /// Remembers that `rule` is held, and why. Since when, stays.
     ///
     /// # Errors
@@ -400,7 +411,7 @@ impl Register {
         run().map_err(|source| self.query_error(source))
     }
 
-    fn list<T>(
+    pub(super) fn list<T>(
         &self,
         sql: &str,
         params: impl Params,
@@ -411,7 +422,7 @@ impl Register {
     }
 }
 
-fn finished_run(row: &Row<'_>) -> rusqlite::Result<FinishedRun> {
+pub(super) fn finished_run(row: &Row<'_>) -> rusqlite::Result<FinishedRun> {
     let finished: Option<String> = row.get(3)?;
     let left: Option<i64> = row.get(8)?;
     Ok(FinishedRun {
@@ -430,16 +441,16 @@ fn finished_run(row: &Row<'_>) -> rusqlite::Result<FinishedRun> {
 }
 
 /// A count as SQLite stores it. Counts of records never reach its limit.
-fn signed(count: u64) -> i64 {
+pub(super) fn signed(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 
-fn count(row: &Row<'_>, at: usize) -> rusqlite::Result<u64> {
+pub(super) fn count(row: &Row<'_>, at: usize) -> rusqlite::Result<u64> {
     let value: i64 = row.get(at)?;
     u64::try_from(value).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(at, value))
 }
 
-fn timestamp(row: &Row<'_>, at: usize) -> rusqlite::Result<Timestamp> {
+pub(super) fn timestamp(row: &Row<'_>, at: usize) -> rusqlite::Result<Timestamp> {
     parsed(row, at)
 }
 

@@ -1,5 +1,5 @@
 //! A table of runs for a spreadsheet: RFC 4180, one line for every run that ended in the period, for every run
-//! without an end, and for every time a rule was held before it ran.
+//! without an end, for every time a rule was held before it ran, and for every comparison with the stores.
 //!
 //! It begins with a byte order mark: without one a spreadsheet takes UTF-8 for another encoding. A text that a
 //! spreadsheet would take for a formula is preceded by an apostrophe: a table may be called `=cmd()`. Instants are UTC
@@ -8,8 +8,9 @@
 use std::io::{self, Write};
 
 use super::gather::Line;
-use super::model::{Incident, Run};
+use super::model::{Comparison, Incident, Run};
 use super::words::{self, sortable};
+use crate::visible::visible;
 
 /// What a spreadsheet knows UTF-8 by.
 pub(crate) const BYTE_ORDER_MARK: &str = "\u{FEFF}";
@@ -62,6 +63,7 @@ impl<W: Write> Csv<W> {
         match line {
             Line::Run(run) => self.run(run),
             Line::Refused(incident) => self.refused(incident),
+            Line::Compared(comparison) => self.compared(comparison),
         }
     }
 
@@ -103,6 +105,15 @@ impl<W: Write> Csv<W> {
         self.row(&row)
     }
 
+    fn compared(&mut self, comparison: &Comparison) -> io::Result<()> {
+        let counts: Vec<String> = comparison.counts.iter().map(|(kind, many)| format!("{many} {kind}")).collect();
+        let mut row = [const { String::new() }; COLUMNS.len()];
+        row[4] = sortable(comparison.time);
+        row[5] = if counts.is_empty() { "no-drift" } else { "drift" }.to_owned();
+        row[17] = counts.join("; ");
+        self.row(&row)
+    }
+
     fn row(&mut self, fields: &[String]) -> io::Result<()> {
         self.to.write_all(record(fields).as_bytes())
     }
@@ -120,7 +131,7 @@ pub(crate) fn record(fields: &[String]) -> String {
 }
 
 fn field(text: &str) -> String {
-    let text = words::visible(text);
+    let text = visible(text);
     let guard =
         if text.starts_with(['=', '+', '-', '@', '\u{FF1D}', '\u{FF0B}', '\u{FF0D}', '\u{FF20}']) { "'" } else { "" };
     if text.contains(['"', ',', ';', '\'']) || !guard.is_empty() {

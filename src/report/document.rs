@@ -4,6 +4,7 @@
 //! says what it rests on. Words between backticks are names as the configuration has them.
 
 mod activity;
+mod drift;
 mod evidence;
 mod standing;
 mod summary;
@@ -109,6 +110,7 @@ pub(super) fn of(report: &Report) -> Vec<Section> {
     vec![
         summary::section(report),
         standing::section(report),
+        drift::section(report),
         activity::runs(report),
         activity::incidents(report),
         evidence::decisions(report),

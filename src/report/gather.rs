@@ -15,11 +15,12 @@ use serde_json::Value;
 
 use super::ReportError;
 use super::model::{
-    Approved, Covered, Hold, Incident, Newest, Report, RuleTotals, Run, Silence, Totals, Verified, Version,
+    Approved, Comparison, Covered, Drift, Hold, Incident, Newest, Report, RuleTotals, Run, Silence, Totals, Verified,
+    Version,
 };
 use super::timeline::Timeline;
 use super::{tell, words};
-use crate::audit::{AuditError, BatchOutcome, Entry, Event, read};
+use crate::audit::{AuditError, BatchOutcome, DriftChecked, Entry, Event, read};
 use crate::config::Config;
 use crate::plan::rule::is_within;
 use runs::Open;
@@ -73,6 +74,8 @@ pub enum Line<'a> {
     Run(&'a Run),
     /// A run that was refused before it began.
     Refused(&'a Incident),
+    /// A comparison of declaration, runs and stores.
+    Compared(&'a Comparison),
 }
 
 /// Reads the log and lays what is declared beside it. Every run is shown to `each` as it is read.
@@ -139,6 +142,7 @@ pub(super) struct Seen<'a> {
     rules: BTreeMap<String, RuleTotals>,
     runs: Newest<Run>,
     quiet_runs: u64,
+    drift: Drift,
     incidents: Newest<Incident>,
     decisions: Newest<super::model::Decision>,
     versions: Newest<Version>,
@@ -165,6 +169,7 @@ impl<'a> Seen<'a> {
             rules: BTreeMap::new(),
             runs: Newest::default(),
             quiet_runs: 0,
+            drift: Drift::default(),
             incidents: Newest::default(),
             decisions: Newest::default(),
             versions: Newest::default(),
@@ -228,9 +233,37 @@ impl<'a> Seen<'a> {
             Event::StateRestored { part, missing } if within => {
                 self.incidents.push(tell::restored(time, *part, *missing));
             }
+            Event::DriftChecked(checked) => self.compare(time, checked, each)?,
             Event::LogRepaired { bytes } if within => self.incidents.push(tell::repaired(time, *bytes)),
             _ => {}
         }
+        Ok(())
+    }
+
+    /// Of one site, as far as the findings are named.
+    fn compare(
+        &mut self,
+        time: Timestamp,
+        checked: &DriftChecked,
+        each: &mut dyn FnMut(Line<'_>) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let DriftChecked { rules, stores, counts, accepted, findings } = checked.clone();
+        let named = u64::try_from(findings.len()).unwrap_or(u64::MAX);
+        let unnamed = counts.values().sum::<u64>().saturating_sub(named);
+        let mut compared = Comparison { time, rules, stores, counts, accepted, findings, unnamed };
+        if self.question.site.is_some() {
+            compared.findings.retain(|finding| self.question.is_about(&finding.place));
+            compared.counts.clear();
+            for finding in &compared.findings {
+                *compared.counts.entry(finding.finding.clone()).or_default() += 1;
+            }
+        }
+        if self.question.period.has(time) {
+            self.drift.checks += 1;
+            self.drift.disagreed += u64::from(!compared.counts.is_empty());
+            each(Line::Compared(&compared))?;
+        }
+        self.drift.last = Some(compared);
         Ok(())
     }
 

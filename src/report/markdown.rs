@@ -3,6 +3,7 @@
 use super::document::{Block, Cell, Column, Section, Table, Tone};
 use super::model::Report;
 use super::words::{self, count};
+use crate::visible::visible;
 
 pub(super) fn render(report: &Report, sections: &[Section]) -> String {
     let period = &report.period;
@@ -48,7 +49,7 @@ fn block(text: &mut String, report: &Report, block: &Block) {
         // Indented, since no line of it can end that.
         Block::Lines(what, lines) => {
             text.push_str(&format!("{what}:\n\n"));
-            lines.split('\n').for_each(|line| text.push_str(&format!("    {}\n", words::visible(line))));
+            lines.split('\n').for_each(|line| text.push_str(&format!("    {}\n", visible(line))));
         }
     }
 }
@@ -82,7 +83,7 @@ fn cell(cell: &Cell) -> String {
 
 /// Names between backticks stay so; whatever else means something in Markdown or HTML does not.
 fn prose(text: &str) -> String {
-    let text = words::visible(text);
+    let text = visible(text);
     let parts: Vec<&str> = text.split('`').collect();
     let mut told = String::with_capacity(text.len());
     for (position, part) in parts.iter().enumerate() {

@@ -8,6 +8,7 @@ use jiff::tz::TimeZone;
 use serde::Serialize;
 
 use super::timeline::Timeline;
+pub(super) use crate::audit::DriftFinding;
 use crate::audit::{Kept, RunOutcome};
 
 /// The form of the JSON. A key is never renamed; new ones may be added.
@@ -31,6 +32,7 @@ pub struct Report {
     pub(super) missing: Vec<String>,
     pub(super) totals: Totals,
     pub(super) sites: Vec<SiteState>,
+    pub(super) drift: Drift,
     pub(super) timeline: Timeline,
     pub(super) rules: Vec<RuleTotals>,
     /// Runs that erased something or did not end well.
@@ -80,6 +82,30 @@ impl Covered {
     pub(super) fn has(&self, at: Timestamp) -> bool {
         self.start <= at && at < self.end
     }
+}
+
+/// What the daily comparisons of declaration, runs and stores found.
+#[derive(Debug, Clone, Default, Serialize)]
+pub(super) struct Drift {
+    /// Comparisons of the period.
+    pub(super) checks: u64,
+    /// Those of them that found something.
+    pub(super) disagreed: u64,
+    /// The last one, of the period or before.
+    pub(super) last: Option<Comparison>,
+}
+
+/// One comparison.
+#[derive(Debug, Clone, Serialize)]
+pub struct Comparison {
+    pub(super) time: Timestamp,
+    pub(super) rules: u64,
+    pub(super) stores: u64,
+    pub(super) counts: BTreeMap<String, u64>,
+    pub(super) accepted: u64,
+    pub(super) findings: Vec<DriftFinding>,
+    /// Findings, of all sites, that the entry counts and does not name.
+    pub(super) unnamed: u64,
 }
 
 /// Sums over the period. Runs count by when they ended, as their entries do.

@@ -4,8 +4,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use jiff::{SignedDuration, Timestamp};
 
 use super::gather::{Declared, Held, Known, Question, Seen};
 use super::model::{Hold, LastRun, Overdue, RuleState, Run, SiteState, Standing};
@@ -13,12 +13,10 @@ use super::words::{self, count, moment, sentence};
 use crate::audit::RunOutcome;
 use crate::config::Config;
 use crate::config::site::{Site, Store, Tag};
+use crate::drift::GRACE;
 use crate::plan::rule::is_within;
 use crate::plan::{self, Action, Definition, LineAction, Rule, When};
 use crate::safety::hold::{concerns, day_of};
-
-/// How long after its scheduled time a run may still be at work.
-const GRACE: SignedDuration = SignedDuration::from_hours(1);
 
 /// Every site that is asked about, declared or known from the log.
 pub(super) fn sites(question: &Question<'_>, declared: &Declared<'_>, seen: &Seen<'_>) -> Vec<SiteState> {

@@ -132,6 +132,7 @@ pub(super) fn decision(entry: &Entry, holds: &BTreeMap<u64, Hold>) -> Option<Dec
         | Event::BatchRolledBack { .. }
         | Event::BatchResolved { .. }
         | Event::RunFinished(_)
+        | Event::DriftChecked(_)
         | Event::DaemonStarted { .. }
         | Event::DaemonStopped {}
         | Event::Heartbeat {} => None,

@@ -1,7 +1,5 @@
 //! Instants, numbers and the log's terms in plain words.
 
-use std::borrow::Cow;
-
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -130,32 +128,6 @@ pub(super) fn named(text: &str) -> String {
     format!("`{}`", text.replace('`', "⟨U+0060⟩"))
 }
 
-/// Text in which nothing acts that cannot be seen: control characters, and those that turn the direction of writing,
-/// are named. A table may be called anything.
-pub(crate) fn visible(text: &str) -> Cow<'_, str> {
-    if !text.chars().any(is_invisible) {
-        return Cow::Borrowed(text);
-    }
-    let mut shown = String::with_capacity(text.len() + 16);
-    for character in text.chars() {
-        if is_invisible(character) {
-            shown.push_str(&format!("⟨U+{:04X}⟩", u32::from(character)));
-        } else {
-            shown.push(character);
-        }
-    }
-    Cow::Owned(shown)
-}
-
-fn is_invisible(character: char) -> bool {
-    character.is_control()
-        || matches!(
-            character,
-            '\u{061C}' | '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{FEFF}'
-                | '\u{FFF9}'..='\u{FFFB}' | '\u{E0000}'..='\u{E007F}'
-        )
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -170,12 +142,6 @@ mod tests {
         assert_eq!(without_the_stop("purges are stopped"), "");
         assert_eq!(without_the_stop("purges are stopped; it is new"), "it is new");
         assert_eq!(without_commands("the server did not answer"), "the server did not answer");
-    }
-
-    #[test]
-    fn what_turns_the_direction_of_writing_is_named() {
-        assert_eq!(visible("a\u{202e}b\nc"), "a⟨U+202E⟩b⟨U+000A⟩c");
-        assert_eq!(visible("čeština – ok"), "čeština – ok");
     }
 
     #[test]

@@ -138,9 +138,14 @@ impl Reason {
     }
 
     pub(super) fn state(&self) -> State {
-        match self {
-            Reason::Suspended(_) => State::Suspended,
-            Reason::New { .. } | Reason::Loosened { .. } => State::Waiting,
+        Reason::state_of_code(self.code())
+    }
+
+    /// The state that a reason with this code means.
+    pub(super) fn state_of_code(code: &str) -> State {
+        match code {
+            "suspended" => State::Suspended,
+            "new" | "loosened" => State::Waiting,
             _ => State::Held,
         }
     }

@@ -45,15 +45,18 @@ impl Job {
         let interrupt = Arc::new(AtomicBool::new(false));
         let (its_rule, its_interrupt) = (rule.clone(), Arc::clone(&interrupt));
         let thread = tokio::task::spawn_blocking(move || {
-            let order = Order {
-                safety,
-                pace,
-                clock: &clock,
-                suspended: suspended.as_deref(),
-                interrupt: &its_interrupt,
-                watcher: &Unwatched,
-            };
-            let outcome = purge::run(&its_rule, &mut state, &order);
+            let paths = state.paths.clone();
+            let outcome = purge::confined(&its_rule, &paths, || {
+                let order = Order {
+                    safety,
+                    pace,
+                    clock: &clock,
+                    suspended: suspended.as_deref(),
+                    interrupt: &its_interrupt,
+                    watcher: &Unwatched,
+                };
+                purge::run(&its_rule, &mut state, &order)
+            });
             (state, outcome)
         });
         Job { rule, interrupt, decided, thread }
@@ -96,7 +99,9 @@ pub(super) fn tell(rule: &Rule, outcome: &Outcome, next: Option<Timestamp>) {
     let rule = rule.name.as_str();
     match outcome {
         Outcome::Ran(run) => {
-            let millis = run.finished_at.map_or(0, |end| end.duration_since(run.started_at).as_millis());
+            let took = run.finished_at.map(|end| end.duration_since(run.started_at).as_millis());
+            // A number to whoever reads fields, too: wider ones are written as text.
+            let millis = took.and_then(|took| i64::try_from(took).ok()).unwrap_or(0);
             let (how, erased, left) = (run.outcome.as_deref().unwrap_or_default(), run.erased, run.left.unwrap_or(0));
             match &run.reason {
                 None => info!(rule, outcome = how, erased, left, millis, next, "run"),

@@ -81,6 +81,7 @@ impl Daemon {
         let known =
             (before.problems, before.suspended) == (self.in_force.problems.clone(), self.in_force.suspended.clone());
         self.interrupt_what_changed();
+        self.exporter.update(&self.in_force, &self.rules);
         if !known || cause == Cause::Asked {
             self.tell_problems();
         }
@@ -92,7 +93,9 @@ impl Daemon {
 
     /// Applies what is in force now: record, derive, plan the next runs.
     pub(super) fn come_into_force(&mut self, now: Timestamp) -> Result<(), ServiceError> {
+        self.logging.set_level(self.in_force.config.daemon.log);
         self.rules = plan::derive(&self.in_force.config);
+        self.watchman.begin_anew();
         if self.in_force.problems.is_some() {
             self.tell_problems();
             self.record_problems(now)?;
@@ -107,6 +110,7 @@ impl Daemon {
             }
         }
         self.interrupt_what_changed();
+        self.exporter.update(&self.in_force, &self.rules);
         let Config { daemon, sites, .. } = &self.in_force.config;
         Ok(self.agenda.update(&self.rules, sites, daemon.safety, &self.control.register, now)?)
     }

@@ -8,6 +8,7 @@
 //! directory (in `/etc`, say), does not wake the daemon.
 
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -158,13 +159,20 @@ impl DaemonLock {
         let (attempts, pause) = LOCK_PATIENCE;
         for _ in 0..attempts {
             match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-                Ok(()) => return Ok(DaemonLock { _file: file }),
+                Ok(()) => return Ok(DaemonLock { _file: signed(file)? }),
                 Err(Errno::WOULDBLOCK) => std::thread::sleep(pause),
                 Err(error) => return Err(ServiceError::Runtime(error.into())),
             }
         }
         Err(ServiceError::AlreadyRunning(paths.dir().to_owned()))
     }
+}
+
+/// Writes into the lock who holds it, for `doctor`, which looks at the process.
+fn signed(mut file: fs::File) -> std::io::Result<fs::File> {
+    file.set_len(0)?;
+    writeln!(file, "{}", std::process::id())?;
+    Ok(file)
 }
 
 fn lock_path(paths: &StatePaths) -> PathBuf {
@@ -175,6 +183,14 @@ fn lock_path(paths: &StatePaths) -> PathBuf {
 pub fn is_running(paths: &StatePaths) -> bool {
     let Ok(file) = fs::File::open(lock_path(paths)) else { return false };
     rustix::fs::flock(&file, FlockOperation::NonBlockingLockShared) == Err(Errno::WOULDBLOCK)
+}
+
+/// The process id of the daemon that runs on this state; `None` where none does, or it cannot be told.
+pub fn running_process(paths: &StatePaths) -> Option<u32> {
+    if !is_running(paths) {
+        return None;
+    }
+    fs::read_to_string(lock_path(paths)).ok()?.trim().parse().ok()
 }
 
 #[cfg(test)]

@@ -162,9 +162,14 @@ fn network(address: IpAddr, mask: &Mask) -> IpAddr {
         IpAddr::V4(address) => IpAddr::V4(network_v4(address, mask)),
         IpAddr::V6(address) => match address.to_ipv4_mapped() {
             Some(mapped) => IpAddr::V6(network_v4(mapped, mask).to_ipv6_mapped()),
-            None => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & leading_ones_v6(prefix_v6(address, mask)))),
+            None => IpAddr::V6(network_v6(address, mask)),
         },
     }
+}
+
+/// Of an address that is no IPv4 address in another form.
+pub(crate) fn network_v6(address: Ipv6Addr, mask: &Mask) -> Ipv6Addr {
+    Ipv6Addr::from_bits(address.to_bits() & leading_ones_v6(prefix_v6(address, mask)))
 }
 
 fn network_v4(address: Ipv4Addr, mask: &Mask) -> Ipv4Addr {

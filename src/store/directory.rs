@@ -9,6 +9,7 @@
 mod batch;
 mod count;
 mod erase;
+mod found;
 mod in_flight;
 mod in_use;
 mod inspect;
@@ -27,8 +28,8 @@ use jiff::Timestamp;
 use super::{Inspection, Physical, Resolution, Selection, Store, StoreError, Survey, Walk};
 use crate::config::site::Directory;
 use crate::plan::{DirectoryRule, RuleRef};
-use count::Found;
 use erase::FilesWalk;
+use found::Found;
 use in_use::InUse;
 use judge::Judge;
 use root::Root;

@@ -7,9 +7,11 @@
 mod blocks;
 mod carry;
 mod codec;
+mod dotted;
 mod engine;
 mod field;
 mod files;
+mod groups;
 mod json;
 mod memory;
 mod names;

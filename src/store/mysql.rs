@@ -4,6 +4,7 @@
 //! statement that counts or erases is made from it. Work is done in short transactions over ranges of the key, under
 //! READ COMMITTED, so that only the rows that go are locked, and only for as long as a batch lasts.
 
+mod catalog;
 mod columns;
 mod connection;
 mod error;
@@ -38,7 +39,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Inspection, Physical, Resolution, Selection, Store, StoreError, Survey, TableSelection, Walk};
+use super::{Catalog, Inspection, Physical, Resolution, Selection, Store, StoreError, Survey, TableSelection, Walk};
 use crate::config::TimeFormat;
 use crate::config::site::Server;
 use connection::{Attempt, Database};
@@ -118,5 +119,13 @@ impl Store for Mysql {
     fn clock(&mut self) -> Result<Option<Timestamp>, StoreError> {
         let now: String = self.database()?.row("SELECT CAST(UTC_TIMESTAMP(6) AS CHAR)")?;
         Ok(TimeFormat::Datetime.parse_text(&now, Some(&jiff::tz::TimeZone::UTC)))
+    }
+
+    fn catalog(&mut self) -> Result<Option<Catalog>, StoreError> {
+        catalog::read(self.database()?).map(Some)
+    }
+
+    fn glance(&mut self, table: &str, columns: &[&str], see: &mut dyn FnMut(usize, &str)) -> Result<(), StoreError> {
+        catalog::glance(self.database()?, table, columns, see)
     }
 }

@@ -4,6 +4,7 @@
 //! it. Rows are erased where they lie, in the order of the file (`walk`); their transaction's number goes into the
 //! evidence, and the server itself says later how a batch ended (`in_flight`).
 
+mod catalog;
 mod civil;
 mod column;
 mod connection;
@@ -32,7 +33,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Inspection, Physical, Resolution, Selection, Store, StoreError, Survey, Walk};
+use super::{Catalog, Inspection, Physical, Resolution, Selection, Store, StoreError, Survey, Walk};
 use crate::config::site::{After, Server};
 use connection::Session;
 use predicate::Predicate;
@@ -108,5 +109,13 @@ impl Store for Postgres {
         let row = session.one("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::int8", &[])?;
         let micros: i64 = session.get(&row, 0)?;
         Ok(Timestamp::from_microsecond(micros).ok())
+    }
+
+    fn catalog(&mut self) -> Result<Option<Catalog>, StoreError> {
+        catalog::read(self.session()?).map(Some)
+    }
+
+    fn glance(&mut self, table: &str, columns: &[&str], see: &mut dyn FnMut(usize, &str)) -> Result<(), StoreError> {
+        catalog::glance(self.session()?, table, columns, see)
     }
 }

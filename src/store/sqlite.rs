@@ -5,6 +5,7 @@
 //! of a rule is built once, in `predicate`, and every statement that counts or erases is made from it.
 
 mod batch;
+mod catalog;
 mod connection;
 mod functions;
 mod in_flight;
@@ -26,7 +27,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Inspection, Physical, Resolution, Selection, Store, StoreError, Survey, Walk};
+use super::{Catalog, Inspection, Physical, Resolution, Selection, Store, StoreError, Survey, Walk};
 use connection::{Access, Database};
 use predicate::Predicate;
 
@@ -86,5 +87,13 @@ impl Store for Sqlite {
 
     fn clock(&mut self) -> Result<Option<Timestamp>, StoreError> {
         Ok(None)
+    }
+
+    fn catalog(&mut self) -> Result<Option<Catalog>, StoreError> {
+        catalog::read(self.database(Access::Reading)?).map(Some)
+    }
+
+    fn glance(&mut self, table: &str, columns: &[&str], see: &mut dyn FnMut(usize, &str)) -> Result<(), StoreError> {
+        catalog::glance(self.database(Access::Reading)?, table, columns, see)
     }
 }

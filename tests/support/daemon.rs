@@ -1,5 +1,7 @@
 //! An installation of one shop, and the real daemon on it: started, watched through its evidence, sent signals.
 
+#![allow(dead_code, reason = "each test file uses its part")]
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -141,6 +143,13 @@ ip = "visit.ip-address"
         self.path().join("chat.db")
     }
 
+    /// The application's connection.
+    pub(crate) fn sql(&self) -> Connection {
+        let db = Connection::open(self.database()).unwrap();
+        db.busy_timeout(PATIENCE).unwrap();
+        db
+    }
+
     fn write_visitors(&self, visitors: i64) {
         let db = Connection::open(self.database()).unwrap();
         db.execute_batch("CREATE TABLE visitors (id INTEGER PRIMARY KEY, last_seen INTEGER NOT NULL, ip TEXT)")
@@ -154,10 +163,10 @@ ip = "visit.ip-address"
     }
 
     fn count(&self, condition: &str) -> u64 {
-        let db = Connection::open(self.database()).unwrap();
-        db.busy_timeout(PATIENCE).unwrap();
-        let count: i64 =
-            db.query_row(&format!("SELECT count(*) FROM visitors WHERE {condition}"), [], |row| row.get(0)).unwrap();
+        let count: i64 = self
+            .sql()
+            .query_row(&format!("SELECT count(*) FROM visitors WHERE {condition}"), [], |row| row.get(0))
+            .unwrap();
         u64::try_from(count).unwrap()
     }
 
@@ -172,6 +181,15 @@ ip = "visit.ip-address"
     /// Another command, as an operator would run it beside the daemon.
     pub(crate) fn command(&self, arguments: &[&str]) -> Output {
         forgetd(&self.config()).args(arguments).output().unwrap()
+    }
+
+    /// A command in an environment: its exit code and what it printed with `--json`.
+    pub(crate) fn told(&self, environment: &[(&str, &str)], arguments: &[&str]) -> (i32, Value) {
+        let mut command = forgetd(&self.config());
+        let output = command.arg("--json").args(arguments).envs(environment.iter().copied()).output().unwrap();
+        let value = serde_json::from_slice(&output.stdout)
+            .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&output.stderr)));
+        (output.status.code().unwrap(), value)
     }
 
     /// What a command prints with `--json`.
@@ -244,9 +262,18 @@ impl Daemon {
         Daemon { child, log }
     }
 
-    /// Everything on its standard error.
-    pub(crate) fn log(&self) -> String {
+    /// Everything on its standard error, which is a file: a JSON object a line.
+    pub(crate) fn raw_log(&self) -> String {
         fs::read_to_string(&self.log).unwrap()
+    }
+
+    /// The same in the form that a person reads: message and fields.
+    pub(crate) fn log(&self) -> String {
+        let line = |line: &str| match serde_json::from_str::<Value>(line) {
+            Ok(Value::Object(event)) => as_people_read(&event),
+            _ => format!("{line}\n"),
+        };
+        self.raw_log().lines().map(line).collect()
     }
 
     pub(crate) fn said(&self, text: &str) -> bool {
@@ -269,6 +296,17 @@ impl Daemon {
         let status = self.ended();
         assert!(status.success(), "{status}: {}", self.log());
     }
+}
+
+fn as_people_read(event: &serde_json::Map<String, Value>) -> String {
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let mut line = format!("{} {} ", text(&event["level"]), text(&event["message"]));
+    for (name, value) in
+        event.iter().filter(|(name, _)| !["timestamp", "level", "message", "target"].contains(&name.as_str()))
+    {
+        line.push_str(&format!("{name}={} ", text(value)));
+    }
+    line + "\n"
 }
 
 impl Drop for Daemon {

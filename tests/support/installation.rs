@@ -45,7 +45,18 @@ pub(crate) struct Installation {
 impl Installation {
     /// The shipped categories and processors, no site yet.
     pub(crate) fn new(daemon: &str) -> Installation {
-        let installation = Installation { directory: tempfile::tempdir().unwrap() };
+        Installation::in_directory(tempfile::tempdir().unwrap(), daemon)
+    }
+
+    /// The same where a sync costs nothing, for tests of many runs.
+    pub(crate) fn in_memory(daemon: &str) -> Installation {
+        let memory = Path::new("/dev/shm");
+        let directory = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
+        Installation::in_directory(directory.unwrap(), daemon)
+    }
+
+    fn in_directory(directory: TempDir, daemon: &str) -> Installation {
+        let installation = Installation { directory };
         for directory in ["config/processors", "config/sites"] {
             fs::create_dir_all(installation.path().join(directory)).unwrap();
         }

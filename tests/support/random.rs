@@ -4,6 +4,12 @@
 
 use std::time::Duration;
 
+/// Kills at random moments for each kind of store, every time that the tests run.
+pub(crate) const FEW_KILLS: u32 = 50;
+
+/// The same in the tests that take minutes.
+pub(crate) const MANY_KILLS: u32 = 1_000;
+
 /// The environment's seed, or one of the moment.
 pub(crate) fn seed() -> u64 {
     match std::env::var("FORGETD_TEST_SEED") {

@@ -119,6 +119,13 @@ fn all() -> Vec<Event> {
             reason: None,
             kept: vec![Kept { records: 1, because: text(), oldest: time }],
         }),
+        Event::DriftChecked(DriftChecked {
+            rules: 1,
+            stores: 1,
+            counts: [(text(), 1)].into(),
+            accepted: 1,
+            findings: vec![DriftFinding { finding: text(), place: text(), records: Some(1), oldest: time }],
+        }),
         Event::DaemonStarted { version: text() },
         Event::DaemonStopped {},
         Event::Heartbeat {},

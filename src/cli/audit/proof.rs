@@ -10,6 +10,7 @@ use super::super::output::{Output, count};
 use super::super::{Ended, Exit, Failure, session};
 use super::{about, read_file, read_key};
 use crate::audit::{self, Keys, Paths, Proof, ProofFault, ProveError, VerifierKey, VerifyError, read};
+use crate::visible::json_lines;
 
 pub(super) fn prove(log: &Path, options: &ProveOptions, output: &Output) -> Ended {
     let anchor = options.anchor.as_deref().map(read_file).transpose()?;
@@ -91,7 +92,7 @@ pub(super) fn check(directory: &Path, log: Option<PathBuf>, options: &CheckProof
         let word = if holds { output.good("holds") } else { output.attention("does not hold") };
         output.line(format!("{word}: {}", told.explanation));
         output.line(format!("log {}", told.origin));
-        if let Some(entry) = told.entry.as_ref().and_then(|entry| serde_json::to_string_pretty(entry).ok()) {
+        if let Some(entry) = told.entry.as_ref().and_then(|entry| json_lines(entry).ok()) {
             output.line(entry);
         }
     });

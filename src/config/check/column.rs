@@ -51,7 +51,7 @@ pub(super) fn check(
     let mut checked: Vec<Column> = Vec::new();
     for (name, value) in columns.map(Spanned::into_inner).unwrap_or_default() {
         let place = name.span();
-        let Some(name) = value::filled(name, problems) else { continue };
+        let Some(name) = value::name(name, problems) else { continue };
         let duty = row.taken.iter().find(|(_, taken)| taken.is_some_and(|taken| taken.eq_ignore_ascii_case(&name)));
         if let Some((duty, _)) = duty {
             let message = format!("`{name}` is the {duty}: changing it would change which rows are meant");

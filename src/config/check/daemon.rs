@@ -1,14 +1,15 @@
 //! `forgetd.toml`.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use toml::Spanned;
 use toml::de::DeTable;
 
 use super::super::error::FileProblems;
-use super::super::file::{DaemonFile, Keyed, PaceTable, ROOT, SafetyTable, Section, decode};
+use super::super::file::{DaemonFile, DriftTable, Keyed, PaceTable, ROOT, SafetyTable, Section, decode};
 use super::super::{ApprovalMode, Daemon, Pace, Safety, Share};
-use super::value;
+use super::{observe, value};
 
 /// A new or loosened rule waits for a person: a mistake in a file is then found by reading a plan and not by missing
 /// the records.
@@ -36,7 +37,7 @@ const BATCH_TIME_BOUNDS: (Duration, Duration) = (Duration::from_millis(10), Dura
 const MAX_LAG_BOUNDS: (Duration, Duration) = (Duration::from_millis(1), Duration::from_secs(3600));
 
 pub(super) fn check(table: DeTable<'_>, problems: &mut FileProblems<'_>) -> Option<Daemon> {
-    let DaemonFile { state_dir, controller, dpo, safety, pace } = decode(table, &ROOT, problems);
+    let DaemonFile { state_dir, controller, dpo, safety, pace, drift, log, metrics } = decode(table, &ROOT, problems);
     let state_dir = value::absolute_path(
         &ROOT,
         "state-dir",
@@ -55,7 +56,29 @@ pub(super) fn check(table: DeTable<'_>, problems: &mut FileProblems<'_>) -> Opti
     let dpo = dpo.and_then(|section| value::contact(section, problems));
     let safety = safety_limits(safety, problems);
     let pace = pace_limits(pace, problems);
-    Some(Daemon { state_dir: state_dir?, controller: controller?, dpo, safety, pace })
+    let log = observe::log(log, problems);
+    let metrics = observe::metrics(metrics, problems);
+    let drift_accepts = accepted(drift, problems);
+    Some(Daemon { state_dir: state_dir?, controller: controller?, dpo, safety, pace, drift_accepts, log, metrics })
+}
+
+/// A name begins with a site and a store: one of a site alone would silence whatever is ever found there.
+fn accepted(section: Option<Section<DriftTable>>, problems: &mut FileProblems<'_>) -> BTreeSet<String> {
+    let Keyed(DriftTable { accepts }) = section.map(Spanned::into_inner).unwrap_or_default();
+    let mut names = BTreeSet::new();
+    for name in accepts {
+        let parts: Vec<&str> = name.get_ref().splitn(3, '/').collect();
+        if parts.len() < 2 || parts.iter().any(|part| part.is_empty()) {
+            problems.report_with_hint(
+                &name.span(),
+                format!("`{}` is no name of a store, a table or a column", name.get_ref()),
+                "write it as a finding has it: `shop.example/chat/products` or `shop.example/chat/visitors/device`",
+            );
+            continue;
+        }
+        names.insert(name.into_inner());
+    }
+    names
 }
 
 fn safety_limits(section: Option<Section<SafetyTable>>, problems: &mut FileProblems<'_>) -> Safety {

@@ -49,10 +49,10 @@ pub(super) fn check(
     let Keyed(TableTable { id, name, key, time, expires, holds, consent, children, columns, filter, accepts }) =
         section.into_inner();
     let named_at = id.as_ref().or(name.as_ref()).map_or_else(|| place.clone(), Spanned::span);
-    let name = value::required(&place, "name", name, "add `name = \"…\"`: the table's name", problems);
+    let name = value::required_name(&place, "name", name, "add `name = \"…\"`: the table's name", problems);
     let id = id.and_then(|id| self::id(id, problems)).or_else(|| name.clone());
     let hint = "add `key = \"id\"`: a column that is unique and not null";
-    let key = value::required(&place, "key", key, hint, problems);
+    let key = value::required_name(&place, "key", key, hint, problems);
     let time = row_time(&place, time, expires, zone, problems);
     let row = holds_of(&place, holds, declared, problems);
     let consent = consent.and_then(|section| self::consent(section, problems));
@@ -136,7 +136,7 @@ fn instant(
 ) -> Option<RowTime> {
     let place = section.span();
     let Keyed(TimeTable { column, format, time_zone }) = section.into_inner();
-    let column = value::required(&place, "column", column, "add `column = \"…\"`", problems);
+    let column = value::required_name(&place, "column", column, "add `column = \"…\"`", problems);
     let format = problems
         .required(&place, "format", format, "add `format = \"unix-seconds\"`: how the instant is written")
         .and_then(|word| value::one_of(&word, "time format", &TIME_FORMATS, problems));
@@ -161,7 +161,7 @@ fn instant(
 fn consent(section: Section<ConsentTable>, problems: &mut FileProblems<'_>) -> Option<Consent> {
     let place = section.span();
     let Keyed(ConsentTable { column, given }) = section.into_inner();
-    let column = value::required(&place, "column", column, "add `column = \"…\"`", problems);
+    let column = value::required_name(&place, "column", column, "add `column = \"…\"`", problems);
     let hint = "add `given = 1`, or whatever value means that consent was given";
     let given = problems.required(&place, "given", given, hint);
     Some(Consent { column: column?, given: given?.0 })
@@ -172,9 +172,9 @@ fn children(sections: Vec<Section<ChildTable>>, parent: Option<&str>, problems: 
     for section in sections {
         let place = section.span();
         let Keyed(ChildTable { table, column }) = section.into_inner();
-        let table = value::required(&place, "table", table, "add `table = \"…\"`: where its rows are", problems);
+        let table = value::required_name(&place, "table", table, "add `table = \"…\"`: where its rows are", problems);
         let hint = "add `column = \"…\"`: the column that holds the key of the parent";
-        let column = value::required(&place, "column", column, hint, problems);
+        let column = value::required_name(&place, "column", column, hint, problems);
         let (Some(table), Some(column)) = (table, column) else { continue };
         let child = Child { table, column };
         if parent.is_some_and(|parent| parent.eq_ignore_ascii_case(&child.table)) {
@@ -193,7 +193,7 @@ fn filter(filter: Option<BTreeMap<Text, ScalarValue>>, problems: &mut FileProble
     filter
         .unwrap_or_default()
         .into_iter()
-        .filter_map(|(column, ScalarValue(value))| Some((value::filled(column, problems)?, value)))
+        .filter_map(|(column, ScalarValue(value))| Some((value::name(column, problems)?, value)))
         .collect()
 }
 

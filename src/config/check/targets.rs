@@ -33,7 +33,12 @@ impl Targets {
         problems: &mut FileProblems<'_>,
     ) {
         let Table { name, filter, .. } = table;
-        let target = (kind.location(), name.to_ascii_lowercase(), filter.clone());
+        // Where names differ in case is the server's to say; PostgreSQL alone always does.
+        let name_there = match kind {
+            DatabaseKind::Postgres { .. } => name.clone(),
+            DatabaseKind::Sqlite { .. } | DatabaseKind::Mysql { .. } => name.to_ascii_lowercase(),
+        };
+        let target = (kind.location(), name_there, filter.clone());
         if let Some(first) = self.records.get(&target) {
             let message = format!("the same records of `{name}` are declared in `{first}` already");
             let hint = "declare them once, or narrow each by a `filter` of its own";

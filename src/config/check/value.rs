@@ -14,6 +14,12 @@ use super::super::file::{ContactTable, ControllerTable, Keyed, Number, Section, 
 use super::super::site::Zone;
 use super::super::{Contact, Controller, Period, Share};
 
+/// Longest text of the register: a description, an address. Evidence repeats some, and an entry of it is bounded.
+const LONGEST_TEXT: usize = 4_096;
+
+/// Longest name of a table or column: PostgreSQL has 63 bytes, MariaDB 64 characters, SQLite any number.
+const LONGEST_NAME: usize = 255;
+
 /// A text that says something.
 pub(super) fn filled(text: Text, problems: &mut FileProblems<'_>) -> Option<String> {
     let span = text.span();
@@ -30,7 +36,32 @@ pub(super) fn filled(text: Text, problems: &mut FileProblems<'_>) -> Option<Stri
         problems.report(&span, "a NUL character cannot stand here");
         return None;
     }
-    Some(text)
+    bounded(text, &span, LONGEST_TEXT, problems)
+}
+
+fn bounded(text: String, span: &Range<usize>, longest: usize, problems: &mut FileProblems<'_>) -> Option<String> {
+    if text.chars().nth(longest).is_none() {
+        return Some(text);
+    }
+    problems.report(span, format!("this is longer than {longest} characters"));
+    None
+}
+
+/// The name of a table, column or trigger.
+pub(super) fn name(text: Text, problems: &mut FileProblems<'_>) -> Option<String> {
+    let span = text.span();
+    filled(text, problems).and_then(|name| bounded(name, &span, LONGEST_NAME, problems))
+}
+
+/// The name at a mandatory key of the table at `table`.
+pub(super) fn required_name(
+    table: &Range<usize>,
+    key: &str,
+    value: Option<Text>,
+    hint: &str,
+    problems: &mut FileProblems<'_>,
+) -> Option<String> {
+    problems.required(table, key, value, hint).and_then(|text| name(text, problems))
 }
 
 /// The text of a mandatory key of the table at `table`.

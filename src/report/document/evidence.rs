@@ -182,7 +182,8 @@ fn facts(report: &Report) -> Vec<Vec<Cell>> {
 
 pub(super) fn limits(_report: &Report) -> Section {
     let limits = [
-        "It proves what forgetd did in the stores that are declared. A table that nobody declared is never looked at.",
+        "It proves what forgetd did in the stores that are declared. A table that nobody declared is looked at only for \
+         whether it looks personal, and only where a declared one stands beside it.",
         "It does not speak of backups, replicas, exports and what a processor holds on its own side.",
         "It proves counts, not identities: no entry says whose record was erased, so none can be traced back.",
         "Times are the server's own.",

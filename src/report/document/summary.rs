@@ -88,6 +88,14 @@ fn what_needs_attention(report: &Report) -> Vec<String> {
             utc(silence.to)
         ));
     }
+    if let Some(last) = report.drift.last.as_ref().filter(|last| !last.counts.is_empty()) {
+        let counts: Vec<String> = last.counts.iter().map(|(kind, many)| format!("{many} {kind}")).collect();
+        told.push(format!(
+            "On {} declaration, runs and stores did not agree everywhere: {}.",
+            utc(last.time),
+            counts.join(", ")
+        ));
+    }
     for site in report.sites.iter().filter(|site| !site.without_store.is_empty()) {
         told.push(format!(
             "{}: a period is declared for {}, and no store is said to hold it: nothing enforces it.",

@@ -48,6 +48,7 @@ impl Seen<'_> {
             missing,
             totals: self.totals,
             sites,
+            drift: self.drift,
             timeline: self.timeline,
             rules: self.rules.into_values().collect(),
             runs: self.runs,

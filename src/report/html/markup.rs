@@ -3,7 +3,7 @@
 //! Names of elements and attributes are words of the program, never of the data. A template language would bring a
 //! compiler plugin for what are forty lines here.
 
-use crate::report::words;
+use crate::visible::visible;
 
 /// Markup as it grows.
 pub(super) struct Markup {
@@ -49,7 +49,7 @@ impl Markup {
 
     /// Text on one line; what cannot be seen in it is named.
     pub(super) fn text(&mut self, text: &str) {
-        self.escaped(&words::visible(text));
+        self.escaped(&visible(text));
     }
 
     /// A name, which may be broken behind each of its parts.
@@ -83,7 +83,7 @@ impl Markup {
             self.html.push(' ');
             self.html.push_str(attribute);
             self.html.push_str("=\"");
-            self.escaped(&words::visible(value));
+            self.escaped(&visible(value));
             self.html.push('"');
         }
         self.html.push('>');

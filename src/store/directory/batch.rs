@@ -21,7 +21,7 @@ use super::judge::{Expired, Judge, Verdict};
 use super::look;
 use super::refused::Refused;
 use super::root::{self, Root};
-use crate::store::{Committed, Prepared, StoreError};
+use crate::store::{Committed, Prepared, StoreError, Unknown};
 
 /// Directories that wait for their sync with a descriptor; beyond, one is synced as soon as its files are removed.
 /// Together they sync faster: on most file systems the first does it for all.
@@ -60,13 +60,16 @@ impl Prepared for Batch<'_, '_> {
         let root = self.walk.root;
         self.walk.in_use.refresh(root)?;
         let groups = std::mem::take(&mut self.groups);
-        let FilesWalk { judge, in_use, walker, .. } = &*self.walk;
-        let eraser = Eraser { root, judge, in_use, locks_seen: walker.locks() };
+        let FilesWalk { judge, in_use, locks_seen, .. } = &*self.walk;
+        let eraser = Eraser { root, judge, in_use, locks_seen };
         let Erased { rows, refused, unknown, .. } = eraser.erase(&groups);
         self.walk.refused.add(refused);
         match unknown {
             None => Ok(Committed { rows, children: 0 }),
-            Some(error) => Err(StoreError::CommitUnknown { place: root.place.clone(), reason: error.to_string() }),
+            Some(error) => {
+                let (place, reason) = (root.place.clone(), error.to_string());
+                Err(StoreError::CommitUnknown { place, reason, because: Unknown::DiskFailed })
+            }
         }
     }
 }
@@ -84,7 +87,7 @@ struct Eraser<'a> {
     root: &'a Root,
     judge: &'a Judge,
     in_use: &'a InUse,
-    /// Locks that were there when the walk entered the directories.
+    /// Locks that were there when the directories were read.
     locks_seen: &'a HashSet<u64>,
 }
 

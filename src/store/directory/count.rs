@@ -5,15 +5,13 @@ use std::os::fd::AsFd;
 use jiff::Timestamp;
 use rustix::io::Errno;
 
+use super::found::{Finds, Found, Inodes};
 use super::in_use::InUse;
 use super::judge::{Expired, Judge, Verdict, Why};
 use super::look;
 use super::root::Root;
 use super::walker::{Chunk, Walker};
 use crate::store::{Kept, Remainder, StoreError, Survey};
-
-/// Most inodes that are remembered from a count: 16 MB.
-const MOST_REMEMBERED: usize = 2_000_000;
 
 /// Counts so far.
 #[derive(Debug, Default)]
@@ -26,21 +24,11 @@ pub(super) struct Counts {
     kept: [(u64, Option<Timestamp>); Why::ALL.len()],
 }
 
-/// What a count found expired, by inode: the walk that follows need not look at the others again. What it erases it
-/// looks at once more in any case, and what it misses so is found by the count at its end.
-#[derive(Debug)]
-pub(super) struct Found {
-    /// The moment and the cutoff it is about.
-    pub(super) moment: (Timestamp, Option<Timestamp>),
-    /// In ascending order; `None` where there are too many, or where the file system does not tell them with the names.
-    pub(super) inodes: Option<Vec<u64>>,
-}
-
 impl Counts {
     fn take_in(&mut self, verdict: Verdict) {
         self.total += u64::from(verdict != Verdict::Foreign);
         match verdict {
-            Verdict::Foreign | Verdict::Young => {}
+            Verdict::Foreign | Verdict::Young(_) => {}
             Verdict::Undatable => self.undatable += 1,
             Verdict::Kept(why, time) => {
                 for (_, (count, oldest)) in Why::ALL.iter().zip(&mut self.kept).filter(|(each, _)| **each == why) {
@@ -96,44 +84,68 @@ fn earlier(one: Option<Timestamp>, other: Option<Timestamp>) -> Option<Timestamp
 
 /// Looks at every file.
 pub(super) fn count(root: &Root, judge: &Judge, in_use: &InUse) -> Result<(Counts, Found), StoreError> {
+    let mut found = Found::nothing_yet(judge.moment(), in_use.locks());
+    let counts = each(root, in_use, |chunk| of_chunk(chunk, judge, in_use), |finds| found.take_in(finds))?;
+    found.put_in_order();
+    Ok((counts, found))
+}
+
+/// Looks at every file but those of which it is known that they were `young` when the walk began: they were none of its
+/// own, whatever became of them since.
+pub(super) fn count_again(
+    root: &Root,
+    judge: &Judge,
+    in_use: &InUse,
+    young: Option<&Inodes>,
+) -> Result<Counts, StoreError> {
+    each(root, in_use, |chunk| again(chunk, judge, in_use, young).map(|counts| (counts, ())), |()| ())
+}
+
+/// Looks at every chunk of a tree, and adds the counts together.
+fn each<T: Send>(
+    root: &Root,
+    in_use: &InUse,
+    look_at: impl Fn(&Chunk) -> Result<(Counts, T), Errno> + Sync,
+    mut take: impl FnMut(T),
+) -> Result<Counts, StoreError> {
     let mut walker = Walker::begin(root, in_use.locks())?;
     let mut counts = Counts::default();
-    let mut inodes = Some(Vec::new());
     let mut chunks = look::read(&mut walker)?;
     while !chunks.is_empty() {
-        let (results, next) = look::look(&chunks, &mut walker, |chunk| of_chunk(chunk, judge, in_use));
+        let (results, next) = look::look(&chunks, &mut walker, &look_at);
         for result in results {
-            let (of_chunk, expired) = result.map_err(|error| root.unavailable(error))?;
+            let (of_chunk, more) = result.map_err(|error| root.unavailable(error))?;
             counts.add(&of_chunk);
-            inodes = together(inodes, expired);
+            take(more);
         }
         chunks = next?;
     }
-    if let Some(inodes) = &mut inodes {
-        inodes.sort_unstable();
-    }
-    Ok((counts, Found { moment: judge.moment(), inodes }))
+    Ok(counts)
 }
 
-/// Both, unless one is missing or they are too many.
-fn together(all: Option<Vec<u64>>, more: Option<Vec<u64>>) -> Option<Vec<u64>> {
-    let (mut all, more) = all.zip(more)?;
-    all.extend(more);
-    (all.len() <= MOST_REMEMBERED).then_some(all)
-}
-
-/// Counts, with the inodes of what is expired. `None` for these where the directory tells another inode than the file
-/// itself, as overlayfs and FUSE do: then what stands in a directory does not tell which file it is.
-fn of_chunk(chunk: &Chunk, judge: &Judge, in_use: &InUse) -> Result<(Counts, Option<Vec<u64>>), Errno> {
+fn of_chunk(chunk: &Chunk, judge: &Judge, in_use: &InUse) -> Result<(Counts, Finds), Errno> {
     let mut counts = Counts::default();
-    let mut expired = Some(Vec::new());
+    let mut finds = Finds::of(chunk);
     for (name, told) in chunk.names.iter() {
-        let verdict = judge.look(chunk.directory.as_fd(), name, chunk.locked, in_use)?;
-        counts.take_in(verdict);
-        if let Verdict::Expired(Expired { inode, .. }) = verdict {
-            expired = expired.filter(|_| inode == told);
-            expired.iter_mut().for_each(|expired| expired.push(inode));
+        let look = judge.look(chunk.directory.as_fd(), name, chunk.locked, in_use)?;
+        counts.take_in(look);
+        match look {
+            Verdict::Expired(Expired { inode, .. }) => finds.expired(name, told, inode),
+            Verdict::Young(inode) => finds.young(told, inode),
+            Verdict::Foreign | Verdict::Undatable | Verdict::Kept(..) => {}
         }
     }
-    Ok((counts, expired))
+    finds.shrink();
+    Ok((counts, finds))
+}
+
+fn again(chunk: &Chunk, judge: &Judge, in_use: &InUse, young: Option<&Inodes>) -> Result<Counts, Errno> {
+    let mut counts = Counts::default();
+    let mut near = 0;
+    for (name, told) in chunk.names.iter() {
+        if !young.is_some_and(|young| young.have(told, &mut near)) {
+            counts.take_in(judge.look(chunk.directory.as_fd(), name, chunk.locked, in_use)?);
+        }
+    }
+    Ok(counts)
 }

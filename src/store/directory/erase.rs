@@ -4,14 +4,15 @@
 //! committed: only then, with the evidence durable, is each of its files looked at once more and removed in the next
 //! instant.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
 use rustix::io::Errno;
 
 use super::batch::Batch;
-use super::count::{self, Found};
+use super::count;
+use super::found::{self, Found, Inodes};
 use super::in_use::InUse;
 use super::judge::{Expired, Judge, Verdict};
 use super::look;
@@ -35,9 +36,13 @@ pub(super) struct FilesWalk<'s> {
     pub(super) root: &'s Root,
     pub(super) judge: Judge,
     pub(super) in_use: InUse,
-    pub(super) walker: Walker<'s>,
-    /// Inodes that the count before found expired, in ascending order.
-    found: Option<Vec<u64>>,
+    walker: Walker<'s>,
+    /// Locks that were there when the directories were read.
+    pub(super) locks_seen: HashSet<u64>,
+    /// Files that the count before found expired.
+    found: Option<Inodes>,
+    /// Files that it found young.
+    young: Option<Inodes>,
     /// Read, and not looked at yet.
     chunks: Vec<Chunk>,
     begun: bool,
@@ -51,10 +56,38 @@ impl<'s> FilesWalk<'s> {
     pub(super) fn begin(root: &'s Root, judge: Judge, found: Option<Found>) -> Result<FilesWalk<'s>, StoreError> {
         let in_use = InUse::read(root)?;
         let walker = Walker::begin(root, in_use.locks())?;
-        let found = found.filter(|found| found.moment == judge.moment()).and_then(|found| found.inodes);
-        let ready = VecDeque::new();
-        let refused = Refused::default();
-        Ok(FilesWalk { root, judge, in_use, walker, found, chunks: Vec::new(), begun: false, ready, refused })
+        let mut walk = FilesWalk {
+            locks_seen: in_use.locks(),
+            root,
+            judge,
+            in_use,
+            walker,
+            found: None,
+            young: None,
+            chunks: Vec::new(),
+            begun: false,
+            ready: VecDeque::new(),
+            refused: Refused::default(),
+        };
+        if let Some(found) = found.filter(|found| found.moment == walk.judge.moment()) {
+            walk.go_by(found);
+        }
+        Ok(walk)
+    }
+
+    /// What the count before found need not be looked for again.
+    fn go_by(&mut self, found: Found) {
+        self.young = found.young;
+        match found.expired {
+            found::Expired::Names(groups) => {
+                // A directory that was locked since must not count as one that was locked then.
+                self.locks_seen = found.locks;
+                self.ready = groups.into();
+                self.begun = true;
+            }
+            found::Expired::Inodes(inodes) => self.found = Some(inodes),
+            found::Expired::Unknown => {}
+        }
     }
 
     /// Looks until `count` files are ready, or there are no more.
@@ -65,7 +98,7 @@ impl<'s> FilesWalk<'s> {
         }
         while !self.chunks.is_empty() && self.ready.iter().map(|group| group.names.len()).sum::<usize>() < count {
             let chunks = std::mem::take(&mut self.chunks);
-            let (judge, in_use, found) = (&self.judge, &self.in_use, self.found.as_deref());
+            let (judge, in_use, found) = (&self.judge, &self.in_use, self.found.as_ref());
             let (groups, next) = look::look(&chunks, &mut self.walker, |chunk| expired(chunk, judge, in_use, found));
             for group in groups {
                 self.add(group.map_err(|error| self.root.unavailable(error))?);
@@ -105,12 +138,12 @@ impl<'s> FilesWalk<'s> {
 
 /// Files of a chunk that may go. What was found by the count before is not looked at here again, only right before it
 /// is removed.
-fn expired(chunk: &Chunk, judge: &Judge, in_use: &InUse, found: Option<&[u64]>) -> Result<Group, Errno> {
-    let mut names = Names::default();
+fn expired(chunk: &Chunk, judge: &Judge, in_use: &InUse, found: Option<&Inodes>) -> Result<Group, Errno> {
+    let (mut names, mut near) = (Names::default(), 0);
     for (name, told) in chunk.names.iter() {
         let expired = match found {
             Some(found) => {
-                let was_found = !chunk.locked && found.binary_search(&told).is_ok() && judge.is_named(name);
+                let was_found = !chunk.locked && found.have(told, &mut near) && judge.is_named(name);
                 was_found.then_some(told)
             }
             None => match judge.look(chunk.directory.as_fd(), name, chunk.locked, in_use)? {
@@ -135,7 +168,7 @@ impl Walk for FilesWalk<'_> {
     }
 
     fn remainder(&mut self) -> Result<Remainder, StoreError> {
-        let (counts, _) = count::count(self.root, &self.judge, &InUse::read(self.root)?)?;
-        Ok(counts.remainder())
+        let in_use = InUse::read(self.root)?;
+        Ok(count::count_again(self.root, &self.judge, &in_use, self.young.as_ref())?.remainder())
     }
 }

@@ -15,6 +15,7 @@ use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, StatxFlags};
 
 use super::root::{self, Root};
 use crate::store::StoreError;
+use crate::store::outside::look_from_outside;
 
 const LOCKS: &str = "/proc/locks";
 
@@ -112,6 +113,12 @@ fn place(line: &str) -> Option<Place> {
 
 /// Inodes of files of the tree's file system that another process has open, as far as they may be seen.
 fn open_files(root: &Root) -> HashSet<u64> {
+    let open = look_from_outside(open_everywhere).unwrap_or_default();
+    open.into_iter().filter(|(device, _)| root.may_have(*device)).map(|(_, inode)| inode).collect()
+}
+
+/// Regular files that other processes have open, by device and inode.
+fn open_everywhere() -> HashSet<((u32, u32), u64)> {
     let mut open = HashSet::new();
     let own = std::process::id().to_string();
     let Ok(processes) = fs::read_dir("/proc") else { return open };
@@ -122,7 +129,7 @@ fn open_files(root: &Root) -> HashSet<u64> {
         };
         // Others' processes may not be looked at, and any may have ended.
         if let Some(open_by_it) = directory(&format!("/proc/{id}/fd")) {
-            look_through(&open_by_it, root, &mut open);
+            look_through(&open_by_it, &mut open);
         }
     }
     open
@@ -133,20 +140,19 @@ fn directory(path: &str) -> Option<OwnedFd> {
     rustix::fs::openat(CWD, &path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).ok()
 }
 
-fn look_through(open_by_it: &OwnedFd, root: &Root, open: &mut HashSet<u64>) {
+fn look_through(open_by_it: &OwnedFd, open: &mut HashSet<((u32, u32), u64)>) {
     let Ok(descriptors) = rustix::fs::Dir::read_from(open_by_it) else { return };
     for descriptor in descriptors.flatten() {
-        open.extend(regular_file(open_by_it, descriptor.file_name(), root));
+        open.extend(regular_file(open_by_it, descriptor.file_name()));
     }
 }
 
-/// The inode of the file behind a descriptor. The link of /proc leads to the file without opening it, and a server of
-/// a network file system is not asked.
-fn regular_file(open_by_it: &OwnedFd, descriptor: &CStr, root: &Root) -> Option<u64> {
+/// The file behind a descriptor. The link of /proc leads to it without opening it, and a server of a network file
+/// system is not asked.
+fn regular_file(open_by_it: &OwnedFd, descriptor: &CStr) -> Option<((u32, u32), u64)> {
     let flags = AtFlags::NO_AUTOMOUNT | AtFlags::STATX_DONT_SYNC;
     let stat = rustix::fs::statx(open_by_it.as_fd(), descriptor, flags, StatxFlags::TYPE | StatxFlags::INO).ok()?;
-    let is_ours = root.may_have(root::device(&stat));
-    (is_ours && root::file_type(&stat) == FileType::RegularFile).then_some(stat.stx_ino)
+    (root::file_type(&stat) == FileType::RegularFile).then(|| (root::device(&stat), stat.stx_ino))
 }
 
 #[cfg(test)]

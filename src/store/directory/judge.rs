@@ -22,8 +22,8 @@ use crate::store::{Selection, StoreError};
 pub(super) enum Verdict {
     /// It is none of the rule's: gone, no regular file, or of another name.
     Foreign,
-    /// It is not expired.
-    Young,
+    /// It is not expired. Its inode.
+    Young(u64),
     /// Its age cannot be told.
     Undatable,
     /// It is expired, but stays for now.
@@ -129,7 +129,7 @@ impl Judge {
             return Ok(Verdict::Foreign);
         }
         let time = match self.age(name, &stat) {
-            Age::Young => return Ok(Verdict::Young),
+            Age::Young => return Ok(Verdict::Young(stat.stx_ino)),
             Age::Unknown => return Ok(Verdict::Undatable),
             Age::Past(time) => Some(time),
             Age::Regardless => None,

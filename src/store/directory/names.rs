@@ -31,6 +31,17 @@ impl Names {
         self.entries.is_empty()
     }
 
+    /// The memory that they take.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes.capacity() + self.entries.capacity() * size_of::<Entry>()
+    }
+
+    /// Gives back what they do not take of it.
+    pub(super) fn shrink(&mut self) {
+        self.bytes.shrink_to_fit();
+        self.entries.shrink_to_fit();
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = (&CStr, u64)> {
         let mut begin = 0;
         self.entries.iter().map(move |entry| {

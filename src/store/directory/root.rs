@@ -63,7 +63,11 @@ impl Root {
                 Errno::NOENT => "there is no such directory".to_owned(),
                 Errno::NOTDIR => "it is not a directory".to_owned(),
                 Errno::LOOP => "a part of the path is a symbolic link: write where it leads to".to_owned(),
-                Errno::NOSYS => "the kernel is older than Linux 5.6".to_owned(),
+                Errno::NOSYS => {
+                    "openat2(2) is not to be had: the kernel is older than Linux 5.6, or a sandbox takes it away, as \
+                    `RestrictSUIDSGID=yes` of a systemd unit does"
+                        .to_owned()
+                }
                 error => error.to_string(),
             },
         };

@@ -74,11 +74,6 @@ impl<'r> Walker<'r> {
         Ok(walker)
     }
 
-    /// Locks that the walk knows of.
-    pub(super) fn locks(&self) -> &HashSet<u64> {
-        &self.locks
-    }
-
     /// The next names; `None` at the end.
     pub(super) fn next(&mut self) -> Result<Option<Chunk>, StoreError> {
         while let Some(frame) = self.frames.last_mut() {

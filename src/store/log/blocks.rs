@@ -52,6 +52,11 @@ impl<R: Read> Blocks<R> {
         Blocks { source, size, carried: Vec::new(), within_a_line: false, ended: false }
     }
 
+    /// Whether all was read that the source holds.
+    pub(super) fn is_at_end(&self) -> bool {
+        self.ended && self.carried.is_empty()
+    }
+
     /// The next block, in the buffer of `used`, which is no longer needed. `None` at the end.
     pub(super) fn next(&mut self, used: Block) -> io::Result<Option<Block>> {
         let mut buffer = used.buffer;

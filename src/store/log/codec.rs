@@ -87,11 +87,11 @@ impl Codec {
         }
     }
 
-    /// Bytes of lines that are worked on at a time: a member of gzip knows nothing of the one before it, so that short ones
-    /// compress worse.
+    /// Bytes of lines that are worked on at a time: what comes in and what goes out should stay in a core's own cache, and
+    /// a member of gzip knows nothing of the one before it, so that short ones compress worse.
     pub(super) fn block_size(self) -> usize {
         match self {
-            Codec::Plain | Codec::Unknown => 1 << 20,
+            Codec::Plain | Codec::Unknown => 512 << 10,
             Codec::Gzip(_) | Codec::Zstd => 2 << 20,
         }
     }
@@ -107,7 +107,7 @@ impl Codec {
 
     /// What the file holds. Where it is damaged, reading ends with [`io::ErrorKind::InvalidData`], and where that takes
     /// too much memory, with [`io::ErrorKind::Unsupported`].
-    pub(super) fn reader<'f>(self, file: &'f File) -> io::Result<Box<dyn Read + 'f>> {
+    pub(super) fn reader<'f>(self, file: &'f File) -> io::Result<Box<dyn Read + Send + 'f>> {
         Ok(match self {
             Codec::Plain => Box::new(file),
             Codec::Gzip(_) => Box::new(Compressed(MultiGzDecoder::new(io::BufReader::with_capacity(BUFFER, file)))),

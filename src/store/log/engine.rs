@@ -180,7 +180,7 @@ impl Edits<'_> {
     fn replace(&mut self, place: Range<usize>, instead: Instead) {
         self.leave_out(place);
         if self.mode == Mode::Write {
-            self.out.extend_from_slice(instead.text().as_bytes());
+            instead.write_to(self.out);
         }
     }
 

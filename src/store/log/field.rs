@@ -5,6 +5,8 @@
 
 use std::ops::Range;
 
+use super::dotted::Dotted;
+use super::groups::Groups;
 use super::text::{Instead, Text};
 use crate::config::site::{ColumnAction, Mask, Unparsed};
 use crate::store::address::{self, Masked};
@@ -50,6 +52,10 @@ impl Fields {
     /// From the beginning of the line to its end; of two that overlap the first. A parameter within a field that only may
     /// hold addresses is taken out of it: there the name says that an address follows.
     pub(super) fn in_order(&mut self) -> &[Field] {
+        // As most lines have it.
+        if self.fields.len() < 2 {
+            return &self.fields;
+        }
         self.take_out_parameters();
         if !self.fields.is_sorted_by_key(|field| field.place.start) {
             self.fields.sort_by_key(|field| field.place.start);
@@ -86,6 +92,11 @@ impl Fields {
 enum Fate {
     Stays,
     Becomes(Instead),
+    /// Up to this place it stays as it is written.
+    Ends {
+        behind: usize,
+        with: Instead,
+    },
     /// It is none in a form that is known.
     NoAddress,
 }
@@ -145,6 +156,7 @@ impl Masking {
         match fate {
             Fate::Stays => {}
             Fate::Becomes(instead) => replace(place, instead),
+            Fate::Ends { behind, with } => replace(place.start + behind..place.end, with),
             Fate::NoAddress if kind == FieldKind::Possible || !self.unknown_goes() => {}
             Fate::NoAddress => replace(place, Instead::Nothing),
         }
@@ -156,13 +168,14 @@ impl Masking {
     }
 
     fn one(&self, text: &[u8]) -> Fate {
-        if let Some(bits) = read_v4(text) {
-            return match self.action {
-                ColumnAction::Erase => Fate::Becomes(Instead::Nothing),
-                ColumnAction::Truncate(_) if bits & self.v4 == bits => Fate::Stays,
-                ColumnAction::Truncate(_) => Fate::Becomes(Instead::V4(bits & self.v4)),
-            };
+        match Dotted::read(text) {
+            Some(address) => self.v4(address),
+            None => self.v6(text).unwrap_or_else(|| self.whole(text)),
         }
+    }
+
+    /// What is written instead of all of the text.
+    fn whole(&self, text: &[u8]) -> Fate {
         let Ok(text) = std::str::from_utf8(text) else { return Fate::NoAddress };
         // A socket of the machine itself has no visitor at its other end.
         if address::holds_no_address(text) || text.starts_with("unix:") {
@@ -179,9 +192,46 @@ impl Masking {
         }
     }
 
+    fn v4(&self, address: Dotted) -> Fate {
+        let ColumnAction::Truncate(Mask { v4: prefix, .. }) = self.action else {
+            return Fate::Becomes(Instead::Nothing);
+        };
+        let bits = address.bits & self.v4;
+        if bits == address.bits {
+            return Fate::Stays;
+        }
+        // Where whole numbers go, those before them are written as they were.
+        match address.begins.get(usize::from(prefix / 8)) {
+            Some(behind) if prefix % 8 == 0 => {
+                Fate::Ends { behind: *behind, with: Instead::Zeros(4 - usize::from(prefix / 8)) }
+            }
+            _ => Fate::Becomes(Instead::V4(bits)),
+        }
+    }
+
+    /// What becomes of an IPv6 address of which nothing goes, or whose first groups stay as they are written. `None` of
+    /// every other one.
+    fn v6(&self, text: &[u8]) -> Option<Fate> {
+        let ColumnAction::Truncate(mask) = self.action else { return None };
+        let Groups { groups, begins, written } = Groups::read(text)?;
+        // It may be an IPv4 address in another form.
+        if groups[0] == 0 {
+            return None;
+        }
+        let network = address::network_v6(groups.into(), &mask).segments();
+        if network == groups {
+            return Some(Fate::Stays);
+        }
+        let stay = usize::from(mask.v6 / 16);
+        // Of the others at least two are zero then, which is the longest run: `::` stands for it (RFC 5952, section 4.2).
+        let is_usual = (1..=6).contains(&stay) && stay < written && !groups[..stay].contains(&0);
+        let stays_so = network[..stay] == groups[..stay] && network[stay..] == [0; 8][stay..];
+        (is_usual && stays_so).then_some(Fate::Ends { behind: begins[stay], with: Instead::Colon })
+    }
+
     fn encoded(&self, text: &[u8]) -> Fate {
         let Some(decoded) = percent_decoded(text) else { return Fate::NoAddress };
-        match self.one(decoded.as_bytes()) {
+        match self.whole(decoded.as_bytes()) {
             Fate::Becomes(Instead::Network(network)) => Fate::Becomes(Instead::Encoded(network)),
             fate => fate,
         }
@@ -208,32 +258,4 @@ fn percent_decoded(text: &[u8]) -> Option<Text> {
         rest = tail;
     }
     Some(decoded)
-}
-
-/// Dotted decimal, as strict as the standard library: four numbers, no leading zeros.
-pub(super) fn read_v4(text: &[u8]) -> Option<u32> {
-    if !(7..=15).contains(&text.len()) {
-        return None;
-    }
-    let (mut bits, mut octet, mut digits, mut dots) = (0_u32, 0_u32, 0_u32, 0_u32);
-    for byte in text {
-        match byte {
-            b'0'..=b'9' => {
-                if digits > 0 && octet == 0 {
-                    return None;
-                }
-                octet = octet * 10 + u32::from(byte - b'0');
-                digits += 1;
-                if octet > 255 {
-                    return None;
-                }
-            }
-            b'.' if digits > 0 && dots < 3 => {
-                bits = bits << 8 | octet;
-                (octet, digits, dots) = (0, 0, dots + 1);
-            }
-            _ => return None,
-        }
-    }
-    (dots == 3 && digits > 0).then_some(bits << 8 | octet)
 }

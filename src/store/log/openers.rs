@@ -17,6 +17,7 @@ use rustix::fs::{AtFlags, CWD, StatxFlags};
 use rustix::io::Errno;
 
 use super::files::Identity;
+use crate::store::outside::look_from_outside;
 
 /// The process that cannot be looked into in some containers, and keeps no log open.
 const INIT: &str = "1";
@@ -78,7 +79,15 @@ impl Openers {
         if openers.open.is_empty() {
             return openers;
         }
-        if openers.look_everywhere().is_err() || may_be_written_from_outside(directory) {
+        let looked = look_from_outside(move || {
+            if openers.look_everywhere().is_err() {
+                openers.view = View::Blind;
+            }
+            openers
+        });
+        // Nothing is known of any file then.
+        let mut openers = looked.unwrap_or_else(|| Openers { view: View::Blind, ..Openers::default() });
+        if may_be_written_from_outside(directory) {
             openers.view = View::Blind;
         }
         openers

@@ -1,22 +1,91 @@
-//! Blocks through the engine: one thread reads and writes, others judge, and the order stays.
+//! Blocks through the engine: two threads take turns, and the order stays.
 //!
-//! Reading and writing cost about as much as judging, and compressing costs more than both: two threads that judge
-//! keep two cores busy in every case. Each thread takes every second block, so that results are collected in order
-//! without sorting. A file of a single block is judged on the spot.
+//! A thread reads a block, judges it and writes what stays of it, while the bytes are still near its core. What is read
+//! from and what is written to go from hand to hand: blocks are read by one at a time and written in the order in which
+//! they were read, and while one thread reads or writes the other judges or compresses. A thread that fails takes what it
+//! holds with it, so that the other ends too. A file of a single block is judged on the spot.
 
+use std::collections::VecDeque;
 use std::io::{self, Read};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::thread::{self, Scope};
+use std::thread;
 
 use super::blocks::{Block, Blocks, Part};
 use super::codec::{Codec, Writer};
 use super::engine::{Engine, Judgement, Mode, Output, Tally, Verdict};
 
-/// Threads that judge: more would wait for the one that reads.
-const WORKERS: usize = 2;
+/// Threads: more would wait for the one that reads or the one that writes.
+const THREADS: usize = 2;
 
-/// Blocks on their way: each holds a buffer for what comes in and one for what goes out.
-const ON_THEIR_WAY: usize = 4;
+/// What is done with the results.
+pub(super) struct Task<'t> {
+    pub(super) judgement: &'t Judgement,
+    pub(super) codec: Codec,
+    /// Where what stays is written; `None` counts only.
+    pub(super) writer: Option<Writer<'t>>,
+}
+
+/// Judges what `source` holds, to its end.
+pub(super) fn run(source: impl Read + Send, task: Task<'_>) -> io::Result<Tally> {
+    let size = task.codec.block_size();
+    run_in_blocks(source, task, size)
+}
+
+/// The same in blocks of `size` bytes.
+pub(super) fn run_in_blocks(source: impl Read + Send, task: Task<'_>, size: usize) -> io::Result<Tally> {
+    let Task { judgement, codec, writer } = task;
+    let mode = if writer.is_some() { Mode::Write } else { Mode::Count };
+    let mut blocks = Blocks::new(source, size);
+    let mut first = blocks.next(Block::default())?;
+    let threads = if blocks.is_at_end() { 1 } else { THREADS };
+    let mut workers = Vec::new();
+    for (reading, writing) in Turn::ring(blocks, threads).into_iter().zip(Turn::ring(Sink { writer }, threads)) {
+        let Some(engine) = judgement.engine() else { return Err(io::ErrorKind::InvalidInput.into()) };
+        workers.push(Worker { engine, mode, codec, first: first.take(), reading, writing, tally: Tally::default() });
+    }
+    let ends = thread::scope(|scope| {
+        let own = workers.pop();
+        let others: Vec<_> = workers.into_iter().map(|worker| scope.spawn(|| worker.run())).collect();
+        let own = own.map(Worker::run);
+        let broken = |_| Err(io::ErrorKind::BrokenPipe.into());
+        let others = others.into_iter().map(|other| other.join().unwrap_or_else(broken));
+        own.into_iter().chain(others).collect::<io::Result<Vec<End>>>()
+    })?;
+    if !ends.iter().any(|end| end.is_whole) {
+        return Err(io::ErrorKind::BrokenPipe.into());
+    }
+    let mut tally = Tally::default();
+    ends.iter().for_each(|end| tally.add(&end.tally));
+    Ok(tally)
+}
+
+/// What goes from hand to hand among threads: where it comes from, and where it goes next.
+struct Turn<T> {
+    from: Receiver<T>,
+    to: SyncSender<T>,
+}
+
+impl<T> Turn<T> {
+    /// Of each thread, in the order in which they have `thing`; the first has it first.
+    fn ring(thing: T, threads: usize) -> Vec<Turn<T>> {
+        let (mut to, from): (VecDeque<_>, Vec<_>) = (0..threads).map(|_| sync_channel(1)).unzip();
+        if let Some(first) = to.front() {
+            let _ = first.send(thing);
+        }
+        to.rotate_left(threads.min(1));
+        from.into_iter().zip(to).map(|(from, to)| Turn { from, to }).collect()
+    }
+
+    /// Waits for it. `None` where another thread has failed or is at the end.
+    fn take(&self) -> Option<T> {
+        self.from.recv().ok()
+    }
+
+    /// Who is next and has ended needs it no more.
+    fn pass_on(&self, thing: T) {
+        let _ = self.to.send(thing);
+    }
+}
 
 /// A block, and what became of it.
 #[derive(Debug, Default)]
@@ -29,25 +98,7 @@ struct Work {
     edited: bool,
 }
 
-/// What is done with the results.
-pub(super) struct Task<'t> {
-    pub(super) judgement: &'t Judgement,
-    pub(super) codec: Codec,
-    /// Where what stays is written; `None` counts only.
-    pub(super) writer: Option<Writer<'t>>,
-}
-
 impl Work {
-    /// Judges a block of whole lines.
-    fn judge(mut self, engine: &mut Engine<'_>, mode: Mode, codec: Codec, tally: &mut Tally) -> io::Result<Work> {
-        self.out.clear();
-        self.edited = engine.lines(self.block.bytes(), mode, &mut self.out, tally) == Output::Changed;
-        if mode == Mode::Write {
-            self.compress(codec)?;
-        }
-        Ok(self)
-    }
-
     fn compress(&mut self, codec: Codec) -> io::Result<()> {
         let used = self.member.take().unwrap_or_default();
         self.member = codec.member(self.result(), used)?;
@@ -59,11 +110,12 @@ impl Work {
     }
 }
 
-impl Task<'_> {
-    fn mode(&self) -> Mode {
-        if self.writer.is_some() { Mode::Write } else { Mode::Count }
-    }
+/// Where what stays goes.
+struct Sink<'t> {
+    writer: Option<Writer<'t>>,
+}
 
+impl Sink<'_> {
     fn take(&mut self, work: &Work) -> io::Result<()> {
         match &mut self.writer {
             Some(writer) => writer.write(work.member.as_deref().unwrap_or(work.result())),
@@ -76,171 +128,129 @@ impl Task<'_> {
     }
 }
 
-/// Judges what `source` holds, to its end.
-pub(super) fn run(source: impl Read, task: Task<'_>) -> io::Result<Tally> {
-    let size = task.codec.block_size();
-    run_in_blocks(source, task, size)
+/// How a thread ended.
+struct End {
+    tally: Tally,
+    /// Whether it wrote the end of the file, and with it everything before.
+    is_whole: bool,
 }
 
-/// The same in blocks of `size` bytes.
-pub(super) fn run_in_blocks(source: impl Read, mut task: Task<'_>, size: usize) -> io::Result<Tally> {
-    let mut blocks = Blocks::new(source, size);
-    let Some(mut engine) = task.judgement.engine() else { return Err(io::ErrorKind::InvalidInput.into()) };
-    let mut tally = Tally::default();
-    let Some(first) = blocks.next(Block::default())? else {
-        task.finish()?;
-        return Ok(tally);
-    };
-    let (mode, codec) = (task.mode(), task.codec);
-    match blocks.next(Block::default())? {
-        None if first.part == Part::Lines => {
-            let work = Work { block: first, ..Work::default() }.judge(&mut engine, mode, codec, &mut tally)?;
-            task.take(&work)?;
-        }
-        second => {
-            let ahead = [Some(first), second].into_iter().flatten();
-            thread::scope(|scope| {
-                let mut crew = Crew::hire(scope, task.judgement, mode, codec);
-                let mut long = LongLine { engine: &mut engine, mode, codec, verdict: None, counted: false };
-                for block in ahead {
-                    crew.pass_on(block, &mut task, &mut long, &mut tally)?;
-                }
-                while let Some(block) = blocks.next(crew.spare_block())? {
-                    crew.pass_on(block, &mut task, &mut long, &mut tally)?;
-                }
-                crew.dismiss(&mut task, &mut tally)
-            })?;
-        }
-    }
-    task.finish()?;
-    Ok(tally)
-}
-
-/// One thread that judges.
-struct Worker {
-    to: SyncSender<Work>,
-    from: Receiver<io::Result<(Work, Tally)>>,
-}
-
-/// The threads that judge, and what is on its way to and from them.
-struct Crew {
-    workers: Vec<Worker>,
-    given: usize,
-    taken: usize,
-    spare: Vec<Work>,
-}
-
-impl Crew {
-    fn hire<'scope, 'env>(
-        scope: &'scope Scope<'scope, 'env>,
-        judgement: &'env Judgement,
-        mode: Mode,
-        codec: Codec,
-    ) -> Crew {
-        let workers = (0..WORKERS)
-            .map(|_| {
-                let (to, works) = sync_channel::<Work>(ON_THEIR_WAY);
-                let (results, from) = sync_channel(ON_THEIR_WAY);
-                scope.spawn(move || {
-                    let Some(mut engine) = judgement.engine() else { return };
-                    for work in works {
-                        let mut tally = Tally::default();
-                        let done = work.judge(&mut engine, mode, codec, &mut tally).map(|work| (work, tally));
-                        if results.send(done).is_err() {
-                            return;
-                        }
-                    }
-                });
-                Worker { to, from }
-            })
-            .collect();
-        Crew { workers, given: 0, taken: 0, spare: Vec::new() }
-    }
-
-    /// A block whose buffer can be used again.
-    fn spare_block(&mut self) -> Block {
-        self.spare.last_mut().map(|work| std::mem::take(&mut work.block)).unwrap_or_default()
-    }
-
-    fn pass_on(
-        &mut self,
-        block: Block,
-        task: &mut Task<'_>,
-        long: &mut LongLine<'_, '_>,
-        tally: &mut Tally,
-    ) -> io::Result<()> {
-        if block.part != Part::Lines {
-            // What comes before it must be written before it.
-            while self.taken < self.given {
-                self.take_one(task, tally)?;
-            }
-            return long.piece(block, task, tally, &mut self.spare);
-        }
-        if self.given - self.taken == ON_THEIR_WAY {
-            self.take_one(task, tally)?;
-        }
-        let work = Work { block, ..self.spare.pop().unwrap_or_default() };
-        let worker = &self.workers[self.given % WORKERS];
-        worker.to.send(work).map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))?;
-        self.given += 1;
-        Ok(())
-    }
-
-    fn take_one(&mut self, task: &mut Task<'_>, tally: &mut Tally) -> io::Result<()> {
-        let worker = &self.workers[self.taken % WORKERS];
-        let (work, counted) = worker.from.recv().map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))??;
-        self.taken += 1;
-        tally.add(&counted);
-        task.take(&work)?;
-        self.spare.push(work);
-        Ok(())
-    }
-
-    fn dismiss(mut self, task: &mut Task<'_>, tally: &mut Tally) -> io::Result<()> {
-        while self.taken < self.given {
-            self.take_one(task, tally)?;
-        }
-        Ok(())
-    }
-}
-
-/// A line that is longer than a block, piece by piece.
-struct LongLine<'e, 'j> {
-    engine: &'e mut Engine<'j>,
+/// One thread.
+struct Worker<'w, R> {
+    engine: Engine<'w>,
     mode: Mode,
     codec: Codec,
+    /// A block that was read already.
+    first: Option<Block>,
+    reading: Turn<Blocks<R>>,
+    writing: Turn<Sink<'w>>,
+    tally: Tally,
+}
+
+impl<R: Read> Worker<'_, R> {
+    fn run(mut self) -> io::Result<End> {
+        let mut work = Work::default();
+        let mut is_whole = false;
+        while let Some(mut blocks) = self.reading.take() {
+            let block = match self.first.take() {
+                Some(block) => Some(block),
+                None => blocks.next(std::mem::take(&mut work.block))?,
+            };
+            let Some(block) = block else {
+                drop(blocks);
+                // It comes once what was read before is written.
+                if let Some(sink) = self.writing.take() {
+                    sink.finish()?;
+                    is_whole = true;
+                }
+                break;
+            };
+            work.block = block;
+            let written = match work.block.part {
+                Part::Lines => {
+                    self.reading.pass_on(blocks);
+                    self.judge(&mut work)?;
+                    self.write(&work)?
+                }
+                Part::LineHead | Part::LineBody | Part::LineTail => self.long_line(blocks, &mut work)?,
+            };
+            if written.is_none() {
+                break;
+            }
+        }
+        Ok(End { tally: self.tally, is_whole })
+    }
+
+    /// Judges a block of whole lines.
+    fn judge(&mut self, work: &mut Work) -> io::Result<()> {
+        work.out.clear();
+        let output = self.engine.lines(work.block.bytes(), self.mode, &mut work.out, &mut self.tally);
+        work.edited = output == Output::Changed;
+        self.compress(work)
+    }
+
+    fn compress(&self, work: &mut Work) -> io::Result<()> {
+        if self.mode == Mode::Write { work.compress(self.codec) } else { Ok(()) }
+    }
+
+    /// Writes what became of a block, once those before it are written. `None` where another thread has failed.
+    fn write(&self, work: &Work) -> io::Result<Option<()>> {
+        let Some(mut sink) = self.writing.take() else { return Ok(None) };
+        sink.take(work)?;
+        self.writing.pass_on(sink);
+        Ok(Some(()))
+    }
+
+    /// A line that is longer than a block, piece by piece: what becomes of one says what becomes of the next.
+    fn long_line(&mut self, mut blocks: Blocks<R>, work: &mut Work) -> io::Result<Option<()>> {
+        let Some(mut sink) = self.writing.take() else { return Ok(None) };
+        let mut line = LongLine::default();
+        loop {
+            line.judge(self, work);
+            self.compress(work)?;
+            sink.take(work)?;
+            if work.block.part == Part::LineTail {
+                break;
+            }
+            match blocks.next(std::mem::take(&mut work.block))? {
+                Some(block) => work.block = block,
+                None => break,
+            }
+        }
+        self.reading.pass_on(blocks);
+        self.writing.pass_on(sink);
+        Ok(Some(()))
+    }
+}
+
+/// What is known of a line that is longer than a block.
+#[derive(Debug, Default)]
+struct LongLine {
     verdict: Option<Verdict>,
     /// Whether it counts among those that change.
     counted: bool,
 }
 
-impl LongLine<'_, '_> {
-    fn piece(&mut self, block: Block, task: &mut Task<'_>, tally: &mut Tally, spare: &mut Vec<Work>) -> io::Result<()> {
-        let mut work = Work { block, ..spare.pop().unwrap_or_default() };
+impl LongLine {
+    /// Judges its next piece.
+    fn judge<R>(&mut self, worker: &mut Worker<'_, R>, work: &mut Work) {
+        let Worker { engine, mode, tally, .. } = worker;
         work.out.clear();
+        let (block, out) = (&work.block, &mut work.out);
         let output = match self.verdict {
             None => {
                 let before = tally.matches;
-                let (output, verdict) = self.engine.long_line(work.block.bytes(), self.mode, &mut work.out, tally);
+                let (output, verdict) = engine.long_line(block.bytes(), *mode, out, tally);
                 self.verdict = Some(verdict);
                 self.counted = tally.matches > before;
                 output
             }
-            Some(verdict) => self.engine.long_rest(work.block.bytes(), verdict, self.mode, &mut work.out),
+            Some(verdict) => engine.long_rest(block.bytes(), verdict, *mode, out),
         };
         work.edited = output == Output::Changed;
         if work.edited && !self.counted {
             tally.matches += 1;
             self.counted = true;
         }
-        if work.block.part == Part::LineTail {
-            self.verdict = None;
-        }
-        if self.mode == Mode::Write {
-            work.compress(self.codec)?;
-        }
-        task.take(&work)?;
-        spare.push(work);
-        Ok(())
     }
 }

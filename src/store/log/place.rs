@@ -19,7 +19,7 @@ use super::files::{Identity, LogDirectory};
 use super::openers::{Openers, Standing};
 use super::rewrite::OwnName;
 use super::rotation;
-use crate::store::{Resolution, StoreError};
+use crate::store::{Resolution, StoreError, Unknown};
 
 /// How often a place is looked for that others keep moving.
 const ATTEMPTS: u32 = 100;
@@ -226,6 +226,7 @@ impl Placing<'_> {
     }
 
     fn unknown(&self, error: impl std::fmt::Display) -> StoreError {
-        StoreError::CommitUnknown { place: self.directory.place.clone(), reason: error.to_string() }
+        let (place, reason) = (self.directory.place.clone(), error.to_string());
+        StoreError::CommitUnknown { place, reason, because: Unknown::InUse }
     }
 }

@@ -172,8 +172,10 @@ impl Clf {
 
     /// Pushes quoted fields beyond those of the format: `X-Forwarded-For`, where a proxy is before the server.
     fn push_further_fields(self, line: &[u8], request: usize, fields: &mut Fields) {
-        if memchr::memchr_iter(b'"', line).count() <= self.quotes {
-            return;
+        let mut behind = request + 1;
+        for _ in 0..self.quotes {
+            let Some(quote) = line.get(behind..).and_then(|rest| memchr::memchr(b'"', rest)) else { return };
+            behind += quote + 1;
         }
         let mut quotes = Unescaped { line, at: request };
         let mut number = 0;

@@ -2,7 +2,8 @@
 
 use std::ops::Range;
 
-use super::field::{FieldKind, Fields, read_v4};
+use super::dotted::Dotted;
+use super::field::{FieldKind, Fields};
 
 /// Pushes every address in a line that is not in its format.
 pub(super) fn anywhere(line: &[u8], fields: &mut Fields) {
@@ -10,9 +11,40 @@ pub(super) fn anywhere(line: &[u8], fields: &mut Fields) {
     while let Some(found) = memchr::memchr2(b'.', b':', &line[at..]) {
         let run = run_around(line, at + found);
         at = run.end;
-        if !push_v6(line, run.clone(), fields) {
-            push_v4s(line, run, fields);
-        }
+        let apart = Apart { before: !is_word(before(line, run.start)), behind: !is_word(line.get(run.end)) };
+        push_all(line, run, apart, fields);
+    }
+}
+
+/// Whether what is around a run is no part of a word: an address can begin there, and end.
+#[derive(Debug, Clone, Copy)]
+struct Apart {
+    before: bool,
+    behind: bool,
+}
+
+/// Pushes every address of a run: the whole of it, or those within it. What is left between them is looked at as it will
+/// stand once they are gone, so that one time is enough.
+fn push_all(line: &[u8], run: Range<usize>, apart: Apart, fields: &mut Fields) {
+    if push_v6(line, run.clone(), apart, fields) {
+        return;
+    }
+    let found = v4s(line, run.clone(), apart);
+    let mut from = run.start;
+    for address in &found {
+        let before = apart.before || from > run.start;
+        push_rest(line, from..address.start, Apart { before, behind: true }, fields);
+        fields.push(address.clone(), FieldKind::Possible);
+        from = address.end;
+    }
+    if from > run.start {
+        push_rest(line, from..run.end, Apart { before: true, behind: apart.behind }, fields);
+    }
+}
+
+fn push_rest(line: &[u8], rest: Range<usize>, apart: Apart, fields: &mut Fields) {
+    if !rest.is_empty() {
+        push_all(line, rest, apart, fields);
     }
 }
 
@@ -35,21 +67,23 @@ fn before(line: &[u8], at: usize) -> Option<&u8> {
 
 /// Whether the run was one IPv6 address, perhaps with a port behind it, a word and a colon before it (`source:2001:db8::1`,
 /// whose last letters could be of an address), or between a colon or a full stop of the sentence around it.
-fn push_v6(line: &[u8], run: Range<usize>, fields: &mut Fields) -> bool {
+fn push_v6(line: &[u8], run: Range<usize>, apart: Apart, fields: &mut Fields) -> bool {
     let Some(colon) = line[run.clone()].iter().position(|byte| *byte == b':').map(|at| run.start + at) else {
         return false;
     };
-    let Range { start, end } = run;
+    let Range { start, end } = run.clone();
     if !line[colon + 1..end].contains(&b':') {
         return false;
     }
-    let begins_in_a_word = is_word(before(line, start)) || colon == start;
+    let is_before = |at: usize| if at == run.start { apart.before } else { !is_word(before(line, at)) };
+    let is_behind = |at: usize| if at == run.end { apart.behind } else { !is_word(line.get(at)) };
+    let begins_in_a_word = !apart.before || colon == start;
     let starts = [start, if begins_in_a_word { colon + 1 } else { start }];
     let ends = [end, end - usize::from(matches!(line[end - 1], b':' | b'.'))];
     for start in starts {
         for end in ends {
             // A call in a program (`cafe::add(`) looks like one.
-            let apart = !is_word(before(line, start)) && !is_word(line.get(end)) && line.get(end) != Some(&b'(');
+            let apart = is_before(start) && is_behind(end) && line.get(end) != Some(&b'(');
             if apart && start < end && is_v6_with_port(&line[start..end]) {
                 fields.push(with_brackets(line, start..end), FieldKind::Possible);
                 return true;
@@ -87,11 +121,15 @@ fn is_v6(text: &[u8]) -> bool {
     std::str::from_utf8(text).is_ok_and(|text| text.parse::<std::net::Ipv6Addr>().is_ok())
 }
 
-fn push_v4s(line: &[u8], run: Range<usize>, fields: &mut Fields) {
+/// Every IPv4 address within a run, with its port.
+fn v4s(line: &[u8], run: Range<usize>, apart: Apart) -> Vec<Range<usize>> {
+    let is_before = |at: usize| if at == run.start { apart.before } else { !is_word(before(line, at)) };
+    let is_behind = |at: usize| if at == run.end { apart.behind } else { !is_word(line.get(at)) };
+    let mut found = Vec::new();
     let mut at = run.start;
     while at < run.end {
         let belongs = |byte: &u8| byte.is_ascii_digit() || *byte == b'.';
-        let Some(begin) = line[at..run.end].iter().position(belongs) else { return };
+        let Some(begin) = line[at..run.end].iter().position(belongs) else { break };
         let begin = at + begin;
         let end = line[begin..run.end].iter().position(|byte| !belongs(byte)).map_or(run.end, |length| begin + length);
         at = end;
@@ -103,12 +141,13 @@ fn push_v4s(line: &[u8], run: Range<usize>, fields: &mut Fields) {
             to -= 1;
         }
         // Behind a dot a word may follow: the name of a host that carries its address.
-        if !is_word(before(line, from)) && !is_word(line.get(to)) && read_v4(&line[from..to]).is_some() {
-            let with_port = to + port_at(&line[to..]);
-            fields.push(from..with_port, FieldKind::Possible);
+        if is_before(from) && is_behind(to) && Dotted::read(&line[from..to]).is_some() {
+            let with_port = to + port_at(&line[to..run.end]);
+            found.push(from..with_port);
             at = at.max(with_port);
         }
     }
+    found
 }
 
 /// Bytes of `:54321` at the beginning of `text`; behind a shared address a port is the visitor.

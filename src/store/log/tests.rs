@@ -364,6 +364,17 @@ fn addresses_are_found_anywhere_in_a_line_that_is_not_in_the_format(#[case] line
     assert_eq!(masked(kept, TRUNCATE, line), line);
 }
 
+/// What is left of a neighbour must not become an address once the other is gone.
+#[rstest]
+#[case("!.0.2.0.3::5356]", "!.--]")]
+#[case("0.0.0.0::", "--")]
+#[case("at fe80:::192.0.2.9", "at -:-")]
+#[case("192.0.2.9::192.0.2.8", "---")]
+fn addresses_side_by_side_are_gone_after_one_time(#[case] line: &str, #[case] expected: &str) {
+    assert_eq!(masked(log(LogFormat::Combined), LineAction::Addresses(ColumnAction::Erase), line), expected);
+    assert_eq!(masked(log(LogFormat::Combined), LineAction::Addresses(ColumnAction::Erase), expected), expected);
+}
+
 #[test]
 fn lines_of_the_very_instant_of_the_cutoff_are_kept() {
     let at = |second: u32| {
@@ -518,6 +529,14 @@ proptest! {
         prop_assert_eq!(lines(&left), kept);
         prop_assert_eq!(tally.lines, lines(&text).len() as u64);
         prop_assert_eq!(tally.lines - tally.matches, lines(&left).len() as u64);
+    }
+
+    #[test]
+    fn masking_what_could_be_addresses_twice_is_masking_once(line in "[0-9a-f.:\\[\\]( -]{0,48}") {
+        for action in [TRUNCATE, LineAction::Addresses(ColumnAction::Erase)] {
+            let once = masked(log(LogFormat::Combined), action, &line);
+            prop_assert_eq!(masked(log(LogFormat::Combined), action, &once), once);
+        }
     }
 
     #[test]

@@ -15,6 +15,10 @@ pub(super) enum Instead {
     Null,
     /// The network of an IPv4 address.
     V4(u32),
+    /// Its last numbers.
+    Zeros(usize),
+    /// The last groups of an IPv6 address, behind a colon.
+    Colon,
     /// Its network.
     Network(IpAddr),
     /// The same, percent-encoded.
@@ -22,13 +26,21 @@ pub(super) enum Instead {
 }
 
 impl Instead {
-    pub(super) fn text(self) -> Text {
+    /// Writes it behind what is in `out`.
+    pub(super) fn write_to(self, out: &mut Vec<u8>) {
         match self {
-            Instead::Nothing => Text::of(b"-"),
-            Instead::Null => Text::of(b"null"),
-            Instead::V4(bits) => Text::of_v4(bits),
-            Instead::Network(network) => Text::of_address(network),
-            Instead::Encoded(network) => Text::of_address(network).percent_encoded(),
+            Instead::Nothing => out.extend_from_slice(b"-"),
+            Instead::Colon => out.extend_from_slice(b":"),
+            Instead::Null => out.extend_from_slice(b"null"),
+            Instead::Zeros(1) => out.extend_from_slice(b"0"),
+            Instead::Zeros(2) => out.extend_from_slice(b"0.0"),
+            Instead::Zeros(3) => out.extend_from_slice(b"0.0.0"),
+            Instead::Zeros(_) => out.extend_from_slice(b"0.0.0.0"),
+            Instead::V4(bits) => out.extend_from_slice(Text::of_v4(bits).as_bytes()),
+            Instead::Network(network) => out.extend_from_slice(Text::of_address(network).as_bytes()),
+            Instead::Encoded(network) => {
+                out.extend_from_slice(Text::of_address(network).percent_encoded().as_bytes());
+            }
         }
     }
 }
@@ -59,12 +71,6 @@ impl Text {
             *place = byte;
             self.length += 1;
         }
-    }
-
-    fn of(bytes: &[u8]) -> Text {
-        let mut text = Text::new();
-        bytes.iter().for_each(|byte| text.push(*byte));
-        text
     }
 
     fn of_v4(bits: u32) -> Text {
@@ -147,7 +153,9 @@ mod tests {
     use super::*;
 
     fn written(instead: Instead) -> String {
-        String::from_utf8(instead.text().as_bytes().to_vec()).unwrap()
+        let mut out = Vec::new();
+        instead.write_to(&mut out);
+        String::from_utf8(out).unwrap()
     }
 
     proptest! {

@@ -1,8 +1,8 @@
 //! The time that a line carries, as every format writes it.
 //!
-//! A log is read at a gigabyte a second, and most of its lines are of the same day as the line before: what was
-//! learned of a day, or of a minute in a zone, is kept for the next line. Where a civil time is ambiguous, because clocks were
-//! set back, it is taken for the later of the two, which keeps the line longer.
+//! A log is read at gigabytes a second, and most of its lines are of the same minute as the line before: what was learned
+//! of that is kept for the next line. Where a civil time is ambiguous, because clocks were set back, it is taken for the
+//! later of the two, which keeps the line longer.
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;
@@ -52,8 +52,8 @@ pub(super) const CLF_LENGTH: usize = 26;
 #[derive(Debug)]
 pub(super) struct Clock {
     zone: TimeZone,
-    /// The last day in the Common Log Format, and the seconds at which it began.
-    day: ([u8; 11], i64),
+    /// The last minute in the Common Log Format.
+    clf: Option<ClfMinute>,
     /// The last civil minute, and the seconds at which it began.
     minute: Option<(DateTime, i64)>,
     /// The last text that was read slowly, and what it meant.
@@ -63,26 +63,24 @@ pub(super) struct Clock {
 impl Clock {
     /// A clock for times in `zone`, where they carry none of their own.
     pub(super) fn new(zone: TimeZone) -> Clock {
-        Clock { zone, day: ([0; 11], 0), minute: None, text: (Vec::new(), None) }
+        Clock { zone, clf: None, minute: None, text: (Vec::new(), None) }
     }
 
     /// `10/Oct/2026:13:55:36 +0200` (Apache's `%t`, nginx's `$time_local`), without the brackets.
     pub(super) fn clf(&mut self, text: &[u8; CLF_LENGTH]) -> Option<Moment> {
-        let [date @ .., _, h1, h2, c1, m1, m2, c2, s1, s2, space, sign, oh1, oh2, om1, om2] = text;
-        if text[11] != b':' || *c1 != b':' || *c2 != b':' || *space != b' ' {
-            return None;
-        }
-        if self.day.0 != *date {
-            self.day = (*date, day_of_clf(date)?);
-        }
-        let time = time_of_day(number(&[*h1, *h2])?, number(&[*m1, *m2])?, number(&[*s1, *s2])?)?;
-        let offset = number(&[*oh1, *oh2])? * 3_600 + number(&[*om1, *om2])? * 60;
-        let offset = match sign {
-            b'+' => offset,
-            b'-' => -offset,
-            _ => return None,
+        let [minute @ .., s1, s2, _, _, _, _, _, _] = text;
+        let [.., space, sign, oh1, oh2, om1, om2] = text;
+        let offset = [*space, *sign, *oh1, *oh2, *om1, *om2];
+        let began = match self.clf {
+            Some(last) if last.minute == *minute && last.offset == offset => last.began,
+            _ => {
+                let began = minute_of_clf(minute)? - offset_of_clf(&offset)?;
+                self.clf = Some(ClfMinute { minute: *minute, offset, began });
+                began
+            }
         };
-        Moment::of_seconds(self.day.1 + time - offset, 0)
+        let second = number(&[*s1, *s2])?;
+        (second <= 60).then(|| Moment::of_seconds(began + second, 0)).flatten()
     }
 
     /// `2026/10/10 13:55:36`, of which nginx's error log is in the zone of its server.
@@ -227,11 +225,35 @@ fn month_of(name: &[u8; 3]) -> Option<i64> {
     })
 }
 
-/// `10/Oct/2026`: the seconds at which the day begins in UTC.
-fn day_of_clf(date: &[u8; 11]) -> Option<i64> {
-    let [d1, d2, b'/', o1, o2, o3, b'/', year @ ..] = date else { return None };
+/// A minute in the Common Log Format.
+#[derive(Debug, Clone, Copy)]
+struct ClfMinute {
+    /// `10/Oct/2026:13:55:`.
+    minute: [u8; 18],
+    /// ` +0200`.
+    offset: [u8; 6],
+    /// The seconds at which it began.
+    began: i64,
+}
+
+/// `10/Oct/2026:13:55:`: the seconds at which that minute begins in UTC.
+fn minute_of_clf(text: &[u8; 18]) -> Option<i64> {
+    let [d1, d2, b'/', o1, o2, o3, b'/', y1, y2, y3, y4, b':', h1, h2, b':', m1, m2, b':'] = text else { return None };
     let small = |number| i8::try_from(number).ok();
     let (month, day) = (month_of(&[*o1, *o2, *o3])?, number(&[*d1, *d2])?);
-    let date = DateTime::new(i16::try_from(number(year)?).ok()?, small(month)?, small(day)?, 0, 0, 0, 0).ok()?;
-    Some(TimeZone::UTC.to_timestamp(date).ok()?.as_second())
+    let year = i16::try_from(number(&[*y1, *y2, *y3, *y4])?).ok()?;
+    let date = DateTime::new(year, small(month)?, small(day)?, 0, 0, 0, 0).ok()?;
+    let day = TimeZone::UTC.to_timestamp(date).ok()?.as_second();
+    Some(day + time_of_day(number(&[*h1, *h2])?, number(&[*m1, *m2])?, 0)?)
+}
+
+/// ` +0200`: the seconds by which it is ahead of UTC.
+fn offset_of_clf(text: &[u8; 6]) -> Option<i64> {
+    let [b' ', sign, h1, h2, m1, m2] = text else { return None };
+    let offset = number(&[*h1, *h2])? * 3_600 + number(&[*m1, *m2])? * 60;
+    match sign {
+        b'+' => Some(offset),
+        b'-' => Some(-offset),
+        _ => None,
+    }
 }

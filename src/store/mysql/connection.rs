@@ -13,8 +13,8 @@ use super::grants;
 use super::options::{Address, Replicas};
 use super::server_facts::{ServerFacts, VARIABLES};
 use crate::config::site::Server;
-use crate::store::StoreError;
 use crate::store::server as login;
+use crate::store::{LONGEST_GLANCE, StoreError, Unknown};
 
 /// How long a row or table lock is waited for. Meanwhile the batch keeps its own locks, and the application waits for
 /// those: it gives up early, and tries again with a smaller batch.
@@ -152,7 +152,8 @@ impl Database {
         }
         // Closing the connection ends whatever is still open on it.
         self.is_lost = true;
-        Err(StoreError::CommitUnknown { place: self.place.clone(), reason: error::describe(&error) })
+        let (place, reason) = (self.place.clone(), error::describe(&error));
+        Err(StoreError::CommitUnknown { place, reason, because: Unknown::ConnectionLost })
     }
 
     /// Rolls back as far as there is a connection to do it on; without one the server does it itself.
@@ -170,6 +171,7 @@ impl Database {
         let limit = match limit {
             StatementLimit::Batch => BATCH_STATEMENT,
             StatementLimit::Counting => LONGEST_STATEMENT,
+            StatementLimit::Glance => LONGEST_GLANCE,
         };
         let sql = self.server.flavour.statement_limit(limit);
         self.execute(&sql).map(drop)
@@ -213,6 +215,8 @@ pub(super) enum StatementLimit {
     Batch,
     /// Counts over a whole table.
     Counting,
+    /// A look at a few rows.
+    Glance,
 }
 
 impl std::fmt::Debug for Database {

@@ -17,8 +17,8 @@ use postgres::types::{ToSql, Type};
 use postgres::{Client, Config, Row};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::super::StoreError;
 use super::super::server::{self, ServerError};
+use super::super::{StoreError, Unknown};
 use super::error::{clients_trouble, describe, ends_the_connection, is_of_the_value};
 use super::mask::Charset;
 use crate::config::site::Server;
@@ -37,7 +37,7 @@ const SILENCE: Duration = Duration::from_secs(30);
 pub(super) const LOCK_WAIT: Duration = Duration::from_secs(5);
 
 /// Counting may read a whole table, and does not stand in anybody's way; but something must end it.
-const LONGEST_READ: Duration = Duration::from_secs(3_600);
+pub(super) const LONGEST_READ: Duration = Duration::from_secs(3_600);
 
 /// One statement of a batch, which holds locks.
 pub(super) const LONGEST_STATEMENT: Duration = Duration::from_secs(30);
@@ -181,7 +181,9 @@ impl Session {
     pub(super) fn commit(&mut self) -> Result<(), StoreError> {
         let Err(error) = self.client.batch_execute("COMMIT") else { return Ok(()) };
         match self.error(&error) {
-            StoreError::Lost { place, reason } => Err(StoreError::CommitUnknown { place, reason }),
+            StoreError::Lost { place, reason } => {
+                Err(StoreError::CommitUnknown { place, reason, because: Unknown::ConnectionLost })
+            }
             other => Err(other),
         }
     }

@@ -1,11 +1,11 @@
 //! What a batch is made of: statements over ranges of keys, in a transaction that ends well or not at all.
 
-use rusqlite::{CachedStatement, Connection};
+use rusqlite::{CachedStatement, Connection, ErrorCode};
 
 use super::connection::{self, Database};
 use super::keys::{Key, KeyKind, Keys};
 use super::predicate::Predicate;
-use crate::store::StoreError;
+use crate::store::{StoreError, Unknown};
 
 /// What a batch did.
 pub(super) struct Erased {
@@ -61,14 +61,16 @@ impl<'s> OpenTransaction<'s> {
         Ok(OpenTransaction(database))
     }
 
-    /// Commits. A COMMIT that failed and left the transaction open is rolled back, and it is known how it ended.
+    /// Commits. A COMMIT that failed and left the transaction open is rolled back, and it is known how it ended, but
+    /// where the disk failed: the frame that commits may be in the write-ahead log already.
     pub(super) fn commit(self) -> Result<(), StoreError> {
         let Err(error) = self.0.connection.execute_batch("COMMIT") else { return Ok(()) };
-        if !self.0.connection.is_autocommit() {
+        let of_the_disk = [Some(ErrorCode::DiskFull), Some(ErrorCode::SystemIoFailure)];
+        if !self.0.connection.is_autocommit() && !of_the_disk.contains(&error.sqlite_error_code()) {
             return Err(self.0.error(&error));
         }
         let reason = connection::describe(&error).to_owned();
-        Err(StoreError::CommitUnknown { place: self.0.place.clone(), reason })
+        Err(StoreError::CommitUnknown { place: self.0.place.clone(), reason, because: Unknown::DiskFailed })
     }
 }
 

@@ -176,7 +176,11 @@ fn configure(connection: &Connection) -> rusqlite::Result<()> {
 /// What SQLite says, reduced to the meaning of its code.
 pub(super) fn describe(error: &rusqlite::Error) -> &'static str {
     match error {
-        rusqlite::Error::SqliteFailure(code, _) => ffi::code_to_str(code.extended_code),
+        rusqlite::Error::SqliteFailure(code, _) => match code.code {
+            ErrorCode::DiskFull => "the disk is full: free space",
+            ErrorCode::SystemIoFailure => "disk I/O error: look after the disk, and whether it is full",
+            _ => ffi::code_to_str(code.extended_code),
+        },
         rusqlite::Error::SqlInputError { error, .. } => ffi::code_to_str(error.extended_code),
         _ => "the database answers in an unexpected form",
     }

@@ -155,14 +155,30 @@ pub(super) fn resolve(
     let as_then = TableSelection { rule: selection.rule, now: batch.now, cutoff: batch.cutoff, holds: Vec::new() };
     database.run(|connection| {
         let predicate = Predicate::new(connection, &as_then)?;
-        let _lock = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
+        let lock = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
         let needed = match selection.rule.action {
             Action::EraseRows { .. } => 1,
             Action::EraseColumn { .. } | Action::TruncateColumn { .. } => batch.keys.len() / 2 + 1,
         };
-        let survives = so_many_match(connection, &predicate, &batch.keys, needed)?;
-        Ok(if survives { Resolution::RolledBack } else { Resolution::Committed })
+        if !so_many_match(connection, &predicate, &batch.keys, needed)? {
+            return Ok(Resolution::Committed);
+        }
+        write_over(lock)?;
+        Ok(Resolution::RolledBack)
     })
+}
+
+/// Makes a rollback final. SQLite writes the frame that commits to the write-ahead log before it syncs it and makes it
+/// known: a COMMIT that failed or died in between did not happen for whoever is connected, and did for whoever reads
+/// the log anew after a crash. The next transaction takes the frame's place, so there is one: it sets a number of the
+/// file's header to what it is.
+fn write_over(lock: Transaction<'_>) -> rusqlite::Result<()> {
+    let mode: String = lock.pragma_query_value(None, "journal_mode", |row| row.get(0))?;
+    if mode == "wal" {
+        let version: i64 = lock.pragma_query_value(None, "user_version", |row| row.get(0))?;
+        lock.pragma_update(None, "user_version", version)?;
+    }
+    lock.commit()
 }
 
 /// Whether at least `needed` of the records still match.

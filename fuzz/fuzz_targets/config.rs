@@ -1,0 +1,44 @@
+//! One file of a good configuration replaced by any text: it is refused with a bounded number of problems that no
+//! terminal obeys, or every rule that follows has a name of its own that can be read.
+
+#![no_main]
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use forgetd::config::{Config, Source};
+use forgetd::plan;
+use libfuzzer_sys::fuzz_target;
+
+const FILES: [(&str, &str); 4] = [
+    ("sites/shop.example.toml", include_str!("../../config/sites/shop.example.toml")),
+    ("forgetd.toml", include_str!("../../config/forgetd.toml")),
+    ("processors/smartsupp.toml", include_str!("../../config/processors/smartsupp.toml")),
+    ("categories.toml", include_str!("../../config/categories.toml")),
+];
+
+/// One file is told up to a hundred; the others follow from it in a few.
+const MOST_PROBLEMS: usize = 400;
+
+fuzz_target!(|data: &[u8]| {
+    let Some((choice, text)) = data.split_first() else { return };
+    let Ok(text) = std::str::from_utf8(text) else { return };
+    let replaced = usize::from(*choice) % FILES.len();
+    let files = FILES.iter().enumerate().map(|(index, (path, own))| {
+        let text = if index == replaced { text } else { own };
+        ((*path).to_owned(), Source::new(*path, text))
+    });
+    match Config::parse(files.collect::<BTreeMap<_, _>>()) {
+        Err(problems) => {
+            assert!(!problems.0.is_empty() && problems.0.len() <= MOST_PROBLEMS);
+            let told = problems.to_string();
+            assert!(!told.chars().any(|character| character.is_control() && character != '\n'), "{told:?}");
+        }
+        Ok(config) => {
+            let mut names = BTreeSet::new();
+            for rule in plan::derive(&config) {
+                assert!(!rule.name.as_str().chars().any(char::is_control), "{:?}", rule.name);
+                assert!(names.insert(rule.name.clone()), "two rules are called {}", rule.name);
+            }
+        }
+    }
+});
