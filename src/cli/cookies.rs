@@ -15,8 +15,8 @@ use super::{Ended, Exit, Failure};
 use crate::audit::{Event, Sync};
 use crate::config::Site;
 use crate::cookies::{self, Capture, Level, Moment, Remark, Sandbox, Topic, Visit};
-use crate::visible::visible;
 use crate::service;
+use crate::visible::visible;
 
 pub(super) fn run(directory: &Path, command: &CookiesCommand, output: &Output) -> Ended {
     match command {
