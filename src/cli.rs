@@ -7,6 +7,7 @@ mod approve;
 mod arguments;
 mod audit;
 mod check;
+mod cookies;
 mod demo;
 mod doctor;
 mod drift;
@@ -148,6 +149,7 @@ fn run(arguments: Arguments, output: &Output) -> Ended {
         },
         Command::StopPurges { lift } => holds::stop_purges(&directory, lift, output),
         Command::Register { command } => register::run(&directory, &command, output),
+        Command::Cookies { command } => cookies::run(&directory, &command, output),
         Command::Audit { log, command } => audit::run(&directory, log, &command, output),
         Command::Completions { shell } => manual::completions(shell, output),
         Command::Man { directory } => manual::pages(directory.as_deref(), output),

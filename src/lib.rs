@@ -16,6 +16,7 @@
 //! * [`papers`] writes from the declaration what the law and the visitors want to read: records of processing, notices,
 //!   the cookie overview;
 //! * [`propose`] writes a site file for whoever has none, from what the stores look like;
+//! * [`cookies`] lays what a browser really holds beside what is declared for it;
 //! * [`service`] and [`cli`] stand on top: the only ones that read the clock, and the command line the only one that
 //!   prints.
 //!
@@ -27,6 +28,7 @@
 pub mod audit;
 pub mod cli;
 pub mod config;
+pub mod cookies;
 pub mod drift;
 mod durable;
 pub mod papers;

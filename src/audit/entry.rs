@@ -110,6 +110,18 @@ pub enum Event {
     /// An operator let purging go on.
     #[serde(rename = "purges.resumed")]
     PurgesResumed { uid: u32 },
+    /// Somebody compared what a browser holds with what a site declares: by which captures, of so many items, with so
+    /// many findings of each topic.
+    #[serde(rename = "cookies.checked")]
+    CookiesChecked {
+        site: String,
+        source: String,
+        moments: Vec<String>,
+        items: u64,
+        findings: BTreeMap<String, u64>,
+        notes: u64,
+        uid: u32,
+    },
     /// A run begins: the rule as it is, the cutoff, and what was counted beforehand.
     #[serde(rename = "run.started")]
     RunStarted {
@@ -300,6 +312,7 @@ impl Event {
             Event::HoldLifted { .. } => "hold.lifted",
             Event::PurgesStopped { .. } => "purges.stopped",
             Event::PurgesResumed { .. } => "purges.resumed",
+            Event::CookiesChecked { .. } => "cookies.checked",
             Event::RunStarted { .. } => "run.started",
             Event::BatchPrepared { .. } => "batch.prepared",
             Event::BatchCommitted { .. } => "batch.committed",

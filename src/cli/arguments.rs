@@ -1,6 +1,7 @@
 //! The commands and their options. Help texts, completions and manual pages all come from here.
 
 mod audit;
+mod cookies;
 mod register;
 
 use std::path::PathBuf;
@@ -11,6 +12,7 @@ use jiff::civil::Date;
 pub(super) use audit::{
     AuditCommand, AuditListOptions, CheckProofOptions, ProveOptions, ReportFormat, ReportOptions, ReviewOptions,
 };
+pub(super) use cookies::{CaptureOptions, CheckOptions as CookiesCheckOptions, CookiesCommand};
 pub(super) use register::{DiffOptions, ExportOptions, RegisterCommand};
 
 use crate::safety::approval::PlanToken;
@@ -33,7 +35,7 @@ pub(super) const EXIT_CODES: &[(&str, &str)] = &[
     ("0", "done"),
     ("1", "failed"),
     ("2", "called wrongly"),
-    ("3", "needs attention: a rule waits, is held or overdue, or a store is not as declared"),
+    ("3", "needs attention: a rule waits, is held or overdue, or something is not as declared"),
     ("4", "the audit log does not verify"),
     ("78", "the configuration is invalid"),
 ];
@@ -143,6 +145,11 @@ pub(super) enum Command {
     Register {
         #[command(subcommand)]
         command: RegisterCommand,
+    },
+    /// Check what browsers hold against the register
+    Cookies {
+        #[command(subcommand)]
+        command: CookiesCommand,
     },
     /// Read and verify the evidence
     Audit {

@@ -52,7 +52,7 @@ fn form(options: &ExportOptions, output: &Output) -> Result<Form, Failure> {
 }
 
 /// The site that is meant; without a name, the only one there is.
-fn one_site<'a>(config: &'a Config, name: Option<&str>) -> Result<&'a Site, Failure> {
+pub(super) fn one_site<'a>(config: &'a Config, name: Option<&str>) -> Result<&'a Site, Failure> {
     let some = || config.sites.keys().take(10).map(|site| format!("`{site}`")).collect::<Vec<_>>().join(", ");
     match name {
         Some(name) => config

@@ -218,6 +218,7 @@ pub(super) struct SiteFile {
     pub(super) dpo: Option<Section<ContactTable>>,
     pub(super) settings: Option<Section<SettingsTable>>,
     pub(super) processor: Vec<Section<UsedProcessorTable>>,
+    pub(super) cookie_bar: Option<Section<CookieBarTable>>,
     pub(super) retention: Option<Spanned<BTreeMap<Text, Spanned<Retained>>>>,
     /// Taken out beforehand: which keys a store has depends on its kind. It stands here to be among the known keys.
     pub(super) store: Option<IgnoredAny>,
@@ -243,6 +244,14 @@ pub(super) struct UsedProcessorTable {
     pub(super) chat_key: Option<Text>,
     pub(super) features: Vec<Text>,
     pub(super) agreement: Option<Spanned<Datetime>>,
+}
+
+/// `[cookie-bar]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct CookieBarTable {
+    pub(super) accept: Option<Text>,
+    pub(super) refuse: Option<Text>,
 }
 
 /// `[store.NAME]` with `kind = "sqlite"`.

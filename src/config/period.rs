@@ -112,6 +112,20 @@ impl Period {
         }
     }
 
+    /// The longest time that anybody means by this period: a month is 31 days, a year 366.
+    ///
+    /// For what others keep: who means six months may count calendar months or thirty-one days six times.
+    pub fn longest(&self) -> SignedDuration {
+        const LONGEST_MONTH: u64 = 31;
+        const LONGEST_YEAR: u64 = 366;
+        let hours = match self.length() {
+            Length::Hours(hours) => hours,
+            Length::Days(days) => days * 24,
+            Length::Months(months) => (months / 12 * LONGEST_YEAR + months % 12 * LONGEST_MONTH) * 24,
+        };
+        SignedDuration::from_hours(i64::try_from(hours).unwrap_or(i64::MAX / 3600))
+    }
+
     fn length(self) -> Length {
         let count = u64::from(self.count);
         match self.unit {

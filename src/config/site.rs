@@ -29,6 +29,8 @@ pub struct Site {
     pub not_stored: BTreeSet<CategoryId>,
     /// Processors in use.
     pub processors: Vec<SiteProcessor>,
+    /// Where a visitor answers for cookies.
+    pub cookie_bar: CookieBar,
     /// How long what may be kept.
     pub retention: BTreeMap<Tag, Period>,
     /// Where visitor records lie, by the store's name.
@@ -88,6 +90,15 @@ pub struct SiteProcessor {
     pub features: BTreeSet<String>,
     /// Date of the data processing agreement (GDPR Article 28(3)).
     pub agreement: Option<Date>,
+}
+
+/// The buttons of the site's cookie bar, by CSS selectors, for a check that presses them.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct CookieBar {
+    /// The button that agrees to everything.
+    pub accept: Option<String>,
+    /// The button that refuses everything that may be refused.
+    pub refuse: Option<String>,
 }
 
 /// What a table or column holds: a data category or a storage item.

@@ -7,7 +7,7 @@ use crate::config::site::{Site, SiteProcessor};
 use crate::config::{Class, Config, ItemKind, Lifetime, Processor, StorageItem};
 
 /// What stands for the site's key in the names of a processor's file.
-pub(super) const KEY: &str = "<CHAT_KEY>";
+pub(crate) const KEY: &str = "<CHAT_KEY>";
 
 /// One storage item of one site.
 #[derive(Debug, Clone)]

@@ -114,6 +114,9 @@ pub(super) fn decision(entry: &Entry, holds: &BTreeMap<u64, Hold>) -> Option<Dec
         Event::KeyRotated { uid, .. } => {
             told(*uid, None, "Replaced the key that signs the evidence; the old one handed over to it.".to_owned())
         }
+        Event::CookiesChecked { site, source, items, findings, uid, .. } => {
+            told(*uid, Some(site), cookies_checked(source, *items, findings))
+        }
         Event::PurgesStopped { uid } => told(*uid, None, "Stopped all erasure.".to_owned()),
         Event::PurgesResumed { uid } => told(*uid, None, "Let erasure go on.".to_owned()),
         Event::LogCreated { .. }
@@ -134,6 +137,16 @@ pub(super) fn decision(entry: &Entry, holds: &BTreeMap<u64, Hold>) -> Option<Dec
         | Event::DaemonStopped {}
         | Event::Heartbeat {} => None,
     }
+}
+
+/// What a comparison of cookies with the overview found. Words of a newer version are told as they stand.
+fn cookies_checked(source: &str, items: u64, findings: &BTreeMap<String, u64>) -> String {
+    let looked = format!("Compared what a browser holds with the cookie overview ({source}, {})", count(items, "item"));
+    if findings.is_empty() {
+        return format!("{looked}: nothing against it.");
+    }
+    let topics: Vec<String> = findings.iter().map(|(topic, many)| format!("{} {topic}", number(*many))).collect();
+    format!("{looked}. Against it: {}.", topics.join(", "))
 }
 
 /// Whether a change speaks of a site.

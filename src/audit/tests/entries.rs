@@ -79,6 +79,15 @@ fn all() -> Vec<Event> {
         Event::HoldLifted { hold: 1, uid: 1 },
         Event::PurgesStopped { uid: 1 },
         Event::PurgesResumed { uid: 1 },
+        Event::CookiesChecked {
+            site: text(),
+            source: text(),
+            moments: vec![text()],
+            items: 1,
+            findings: [(text(), 1)].into(),
+            notes: 1,
+            uid: 1,
+        },
         Event::RunStarted {
             run: text(),
             rule: text(),

@@ -6,9 +6,11 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::super::error::{FileProblems, suggest};
-use super::super::file::{Keyed, ROOT, Section, SettingsTable, SiteFile, Text, UsedProcessorTable, decode};
+use super::super::file::{
+    CookieBarTable, Keyed, ROOT, Section, SettingsTable, SiteFile, Text, UsedProcessorTable, decode,
+};
 use super::super::resolve::Said;
-use super::super::site::{Site, SiteProcessor, is_domain};
+use super::super::site::{CookieBar, Site, SiteProcessor, is_domain};
 use super::super::{CategoryId, Processor, Schedule, Setting};
 use super::retention::{self, Retention};
 use super::tag::{CHAT_KEY, Scope};
@@ -42,7 +44,8 @@ fn site(
     targets: &mut Targets,
     problems: &mut FileProblems<'_>,
 ) -> Option<Site> {
-    let SiteFile { domain, time_zone, schedule, controller, dpo, settings, processor, retention, store: _ } = file;
+    let SiteFile { domain, time_zone, schedule, controller, dpo, settings, processor, cookie_bar, retention, store: _ } =
+        file;
     let domain = problems
         .required(&ROOT, "domain", domain, "add `domain = \"shop.example\"`: the host name of the site")
         .and_then(|text| self::domain(text, problems));
@@ -56,6 +59,7 @@ fn site(
     let dpo = dpo.and_then(|section| value::contact(section, problems));
     let settings = self::settings(settings, known, problems);
     let used = processors(processor, known, problems);
+    let cookie_bar = cookie_bar.map(|section| self::cookie_bar(section, problems)).unwrap_or_default();
     let scope = Scope { known, used: &used.processors, complete: used.complete && known.is_complete() };
     let mut retention = retention::check(retention, scope, problems);
     if !settings.complete {
@@ -72,6 +76,7 @@ fn site(
         settings: settings.switches,
         not_stored: settings.not_stored,
         processors: used.processors,
+        cookie_bar,
         retention: retention.periods,
         stores,
         file: problems.file().to_owned(),
@@ -152,6 +157,12 @@ fn settings(section: Option<Section<SettingsTable>>, known: &Known, problems: &m
         complete: !unread && not_stored.len() == named,
         not_stored,
     }
+}
+
+/// Whether a selector finds something is for the browser to say: its grammar grows with every version.
+fn cookie_bar(section: Section<CookieBarTable>, problems: &mut FileProblems<'_>) -> CookieBar {
+    let Keyed(CookieBarTable { accept, refuse }) = section.into_inner();
+    CookieBar { accept: value::optional(accept, problems), refuse: value::optional(refuse, problems) }
 }
 
 /// The processors that a site uses.

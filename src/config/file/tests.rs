@@ -102,6 +102,7 @@ const CONTACT: &str = "/definitions/contact";
 #[case::site(include_str!("../../../config/schema/site.schema.json"), &[
     ("", keys::<SiteFile>()),
     ("/properties/settings", keys::<SettingsTable>()),
+    ("/properties/cookie-bar", keys::<CookieBarTable>()),
     ("/properties/processor/items", keys::<UsedProcessorTable>()),
     (CONTACT, keys::<ContactTable>()),
     (CONTROLLER, keys::<ControllerTable>()),

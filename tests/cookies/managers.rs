@@ -1,0 +1,90 @@
+//! The configuration that is written for vanilla-cookieconsent, with the package that sites use, in a real browser.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use super::page::Server;
+use super::visits::names;
+use super::{MARKETING, OWN, expected, said, shop};
+
+/// The package, and the digest of what npm publishes under that version.
+const PACKAGE: &str = "vanilla-cookieconsent@3.1.0";
+const FILE: &str = "vanilla-cookieconsent-3.1.0.tgz";
+const DIGEST: &str = "1d106b5f433b60d945dfed4c54f5535a8f61a30f2559b3f7548ed79e482aa4b6";
+
+/// A page with the manager, on which Smartsupp was at work before anybody was asked: what it left must go on refusal.
+const PAGE: &str = r#"<!doctype html>
+<html lang="en"><title>Shop with a consent manager</title>
+<link rel="stylesheet" href="/cookieconsent.css">
+<p>Nothing to buy.</p>
+<script>
+const keep = name => { document.cookie = `${name}=canary; path=/; max-age=15552000`; };
+keep("ssupp.vid");
+for (const end of ["", "vid", "message", "opened", "_cards"]) localStorage.setItem(`ssupp_8f3c2a${end}`, "canary");
+localStorage.setItem("_ss.enableSounds", "canary");
+if (!document.cookie.includes("cc_cookie")) {
+  keep("ssupp.visits");
+  localStorage.setItem("ssupp_8f3c2avisits", "canary");
+}
+</script>
+<script src="/cookieconsent.umd.js"></script>
+<script src="/configuration.js"></script>
+</html>"#;
+
+/// The package's directory: fetched once, and again if it is not what it should be.
+fn package() -> PathBuf {
+    let directory = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("vanilla-cookieconsent");
+    fs::create_dir_all(&directory).unwrap();
+    let file = directory.join(FILE);
+    let is_right = || {
+        let bytes = fs::read(&file).unwrap_or_default();
+        Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect::<String>() == DIGEST
+    };
+    if !is_right() {
+        let fetched = Command::new("npm").args(["pack", PACKAGE]).current_dir(&directory).output().unwrap();
+        assert!(fetched.status.success(), "{}", String::from_utf8_lossy(&fetched.stderr));
+        assert!(is_right(), "npm gave another {PACKAGE} than the one that was tried");
+    }
+    let unpacked = Command::new("tar").args(["xzf", FILE]).current_dir(&directory).status().unwrap();
+    assert!(unpacked.success());
+    directory.join("package/dist")
+}
+
+#[test]
+fn vanilla_cookieconsent_clears_marketing_on_refusal_and_leaves_what_is_functional() {
+    let shop = shop(MARKETING, "accept = \"#cc-main [data-role=all]\"\nrefuse = \"#cc-main [data-role=necessary]\"");
+    shop.write("processors/shop.toml", &OWN.replace("cookie_bar", "cc_cookie"));
+    let exported = shop.run(&["register", "export", "cookieconsent"]);
+    assert_eq!(exported.code, 0, "{exported:?}");
+    let dist = package();
+    let part = |name: &str| fs::read_to_string(dist.join(name)).unwrap();
+    let server = Server::start(&[
+        ("/", PAGE),
+        ("/cookieconsent.css", &part("cookieconsent.css")),
+        ("/cookieconsent.umd.js", &part("cookieconsent.umd.js")),
+        ("/configuration.js", &exported.stdout),
+    ]);
+    let checked: Value = shop.json(&["cookies", "check", "--settle", "2", "--url", &server.url("/")], 3);
+    let planted = expected(&[("before-consent", "ssupp.visits"), ("before-consent", "ssupp_8f3c2avisits")]);
+    assert_eq!(said(&checked, "findings"), planted);
+    let functional = [
+        "_ss.enableSounds",
+        "cc_cookie",
+        "ssupp.vid",
+        "ssupp_8f3c2a",
+        "ssupp_8f3c2a_cards",
+        "ssupp_8f3c2amessage",
+        "ssupp_8f3c2aopened",
+        "ssupp_8f3c2avid",
+    ];
+    assert_eq!(names(&checked, "after-refusal"), functional);
+    let accepted = names(&checked, "after-acceptance");
+    assert!(
+        ["ssupp.visits", "ssupp_8f3c2avisits"].iter().all(|name| accepted.iter().any(|a| a == name)),
+        "{accepted:?}"
+    );
+}
