@@ -35,6 +35,17 @@ if (!document.cookie.includes("cc_cookie")) {
 <script src="/configuration.js"></script>
 </html>"#;
 
+const SCRIPTS: &str = "<script src=\"/cookieconsent.umd.js\"></script>\n<script src=\"/configuration.js\"></script>\n";
+
+/// The same page with the manager in its head, before there is a body.
+fn in_the_head() -> String {
+    assert!(PAGE.contains(SCRIPTS));
+    let (before, after) = PAGE.split_once("<p>Nothing").unwrap();
+    let (visitor, end) = after.split_once(SCRIPTS).unwrap();
+    let (text, script) = visitor.split_once("<script>").unwrap();
+    format!("{before}<script>{script}{SCRIPTS}<p>Nothing{text}{end}")
+}
+
 /// The package's directory: fetched once, and again if it is not what it should be.
 fn package() -> PathBuf {
     let directory = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("vanilla-cookieconsent");
@@ -62,29 +73,31 @@ fn vanilla_cookieconsent_clears_marketing_on_refusal_and_leaves_what_is_function
     assert_eq!(exported.code, 0, "{exported:?}");
     let dist = package();
     let part = |name: &str| fs::read_to_string(dist.join(name)).unwrap();
-    let server = Server::start(&[
-        ("/", PAGE),
-        ("/cookieconsent.css", &part("cookieconsent.css")),
-        ("/cookieconsent.umd.js", &part("cookieconsent.umd.js")),
-        ("/configuration.js", &exported.stdout),
-    ]);
-    let checked: Value = shop.json(&["cookies", "check", "--settle", "2", "--url", &server.url("/")], 3);
-    let planted = expected(&[("before-consent", "ssupp.visits"), ("before-consent", "ssupp_8f3c2avisits")]);
-    assert_eq!(said(&checked, "findings"), planted);
-    let functional = [
-        "_ss.enableSounds",
-        "cc_cookie",
-        "ssupp.vid",
-        "ssupp_8f3c2a",
-        "ssupp_8f3c2a_cards",
-        "ssupp_8f3c2amessage",
-        "ssupp_8f3c2aopened",
-        "ssupp_8f3c2avid",
-    ];
-    assert_eq!(names(&checked, "after-refusal"), functional);
-    let accepted = names(&checked, "after-acceptance");
-    assert!(
-        ["ssupp.visits", "ssupp_8f3c2avisits"].iter().all(|name| accepted.iter().any(|a| a == name)),
-        "{accepted:?}"
-    );
+    for page in [PAGE, &in_the_head()] {
+        let server = Server::start(&[
+            ("/", page),
+            ("/cookieconsent.css", &part("cookieconsent.css")),
+            ("/cookieconsent.umd.js", &part("cookieconsent.umd.js")),
+            ("/configuration.js", &exported.stdout),
+        ]);
+        let checked: Value = shop.json(&["cookies", "check", "--settle", "2", "--url", &server.url("/")], 3);
+        let planted = expected(&[("before-consent", "ssupp.visits"), ("before-consent", "ssupp_8f3c2avisits")]);
+        assert_eq!(said(&checked, "findings"), planted);
+        let functional = [
+            "_ss.enableSounds",
+            "cc_cookie",
+            "ssupp.vid",
+            "ssupp_8f3c2a",
+            "ssupp_8f3c2a_cards",
+            "ssupp_8f3c2amessage",
+            "ssupp_8f3c2aopened",
+            "ssupp_8f3c2avid",
+        ];
+        assert_eq!(names(&checked, "after-refusal"), functional);
+        let accepted = names(&checked, "after-acceptance");
+        assert!(
+            ["ssupp.visits", "ssupp_8f3c2avisits"].iter().all(|name| accepted.iter().any(|a| a == name)),
+            "{accepted:?}"
+        );
+    }
 }

@@ -6,4 +6,8 @@ function clearRefused() {
 
 config.onConsent = clearRefused;
 config.onChange = clearRefused;
-CookieConsent.run(config);
+
+function start() { CookieConsent.run(config); }
+
+// In the head of a page there is no body yet for the question to stand in.
+if (document.body) { start(); } else { document.addEventListener("DOMContentLoaded", start); }
