@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
+#[path = "papers/accessible.rs"]
+mod accessible;
 #[path = "papers/changes.rs"]
 mod changes;
 #[path = "papers/forms.rs"]

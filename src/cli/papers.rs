@@ -129,7 +129,8 @@ fn print_findings(findings: &[Finding<'_>], missing: usize, output: &Output) {
         let more = if more == 0 { String::new() } else { format!(" and {more} more") };
         let named: Vec<&str> = sites.iter().take(SITES_NAMED).copied().collect();
         output.line(format!("{word}: {}", gap.what));
-        output.line(format!("  sites: {}{more}; papers: {}", named.join(", "), papers.join(", ")));
+        let concerned = if papers.is_empty() { String::new() } else { format!("; papers: {}", papers.join(", ")) };
+        output.line(format!("  sites: {}{more}{concerned}", named.join(", ")));
         output.line(format!("  wanted by: {}", gap.because));
         output.line(format!("  {}", gap.remedy));
     }

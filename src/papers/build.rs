@@ -73,6 +73,9 @@ impl Builder<'_> {
         let rests_on =
             |basis: LawfulBasis| activities.iter().any(|activity| activity.lawful_basis == Some(basis.key()));
         let uses_consent = rests_on(LawfulBasis::Consent) || classes.iter().any(|class| class.needs_consent);
+        if uses_consent {
+            self.consent_is_recorded();
+        }
         Papers {
             stamp: stamp.clone(),
             program: env!("CARGO_PKG_VERSION"),
@@ -105,6 +108,26 @@ impl Builder<'_> {
             end_of_agreement: self.end_of_agreement(),
             processors,
             gaps: Vec::new(),
+        }
+    }
+
+    /// Where something rests on consent, the site's own records must say who gave it: else nobody can show it, and nothing
+    /// goes when it is withdrawn.
+    fn consent_is_recorded(&self) {
+        let stores = self.subject.site.stores.values();
+        let mut tables = stores.flat_map(|store| store.tables()).peekable();
+        if tables.peek().is_some() && tables.all(|table| table.consent.is_none()) {
+            self.gap(Gap {
+                level: Level::Missing,
+                what: "where the visitor's consent is recorded in the site's own tables".to_owned(),
+                because: "GDPR Article 7(1): whoever relies on consent must be able to show it; 7(3): it can be withdrawn",
+                remedy: format!(
+                    "{}: `consent = {{ column = \"…\", given = … }}` in a `[[store.NAME.table]]`, or leave out the features \
+                     that need consent",
+                    self.subject.site.file
+                ),
+                papers: &[],
+            });
         }
     }
 

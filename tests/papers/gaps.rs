@@ -65,6 +65,23 @@ fn what_the_law_wants_and_nobody_declared_is_found_with_what_to_write() {
 }
 
 #[test]
+fn a_site_that_relies_on_consent_must_declare_where_it_is_recorded() {
+    let store = "[store.chat]\nkind = \"sqlite\"\npath = \"/srv/chat.db\"\n[[store.chat.table]]\nname = \"visitors\"\n\
+                 key = \"id\"\ntime = { column = \"seen\", format = \"unix-seconds\" }\nholds = \"visit\"\n";
+    let recorded = "consent = { column = \"agreed\", given = 1 }\n";
+    let is_found = |features: &str, stores: &str| {
+        let shop = shop(features, "");
+        shop.write("sites/shop.example.toml", &(site(features, "") + stores));
+        let wanted = "missing: where the visitor's consent is recorded in the site's own tables";
+        findings(&shop, 3).iter().any(|finding| finding == wanted)
+    };
+    assert!(is_found(ALL, store));
+    assert!(!is_found(ALL, &[store, recorded].concat()));
+    assert!(!is_found(CHAT, store), "nothing rests on consent");
+    assert!(!is_found(ALL, ""), "there are no tables");
+}
+
+#[test]
 fn what_a_processor_lacks_is_found_once_for_all_its_sites() {
     let shop = shop(CHAT, "");
     shop.write("sites/other.example.toml", &site(CHAT, "").replace("shop.example", "other.example"));
