@@ -14,6 +14,8 @@ mod gaps;
 mod installation;
 #[path = "papers/languages.rs"]
 mod languages;
+#[path = "papers/valid.rs"]
+mod valid;
 
 use std::collections::BTreeMap;
 use std::fs;
