@@ -10,6 +10,8 @@ mod files;
 mod installation;
 #[path = "cookies/managers.rs"]
 mod managers;
+#[path = "support/npm.rs"]
+mod npm;
 #[path = "cookies/page.rs"]
 mod page;
 #[path = "cookies/visits.rs"]

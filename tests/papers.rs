@@ -14,6 +14,8 @@ mod gaps;
 mod installation;
 #[path = "papers/languages.rs"]
 mod languages;
+#[path = "support/npm.rs"]
+mod npm;
 #[path = "papers/valid.rs"]
 mod valid;
 

@@ -7,6 +7,7 @@ use anstyle::{AnsiColor, Style};
 use serde::Serialize;
 
 use super::table::{self, Medium};
+pub(super) use crate::report::words::number as count;
 use crate::visible;
 
 /// How results are printed.
@@ -168,19 +169,6 @@ fn one_line(cell: &str) -> String {
 /// An instant to the second, in UTC.
 pub(super) fn instant(at: jiff::Timestamp) -> String {
     format!("{at:.0}")
-}
-
-/// A count with its digits in groups.
-pub(super) fn count(number: u64) -> String {
-    let digits = number.to_string();
-    let mut grouped = String::with_capacity(digits.len() + digits.len() / 3);
-    for (position, digit) in digits.chars().enumerate() {
-        if position > 0 && (digits.len() - position).is_multiple_of(3) {
-            grouped.push(',');
-        }
-        grouped.push(digit);
-    }
-    grouped
 }
 
 /// A number and what is counted: `1 rule`, `2 rules`.

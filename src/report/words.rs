@@ -32,7 +32,7 @@ pub(super) fn sortable(at: Timestamp) -> String {
 }
 
 /// A count with its digits in groups.
-pub(super) fn number(number: u64) -> String {
+pub(crate) fn number(number: u64) -> String {
     let digits = number.to_string();
     let mut grouped = String::with_capacity(digits.len() + digits.len() / 3);
     for (position, digit) in digits.chars().enumerate() {

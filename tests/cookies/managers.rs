@@ -1,19 +1,14 @@
 //! The configuration that is written for vanilla-cookieconsent, with the package that sites use, in a real browser.
 
 use std::fs;
-use std::path::PathBuf;
-use std::process::Command;
 
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 
 use super::page::Server;
 use super::visits::names;
-use super::{MARKETING, OWN, expected, said, shop};
+use super::{MARKETING, OWN, expected, npm, said, shop};
 
-/// The package, and the digest of what npm publishes under that version.
-const PACKAGE: &str = "vanilla-cookieconsent@3.1.0";
-const FILE: &str = "vanilla-cookieconsent-3.1.0.tgz";
+/// Of version 3.1.0, as npm publishes it.
 const DIGEST: &str = "1d106b5f433b60d945dfed4c54f5535a8f61a30f2559b3f7548ed79e482aa4b6";
 
 /// A page with the manager, on which Smartsupp was at work before anybody was asked: what it left must go on refusal.
@@ -46,32 +41,13 @@ fn in_the_head() -> String {
     format!("{before}<script>{script}{SCRIPTS}<p>Nothing{text}{end}")
 }
 
-/// The package's directory: fetched once, and again if it is not what it should be.
-fn package() -> PathBuf {
-    let directory = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("vanilla-cookieconsent");
-    fs::create_dir_all(&directory).unwrap();
-    let file = directory.join(FILE);
-    let is_right = || {
-        let bytes = fs::read(&file).unwrap_or_default();
-        Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect::<String>() == DIGEST
-    };
-    if !is_right() {
-        let fetched = Command::new("npm").args(["pack", PACKAGE]).current_dir(&directory).output().unwrap();
-        assert!(fetched.status.success(), "{}", String::from_utf8_lossy(&fetched.stderr));
-        assert!(is_right(), "npm gave another {PACKAGE} than the one that was tried");
-    }
-    let unpacked = Command::new("tar").args(["xzf", FILE]).current_dir(&directory).status().unwrap();
-    assert!(unpacked.success());
-    directory.join("package/dist")
-}
-
 #[test]
 fn vanilla_cookieconsent_clears_marketing_on_refusal_and_leaves_what_is_functional() {
     let shop = shop(MARKETING, "accept = \"#cc-main [data-role=all]\"\nrefuse = \"#cc-main [data-role=necessary]\"");
     shop.write("processors/shop.toml", &OWN.replace("cookie_bar", "cc_cookie"));
     let exported = shop.run(&["register", "export", "cookieconsent"]);
     assert_eq!(exported.code, 0, "{exported:?}");
-    let dist = package();
+    let dist = npm::package("vanilla-cookieconsent", "3.1.0", DIGEST).join("dist");
     let part = |name: &str| fs::read_to_string(dist.join(name)).unwrap();
     for page in [PAGE, &in_the_head()] {
         let server = Server::start(&[

@@ -1,16 +1,11 @@
 //! The pages as a browser has them: no violation of the rules that axe-core knows, on a phone and on a desk.
 
 use std::fs;
-use std::path::PathBuf;
 use std::process::Command;
 
-use sha2::{Digest, Sha256};
+use super::{ALL, FORMS, export, npm, shop};
 
-use super::{ALL, FORMS, export, shop};
-
-/// The package, and the digest of what npm publishes under that version.
-const PACKAGE: &str = "axe-core@4.10.2";
-const FILE: &str = "axe-core-4.10.2.tgz";
+/// Of version 4.10.2, as npm publishes it.
 const DIGEST: &str = "9ea2d2d6917da998122bdacfd3b473e31ead53f4b87146c716a12edf89158100";
 
 /// What is put behind a page: it writes what it found where it can be read from outside.
@@ -18,22 +13,8 @@ const JUDGE: &str = "<script>axe.run().then(found => { document.documentElement.
     found.violations.map(one => one.id + ': ' + one.nodes[0].html)); \
     document.documentElement.dataset.passed = found.passes.length; });</script>";
 
-/// The script, fetched once, and again if it is not what it should be.
 fn axe() -> String {
-    let directory = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("axe-core");
-    fs::create_dir_all(&directory).unwrap();
-    let digest = || {
-        let bytes = fs::read(directory.join(FILE)).unwrap_or_default();
-        Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect::<String>()
-    };
-    if digest() != DIGEST {
-        let fetched = Command::new("npm").args(["pack", PACKAGE]).current_dir(&directory).output().unwrap();
-        assert!(fetched.status.success(), "{}", String::from_utf8_lossy(&fetched.stderr));
-        assert_eq!(digest(), DIGEST, "npm gave another {PACKAGE} than the one that was tried");
-    }
-    let unpacked = Command::new("tar").args(["xzf", FILE]).current_dir(&directory).status().unwrap();
-    assert!(unpacked.success());
-    fs::read_to_string(directory.join("package/axe.min.js")).unwrap()
+    fs::read_to_string(npm::package("axe-core", "4.10.2", DIGEST).join("axe.min.js")).unwrap()
 }
 
 /// The page after its scripts have run.
