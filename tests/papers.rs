@@ -67,9 +67,13 @@ fn export(shop: &Installation, paper: &str, form: &str, arguments: &[&str]) -> S
 
 /// What Python prints of an export.
 fn python(script: &str, arguments: &[&str], export: &str) -> String {
-    let mut python = Command::new("python3");
-    let running = python.args(["-c", script]).args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
-    let mut running = running.stderr(Stdio::piped()).spawn().unwrap();
+    piped(Command::new("python3").args(["-c", script]).args(arguments), export)
+}
+
+/// What another program prints of an export.
+fn piped(program: &mut Command, export: &str) -> String {
+    let running = program.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut running = running.spawn().unwrap();
     std::io::Write::write_all(&mut running.stdin.take().unwrap(), export.as_bytes()).unwrap();
     let read = running.wait_with_output().unwrap();
     assert!(read.status.success(), "{}\n{export}", String::from_utf8_lossy(&read.stderr));

@@ -41,10 +41,15 @@ fn check(directory: &Path, options: &CookiesCheckOptions, output: &Output) -> En
     let remarks = cookies::compare(config, site, &captures, options.capture.url.as_deref());
     let (findings, notes) = remarks.iter().partition::<Vec<&Remark>, _>(|r| r.topic.level() == Level::Finding);
     let checked = Checked { site: &site.domain, captures: &captures, findings, notes };
-    if options.record {
-        record(directory, &checked)?;
-    }
     output.result(&checked, |output| print(&checked, output));
+    if !options.no_record {
+        match &reading.register {
+            Some(_) => record(directory, &checked).map_err(not_recorded)?,
+            None => output.note(
+                "The result is not in the audit log: there is none before `forgetd run` or `forgetd purge` begins it.",
+            ),
+        }
+    }
     Ok(reading.exit(if checked.findings.is_empty() { Exit::Done } else { Exit::Attention }))
 }
 
@@ -71,6 +76,12 @@ fn captures(
         (None, Some(url)) => visit(url, site, options, reading, output),
         (None, None) => Err(Failure::usage("name a file with a capture, or a page with `--url`")),
     }
+}
+
+fn not_recorded(failure: Failure) -> Failure {
+    let what = "the result is not in the audit log";
+    let remedy = "run it as the user of the service, or leave the log alone with `--no-record`";
+    Failure { message: format!("{what}: {}; {remedy}", failure.message), ..failure }
 }
 
 /// Names of items may be made of what a visitor is known by: the log has their number.

@@ -2,7 +2,8 @@
 //!
 //! Pipes and not a port: a port on loopback would let every user of the machine drive the browser, and needs a
 //! WebSocket. Pipes are two files with messages between NUL bytes. Chromium takes them as descriptors 3 and 4, which a
-//! shell puts there: it ends when they are closed, so that nothing is left behind when this process dies.
+//! shell puts there: it ends when they are closed, and the shell then removes what it wrote, so that nothing is left behind
+//! when this process dies.
 //!
 //! Each look gets a context of its own, which Chromium keeps in memory alone: no cookie of a visit reaches the disk.
 
@@ -21,8 +22,10 @@ use tempfile::TempDir;
 /// What browsers of this family are called, the most usual first.
 const NAMES: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
 
-/// Makes descriptors 3 and 4 of the two pipes, and becomes the browser.
-const SHELL: &str = "exec \"$@\" 3<&0 4>&1 </dev/null >/dev/null 2>&1";
+/// Makes descriptors 3 and 4 of the two pipes, runs the browser, and removes its profile: also where this process was
+/// killed meanwhile. A part of the browser that is still ending may write once more.
+const SHELL: &str = "profile=$1; shift; \"$@\" 3<&0 4>&1 </dev/null >/dev/null 2>&1; \
+                     rm -rf -- \"$profile\" || { sleep 1; rm -rf -- \"$profile\"; }";
 
 /// What it is started with: no window, no services of its maker, every frame in one process, so that the storage of
 /// frames can be asked for, and no word to pages that nobody sits before it: consent managers hide from robots.
@@ -124,7 +127,7 @@ pub(super) struct Browser {
     /// What it calls itself to pages.
     pub(super) agent: String,
     events: Vec<Event>,
-    /// Removed when the browser is gone.
+    /// Removed when the browser is gone, where the shell could not.
     _profile: TempDir,
 }
 
@@ -146,12 +149,12 @@ impl Browser {
         let mut user_data = OsString::from("--user-data-dir=");
         user_data.push(profile.path());
         let mut command = Command::new("/bin/sh");
-        command.args(["-c", SHELL, "sh"]).arg(&program).args(FLAGS).arg(user_data);
+        command.args(["-c", SHELL, "sh"]).arg(profile.path()).arg(&program).args(FLAGS).arg(user_data);
         if sandbox() == Sandbox::OffForRoot {
             command.arg("--no-sandbox");
         }
-        // Fonts, certificates and crash reports belong to the profile as well.
-        for variable in ["HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME"] {
+        // Fonts, certificates, crash reports and what it needs for a while belong to the profile as well.
+        for variable in ["HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "TMPDIR"] {
             command.env(variable, profile.path());
         }
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).process_group(0);

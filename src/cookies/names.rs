@@ -4,13 +4,10 @@
 //! that asks the browser for a guarantee, a dot that PHP reads as an underscore.
 
 use crate::config::ItemKind;
-use crate::papers::items::{DeclaredItem, KEY};
+use crate::papers::items::{DeclaredItem, KEY, stands_for};
 
 /// Prefixes by which a cookie asks browsers for guarantees (RFC 6265bis §4.1.3): they are not part of what it is.
 const PREFIXES: [&str; 2] = ["__Secure-", "__Host-"];
-
-/// What ends a declared name that stands for all that begin like it: `_ga_*`.
-const ANY: char = '*';
 
 /// Whether an item of this name and kind is the declared one.
 pub(super) fn is(declared: &DeclaredItem<'_>, name: &str, kind: ItemKind) -> bool {
@@ -20,14 +17,10 @@ pub(super) fn is(declared: &DeclaredItem<'_>, name: &str, kind: ItemKind) -> boo
 /// Whether an item of this name has the declared name, wherever it stands.
 pub(super) fn is_called(declared: &DeclaredItem<'_>, name: &str) -> bool {
     let said = declared.name.as_str();
-    fits(said, name)
+    stands_for(said, name)
         || (declared.kind == ItemKind::Cookie
-            && (fits(&as_php(said), &as_php(name)) || without_prefix(name).is_some_and(|plain| fits(said, plain))))
-}
-
-fn fits(declared: &str, name: &str) -> bool {
-    declared == name
-        || declared.strip_suffix(ANY).is_some_and(|begin| !begin.is_empty() && name.strip_prefix(begin).is_some())
+            && (stands_for(&as_php(said), &as_php(name))
+                || without_prefix(name).is_some_and(|plain| stands_for(said, plain))))
 }
 
 fn without_prefix(name: &str) -> Option<&str> {

@@ -10,33 +10,47 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value, json};
 
 use super::PaperError;
+use super::items::stands_for;
 use super::language::Language;
 use super::model::{Class, Item, Papers};
 
 /// What the scripts do with what the managers do not clear.
 const CLEAR: &str = include_str!("consent/clear.js");
 
-/// Names of one kind of items, without those that a class without consent has as well.
-fn names<'a>(papers: &'a Papers, items: impl Iterator<Item = &'a Item>, kinds: &[&str]) -> BTreeSet<&'a str> {
+/// Names of one kind that a class without consent has.
+fn kept<'a>(papers: &'a Papers, kind: &str) -> BTreeSet<&'a str> {
     let free = papers.classes.iter().filter(|class| !class.needs_consent).flat_map(|class| &class.items);
-    let kept: BTreeSet<(&str, &str)> = free.map(|item| (item.kind, item.name.as_str())).collect();
-    items
-        .filter(|item| kinds.contains(&item.kind) && !kept.contains(&(item.kind, item.name.as_str())))
-        .map(|item| item.name.as_str())
-        .collect()
+    free.filter(|item| item.kind == kind).map(|item| item.name.as_str()).collect()
+}
+
+/// Names of one kind of items, without those that a class without consent has as well.
+fn names<'a>(papers: &'a Papers, items: impl Iterator<Item = &'a Item>, kind: &str) -> BTreeSet<&'a str> {
+    let kept = kept(papers, kind);
+    let names = items.filter(|item| item.kind == kind).map(|item| item.name.as_str());
+    names.filter(|name| !kept.iter().any(|kept| stands_for(kept, name))).collect()
 }
 
 /// What a script must clear when a class is refused, by the places in the browser.
 fn cleared<'a>(papers: &'a Papers, items: impl Iterator<Item = &'a Item> + Clone) -> Value {
     json!({
-        "localStorage": names(papers, items.clone(), &["local-storage"]),
-        "sessionStorage": names(papers, items.clone(), &["session-storage"]),
-        "indexedDB": names(papers, items, &["indexed-db"]),
+        "localStorage": names(papers, items.clone(), "local-storage"),
+        "sessionStorage": names(papers, items.clone(), "session-storage"),
+        "indexedDB": names(papers, items, "indexed-db"),
+    })
+}
+
+/// What a script must leave alone where it clears by the beginning of a name.
+fn left_alone(papers: &Papers) -> Value {
+    json!({
+        "cookies": kept(papers, "cookie"),
+        "localStorage": kept(papers, "local-storage"),
+        "sessionStorage": kept(papers, "session-storage"),
+        "indexedDB": kept(papers, "indexed-db"),
     })
 }
 
 fn cookies<'a>(papers: &'a Papers, items: impl Iterator<Item = &'a Item>) -> Vec<Value> {
-    names(papers, items, &["cookie"]).into_iter().map(|name| json!({ "name": name })).collect()
+    names(papers, items, "cookie").into_iter().map(|name| json!({ "name": name })).collect()
 }
 
 /// Processors with items of a class, or with a feature that asks for it.
@@ -148,13 +162,8 @@ pub(super) fn cookieconsent_script(papers: &Papers, language: &Language) -> Resu
         .filter(|class| class.needs_consent)
         .map(|class| (class.class.to_owned(), cleared(papers, class.items.iter())))
         .collect();
-    let config = script_value(&cookieconsent(papers, language))?;
-    let cleared = script_value(&Value::Object(cleared))?;
-    Ok(format!(
-        "{}\n(function () {{\n\"use strict\";\nvar config = {config};\nvar cleared = {cleared};\n{CLEAR}\n{}}})();\n",
-        heading(papers),
-        include_str!("consent/cookieconsent.js")
-    ))
+    let body = script(papers, &cookieconsent(papers, language), cleared, include_str!("consent/cookieconsent.js"))?;
+    Ok(format!("{}\n(function () {{\n{body}}})();\n", heading(papers)))
 }
 
 /// The configuration of Klaro.
@@ -172,7 +181,7 @@ pub(super) fn klaro(papers: &Papers, language: &Language) -> Value {
                 "purposes": [class.class],
                 "required": !class.needs_consent,
                 "default": !class.needs_consent,
-                "cookies": if class.needs_consent { names(papers, items, &["cookie"]) } else { BTreeSet::new() },
+                "cookies": if class.needs_consent { names(papers, items, "cookie") } else { BTreeSet::new() },
             }));
         }
     }
@@ -237,13 +246,16 @@ pub(super) fn klaro_script(papers: &Papers, language: &Language) -> Result<Strin
             by_service.insert(service(id, class.class), cleared(papers, items));
         }
     }
-    let config = script_value(&klaro(papers, language))?;
-    let cleared = script_value(&Value::Object(by_service))?;
-    Ok(format!(
-        "{}\nvar klaroConfig = (function () {{\n\"use strict\";\nvar config = {config};\nvar cleared = {cleared};\n{CLEAR}\n{}}})();\n",
-        heading(papers),
-        include_str!("consent/klaro.js")
-    ))
+    let body = script(papers, &klaro(papers, language), by_service, include_str!("consent/klaro.js"))?;
+    Ok(format!("{}\nvar klaroConfig = (function () {{\n{body}}})();\n", heading(papers)))
+}
+
+/// What both scripts are made of: the configuration, what is cleared and what is left alone, and what is done with it.
+fn script(papers: &Papers, config: &Value, cleared: Map<String, Value>, act: &str) -> Result<String, PaperError> {
+    let config = script_value(config)?;
+    let cleared = script_value(&Value::Object(cleared))?;
+    let kept = script_value(&left_alone(papers))?;
+    Ok(format!("\"use strict\";\nvar config = {config};\nvar cleared = {cleared};\nvar kept = {kept};\n{CLEAR}{act}"))
 }
 
 fn heading(papers: &Papers) -> String {

@@ -9,6 +9,15 @@ use crate::config::{Class, Config, ItemKind, Lifetime, Processor, StorageItem};
 /// What stands for the site's key in the names of a processor's file.
 pub(crate) const KEY: &str = "<CHAT_KEY>";
 
+/// What ends a declared name that stands for all that begin like it: `_ga_*`.
+const ANY: char = '*';
+
+/// Whether `declared` names `name`, or stands for it.
+pub(crate) fn stands_for(declared: &str, name: &str) -> bool {
+    declared == name
+        || declared.strip_suffix(ANY).is_some_and(|begin| !begin.is_empty() && name.strip_prefix(begin).is_some())
+}
+
 /// One storage item of one site.
 #[derive(Debug, Clone)]
 pub struct DeclaredItem<'a> {

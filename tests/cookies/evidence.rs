@@ -6,14 +6,25 @@ use serde_json::json;
 
 use super::files::capture;
 use super::{MARKETING, VALUE, said, shop};
+use crate::installation::Installation;
+
+/// The text of the audit log; none before there is one.
+fn log_of(shop: &Installation) -> Option<String> {
+    fs::read_to_string(shop.state().join("audit/log.jsonl")).ok()
+}
 
 #[test]
-fn a_recorded_check_is_an_entry_without_names_and_a_decision_of_the_report() {
+fn a_check_is_an_entry_without_names_and_a_decision_of_the_report() {
     let shop = shop(MARKETING, "");
     let file = capture(&shop, "playwright-state.json");
     let file = file.to_str().unwrap();
-    assert_eq!(shop.run(&["cookies", "check", file, "--consent", "none", "--record"]).code, 3);
-    let log = fs::read_to_string(shop.state().join("audit/log.jsonl")).unwrap();
+    assert_eq!(shop.run(&["purge", "--yes"]).code, 0);
+    let before = log_of(&shop).unwrap();
+    assert_eq!(shop.run(&["cookies", "check", file, "--consent", "none", "--no-record"]).code, 3);
+    assert_eq!(log_of(&shop).unwrap(), before);
+    let ran = shop.run(&["cookies", "check", file, "--consent", "none"]);
+    assert_eq!((ran.code, ran.stderr.as_str()), (3, ""), "{ran:?}");
+    let log = log_of(&shop).unwrap();
     let entry: serde_json::Value = serde_json::from_str(log.lines().last().unwrap()).unwrap();
     assert_eq!(entry["kind"], "cookies.checked");
     assert_eq!(entry["findings"], json!({ "before-consent": 2, "lives-longer": 1, "undeclared": 1 }));
@@ -30,6 +41,33 @@ fn a_recorded_check_is_an_entry_without_names_and_a_decision_of_the_report() {
     let sentence = "Compared what a browser holds with the cookie overview (storage-state, 10 items). \
                     Against it: 2 before-consent, 1 lives-longer, 1 undeclared.";
     assert!(report.replace('\\', "").contains(sentence), "{report}");
+}
+
+#[test]
+fn a_check_says_that_it_is_not_recorded_where_nothing_was_ever_applied() {
+    let shop = shop(MARKETING, "");
+    let file = capture(&shop, "playwright-state.json");
+    let ran = shop.run(&["cookies", "check", file.to_str().unwrap(), "--consent", "none"]);
+    assert_eq!(ran.code, 3, "{ran:?}");
+    assert!(ran.stderr.contains("The result is not in the audit log: there is none before"), "{ran:?}");
+    assert_eq!(log_of(&shop), None);
+}
+
+#[test]
+fn a_check_whose_result_cannot_be_recorded_tells_it_and_fails() {
+    let shop = shop(MARKETING, "");
+    let file = capture(&shop, "playwright-state.json");
+    assert_eq!(shop.run(&["purge", "--yes"]).code, 0);
+    let key = shop.state().join("audit/checkpoint");
+    fs::remove_file(&key).unwrap();
+    fs::create_dir(&key).unwrap();
+    let ran = shop.run(&["cookies", "check", file.to_str().unwrap(), "--consent", "none"]);
+    assert_eq!(ran.code, 1, "{ran:?}");
+    assert!(ran.stdout.contains("undeclared: `_tracker`"), "{ran:?}");
+    assert!(
+        ran.stderr.contains("the result is not in the audit log: ") && ran.stderr.contains("`--no-record`"),
+        "{ran:?}"
+    );
 }
 
 #[test]

@@ -4,6 +4,8 @@ use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -24,6 +26,32 @@ fn visit(shop: &Installation, url: &str, more: &[&str]) -> Ran {
     assert!(left.is_empty(), "{left:?}");
     assert_eq!(processes_with(directory.to_str().unwrap()), 0);
     ran
+}
+
+#[test]
+fn a_check_that_is_killed_leaves_neither_browser_nor_profile_behind() {
+    let server = Server::start(&[("/", SHOP)]);
+    let shop = shop(MARKETING, BAR);
+    let directory = shop.path().join("tmp");
+    fs::create_dir_all(&directory).unwrap();
+    let mut command = shop.command(&["cookies", "check", "--settle", "300", "--url", &server.url("/")]);
+    let mut running = command.env("TMPDIR", &directory).stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
+    let text = directory.to_str().unwrap();
+    // The browser, its zygotes, and a process for the page.
+    until("the browser runs", || processes_with(text) > 4);
+    assert_eq!(fs::read_dir(&directory).unwrap().count(), 1);
+    running.kill().unwrap();
+    running.wait().unwrap();
+    until("all is gone", || processes_with(text) == 0 && fs::read_dir(&directory).unwrap().count() == 0);
+}
+
+/// Waits for something that must become so.
+fn until(what: &str, is_so: impl Fn() -> bool) {
+    let started = Instant::now();
+    while !is_so() {
+        assert!(started.elapsed() < Duration::from_secs(120), "waited in vain until {what}");
+        thread::sleep(Duration::from_millis(50));
+    }
 }
 
 /// How many processes were started with that text in their arguments.

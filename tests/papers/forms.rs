@@ -2,10 +2,11 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use serde_json::Value;
 
-use super::{ALL, CHAT, FORMS, Installation, export, outline, rows, shop, site};
+use super::{ALL, CHAT, FORMS, Installation, export, npm, outline, piped, rows, shop, site};
 
 /// A processor whose every text tries to be markup, a formula, or to turn the sentence around.
 const HOSTILE: &str = r#"
@@ -143,6 +144,68 @@ fn a_table_has_a_line_for_each_activity_and_each_item() {
         "Contact details: 2 years; Conversations: 2 years; Visits to the website: 6 months; Geolocation: 30 days"
     );
     assert_eq!(rows(&export(&shop, "cookies", "csv", &[])).len(), 10, "the page lists ten items");
+}
+
+/// The columns of the ICO's template of a controller's register that Article 30(1) asks for, and of its lawful bases and
+/// locations, by the words they begin with.
+const ICO: [&str; 13] = [
+    "Business function",
+    "Purpose of processing",
+    "Name and contact details of joint controller",
+    "Categories of individuals",
+    "Categories of personal data",
+    "Categories of recipients",
+    "contract with processor",
+    "third countries or international organisations that personal data are transferred to",
+    "Safeguards for",
+    "Retention schedule",
+    "General description of technical and organisational security measures",
+    "Article 6 lawful basis for processing personal data",
+    "Location of personal data",
+];
+
+#[test]
+fn the_record_has_the_columns_of_the_icos_register_in_their_order() {
+    let table = export(&shop(ALL, ""), "article30", "csv", &[]);
+    let columns = table.lines().next().unwrap().to_lowercase();
+    let mut from = 0;
+    for column in ICO {
+        let found = columns[from..].find(&column.to_lowercase());
+        from += found.unwrap_or_else(|| panic!("`{column}` is not there, or not in its place: {columns}"));
+    }
+}
+
+/// What SheetJS makes of the table on its standard input: cells by their columns, and how many are formulas.
+const SPREADSHEET: &str = r#"
+const sheets = require(process.argv[1]);
+const book = sheets.read(require("fs").readFileSync(0), { type: "buffer", raw: true });
+const sheet = book.Sheets[book.SheetNames[0]];
+const formulas = Object.values(sheet).filter(cell => cell.f !== undefined).length;
+console.log(JSON.stringify({ rows: sheets.utils.sheet_to_json(sheet, { defval: "" }), formulas }));
+"#;
+
+/// Of version 0.18.5, as npm publishes it.
+const SHEETJS: &str = "5b23e25faa2472e50679e5f6ee52fced3ae4c4b1e46e8dfebb221c59747461ee";
+
+#[test]
+fn a_spreadsheet_reads_every_table_cell_by_cell_in_its_language_and_finds_no_formula() {
+    let library = npm::package("xlsx", "0.18.5", SHEETJS).join("xlsx.js");
+    for shop in [&shop(ALL, "store-ip = true"), &hostile()] {
+        for paper in ["article30", "article30-processor", "cookies"] {
+            let mut languages = vec!["en"];
+            // What the hostile processor says is not translated.
+            if !shop.config().join("processors/hostile.toml").exists() {
+                languages.push("cs");
+            }
+            for language in languages {
+                let table = export(shop, paper, "csv", &["--lang", language]);
+                let read = piped(Command::new("node").args(["-e", SPREADSHEET]).arg(&library), &table);
+                let read: Value = serde_json::from_str(&read).unwrap();
+                assert_eq!(read["formulas"], 0, "{paper}");
+                assert_eq!(read["rows"].as_array().unwrap(), &rows(&table), "{paper} in {language}");
+            }
+        }
+    }
 }
 
 #[test]

@@ -13,7 +13,8 @@ pub(in crate::cli) enum CookiesCommand {
     /// Reads a HAR file, `inspection.json` of the EDPS Website Evidence Collector, a cookies.txt, a storage state of
     /// Playwright or a list of cookies in JSON, or visits the page with an installed Chromium: before consent, after
     /// refusal and after acceptance, by the buttons under `[cookie-bar]` of the site. Ends with 3 where the overview is
-    /// not true, or where something is kept against the visitor's answer. Values are never printed.
+    /// not true, or where something is kept against the visitor's answer. Values are never printed. The result is an entry
+    /// of the audit log; who may not write there leaves it out with `--no-record`.
     Check(CheckOptions),
     /// Draft a processor's file of what no processor declares
     ///
@@ -26,9 +27,9 @@ pub(in crate::cli) enum CookiesCommand {
 pub(in crate::cli) struct CheckOptions {
     #[command(flatten)]
     pub(in crate::cli) capture: CaptureOptions,
-    /// Write the result into the audit log: counts, and no names of items
+    /// Leave the result out of the audit log, which else has counts and no names of items
     #[arg(long)]
-    pub(in crate::cli) record: bool,
+    pub(in crate::cli) no_record: bool,
 }
 
 #[derive(Debug, Args)]

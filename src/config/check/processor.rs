@@ -11,7 +11,7 @@ use super::super::file::{
     SubProcessorTable, SubProcessorsTable, TransferTable, decode,
 };
 use super::super::{
-    Class, DataGroup, Feature, ItemKind, LawfulBasis, Lifetime, Location, Processor, Statement, StorageItem,
+    Class, DataGroup, Feature, ItemKind, LawfulBasis, Lifetime, Location, Period, Processor, Statement, StorageItem,
     SubProcessor, SubProcessors, Transfer,
 };
 use super::{Known, category, value};
@@ -193,7 +193,14 @@ fn item_with_place(
         problems.required(&place, "lifetime", lifetime, hint).and_then(|text| match text.get_ref().as_str() {
             "session" => Some(Lifetime::Session),
             "until deleted" => Some(Lifetime::UntilDeleted),
-            period => value::period(period, &text.span(), problems).map(Lifetime::For),
+            period => match period.parse::<Period>() {
+                Ok(period) => Some(Lifetime::For(period)),
+                Err(error) => {
+                    let hint = format!("{}; or `session`, or `until deleted`", error.hint());
+                    problems.report_with_hint(&text.span(), error.to_string(), hint);
+                    None
+                }
+            },
         });
     let item = StorageItem { name: name?, class: class?, kind: kind?, description: description?, lifetime: lifetime? };
     Some((place, item))
