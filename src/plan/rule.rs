@@ -266,6 +266,20 @@ impl Action {
 }
 
 impl TableRule {
+    /// Columns of the target that the rule names: its key, its time, and what it reads or changes.
+    pub fn columns(&self) -> impl Iterator<Item = &str> {
+        let consent = match &self.when {
+            When::WithoutConsent(consent) => Some(consent.column.as_str()),
+            When::Older(_) | When::Expired | When::NotStored => None,
+        };
+        let TableRule { target, action, .. } = self;
+        [target.key.as_str(), target.time.column.as_str()]
+            .into_iter()
+            .chain(consent)
+            .chain(action.column())
+            .chain(target.filter.keys().map(String::as_str))
+    }
+
     /// Tables that the rule acts on, as it names them: the target first, then its children and what foreign keys may
     /// empty along with them.
     pub fn tables(&self) -> impl Iterator<Item = &str> {

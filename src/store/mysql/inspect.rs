@@ -53,7 +53,7 @@ fn look(
     server(database, findings)?;
     let Some(facts) = real_table(database, &rule.target.table, findings)? else { return Ok(None) };
     let held = selection.holds.iter().map(|hold| hold.column.as_str());
-    for column in columns(rule).chain(held) {
+    for column in rule.columns().chain(held) {
         require_column(&facts, column, findings);
     }
     let children = children(database, rule, findings)?;
@@ -183,20 +183,6 @@ pub(super) fn real_table(
     };
     findings.refuse(message, hint);
     Ok(None)
-}
-
-/// Columns of the target that the rule names.
-fn columns(rule: &TableRule) -> impl Iterator<Item = &str> {
-    let consent = match &rule.when {
-        When::WithoutConsent(consent) => Some(consent.column.as_str()),
-        When::Older(_) | When::Expired | When::NotStored => None,
-    };
-    let target = &rule.target;
-    [target.key.as_str(), target.time.column.as_str()]
-        .into_iter()
-        .chain(consent)
-        .chain(rule.action.column())
-        .chain(target.filter.keys().map(String::as_str))
 }
 
 fn require_column(facts: &TableFacts, column: &str, findings: &mut Findings) {

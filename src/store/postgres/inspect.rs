@@ -54,7 +54,7 @@ fn look(
     let rule = selection.rule;
     let Some(facts) = real_table(session, &rule.target.table, findings)? else { return Ok(None) };
     let held = selection.holds.iter().map(|hold| hold.column.as_str());
-    for column in columns(rule).chain(held) {
+    for column in rule.columns().chain(held) {
         require_column(&facts, column, findings);
     }
     let children = children(session, rule, &facts, findings)?;
@@ -113,20 +113,6 @@ fn real_table(session: &mut Session, name: &str, findings: &mut Findings) -> Res
         );
     }
     Ok(Some(facts))
-}
-
-/// Columns of the target that the rule names.
-fn columns(rule: &TableRule) -> impl Iterator<Item = &str> {
-    let consent = match &rule.when {
-        When::WithoutConsent(consent) => Some(consent.column.as_str()),
-        When::Older(_) | When::Expired | When::NotStored => None,
-    };
-    let target = &rule.target;
-    [target.key.as_str(), target.time.column.as_str()]
-        .into_iter()
-        .chain(consent)
-        .chain(rule.action.column())
-        .chain(target.filter.keys().map(String::as_str))
 }
 
 fn require_column(facts: &TableFacts, column: &str, findings: &mut Findings) {

@@ -42,7 +42,7 @@ fn look(
     let facts = database.run(|connection| real_table(connection, &rule.target.table, findings))?;
     let Some(facts) = facts else { return Ok(None) };
     let held = selection.holds.iter().map(|hold| hold.column.as_str());
-    for column in columns(rule).chain(held) {
+    for column in rule.columns().chain(held) {
         require_column(&facts, &rule.target.table, column, findings);
     }
     database.run(|connection| children(connection, rule, findings))?;
@@ -75,20 +75,6 @@ fn real_table(connection: &Connection, name: &str, findings: &mut Findings) -> r
     };
     findings.refuse(message, hint);
     Ok(None)
-}
-
-/// Columns of the target that the rule names.
-fn columns(rule: &TableRule) -> impl Iterator<Item = &str> {
-    let consent = match &rule.when {
-        When::WithoutConsent(consent) => Some(consent.column.as_str()),
-        When::Older(_) | When::Expired | When::NotStored => None,
-    };
-    let target = &rule.target;
-    [target.key.as_str(), target.time.column.as_str()]
-        .into_iter()
-        .chain(consent)
-        .chain(rule.action.column())
-        .chain(target.filter.keys().map(String::as_str))
 }
 
 fn require_column(facts: &TableFacts, table: &str, column: &str, findings: &mut Findings) {
