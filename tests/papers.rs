@@ -16,6 +16,8 @@ mod installation;
 mod languages;
 #[path = "support/npm.rs"]
 mod npm;
+#[path = "papers/roles.rs"]
+mod roles;
 #[path = "papers/valid.rs"]
 mod valid;
 

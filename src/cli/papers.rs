@@ -26,17 +26,22 @@ pub(super) fn export(directory: &Path, options: &ExportOptions, output: &Output)
     let reading = Reading::begin(directory, output)?;
     let config = &reading.in_force.config;
     let site = one_site(config, options.site.as_deref())?;
-    let language = Language::load(&options.lang, Some(directory))?;
+    let language = Language::load(&options.lang, Some(directory)).map_err(failure)?;
     let stamp = stamp(config, reading.register.as_ref(), site, reading.clock.wall)?;
     let policy = options.policy.as_deref();
     let subject = Subject { config, site, stamp: &stamp, today: today(site, reading.clock.wall), policy };
     let form = form(options, output)?;
-    let text = papers::export(subject, options.what, form, &language).map_err(|error| match error {
-        PaperError::NoSuchForm { .. } => Failure::usage(error.to_string()),
-        error => error.into(),
-    })?;
+    let text = papers::export(subject, options.what, form, &language).map_err(failure)?;
     output.text(&text);
     Ok(reading.exit(Exit::Done))
+}
+
+/// Lines to write into a file stay lines: they are copied.
+fn failure(error: PaperError) -> Failure {
+    let exit = if matches!(error, PaperError::NoSuchForm { .. }) { Exit::Usage } else { Exit::Failed };
+    let text = error.to_string();
+    let lines: Vec<_> = text.lines().map(visible).collect();
+    Failure::new(exit, lines.join("\n"))
 }
 
 /// The form that was asked for; `--json` asks for one as well.
@@ -91,13 +96,15 @@ pub(super) fn check(directory: &Path, site: Option<&str>, lang: &str, output: &O
         Some(_) => vec![one_site(config, site)?],
         None => config.sites.values().collect(),
     };
-    let language = Language::load(lang, Some(directory))?;
+    let language = Language::load(lang, Some(directory)).map_err(failure)?;
     // What a processor's file lacks is one finding, however many sites use it.
     let mut findings: BTreeMap<Gap, Vec<&str>> = BTreeMap::new();
     for site in sites {
         let stamp = stamp(config, reading.register.as_ref(), site, reading.clock.wall)?;
         let today = today(site, reading.clock.wall);
-        for gap in papers::gaps(Subject { config, site, stamp: &stamp, today, policy: None }, &language)? {
+        for gap in
+            papers::gaps(Subject { config, site, stamp: &stamp, today, policy: None }, &language).map_err(failure)?
+        {
             findings.entry(gap).or_default().push(&site.domain);
         }
     }
@@ -143,8 +150,11 @@ fn print_findings(findings: &[Finding<'_>], missing: usize, output: &Output) {
 
 pub(super) fn diff(directory: &Path, options: &DiffOptions, output: &Output) -> Ended {
     let reading = Reading::begin(directory, output)?;
-    let language = Language::load(&options.lang, Some(directory))?;
+    let language = Language::load(&options.lang, Some(directory)).map_err(failure)?;
     let begin = options.since.to_zoned_datetime(TimeZone::UTC)?.timestamp();
+    if begin > reading.clock.wall {
+        return Err(Failure::usage(format!("--since {}: that day has not come yet", options.since)));
+    }
     let known = report::config_at(reading.register.as_ref(), begin, &format!("at the beginning of {}", options.since));
     let before = match known {
         Ok(config) => Some(config),
@@ -161,7 +171,8 @@ pub(super) fn diff(directory: &Path, options: &DiffOptions, output: &Output) -> 
         return Err(Failure::usage(format!("no site is or was called `{site}`")));
     }
     let today = TimeZone::UTC.to_datetime(reading.clock.wall).date();
-    let changes = papers::changes(before.as_ref(), after, options.site.as_deref(), &language, today)?;
+    let changes =
+        papers::changes(before.as_ref(), after, options.site.as_deref(), &language, today).map_err(failure)?;
     output.result(&json!({ "since": options.since, "changes": changes }), |output| {
         for change in &changes {
             output.heading(&format!("{}: {}", change.site, change.paper));

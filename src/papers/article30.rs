@@ -7,7 +7,7 @@
 use serde::Serialize;
 
 use super::language::Language;
-use super::model::{Activity, Papers, Party, Period, Stamp};
+use super::model::{Activity, Papers, Party, Period, Processing, Stamp};
 use super::table::{Cells, Table};
 
 /// The record of Article 30(1), as JSON.
@@ -44,7 +44,8 @@ pub(super) struct ProcessorRecord<'a> {
     controller: Option<&'a Party>,
     controllers_representative: Option<&'a Party>,
     controllers_data_protection_officer: Option<&'a Party>,
-    activities: &'a [Activity],
+    /// None where the operator keeps no record of the site's visitors.
+    processing: Option<&'a Processing>,
     security_measures: &'a [String],
     other_security_measures: &'a Option<String>,
     /// What must be said and is not known.
@@ -80,7 +81,7 @@ pub(super) fn processor_record(papers: &Papers) -> ProcessorRecord<'_> {
         controller: papers.on_behalf.then_some(&papers.controller),
         controllers_representative: papers.representative.as_ref().filter(|_| papers.on_behalf),
         controllers_data_protection_officer: papers.dpo.as_ref().filter(|_| papers.on_behalf),
-        activities: if papers.on_behalf { &papers.activities } else { &[] },
+        processing: papers.processing.as_ref(),
         security_measures: &papers.measures,
         other_security_measures: &papers.other_measures,
         missing: papers.missing_in(super::Paper::Article30Processor),
@@ -137,7 +138,7 @@ pub(super) fn table(papers: &Papers, language: &Language) -> Table {
             cells.measures(&papers.measures, papers.other_measures.as_ref()),
             cells.known(activity.lawful_basis_name.as_ref()),
             cells.locations(activity),
-            language.text("adherence"),
+            language.text(if papers.enforced.is_empty() { "adherence-unknown" } else { "adherence" }),
             papers.site.clone(),
             papers.stamp.date.clone(),
             papers.stamp.number(),
@@ -155,7 +156,7 @@ fn agreement(activity: &Activity, cells: Cells<'_>) -> String {
     }
 }
 
-const PROCESSOR_COLUMNS: [&str; 14] = [
+const PROCESSOR_COLUMNS: [&str; 13] = [
     "reference",
     "operator",
     "operator-representative",
@@ -165,34 +166,32 @@ const PROCESSOR_COLUMNS: [&str; 14] = [
     "controllers-dpo",
     "categories-of-processing",
     "data",
-    "countries",
-    "safeguards",
+    "location",
     "measures",
     "register-date",
     "register-version",
 ];
 
-/// The table of Article 30(2). Without lines where the operator of the server is itself the controller.
+/// The table of Article 30(2). Without a line where the operator of the server is itself the controller, or keeps no
+/// record of the site's visitors.
 pub(super) fn processor_table(papers: &Papers, language: &Language) -> Table {
     let cells = Cells(language);
-    let row = |activity: &Activity| {
+    let row = |processing: &Processing| {
         vec![
-            activity.reference.clone(),
+            processing.reference.clone(),
             cells.party(&papers.operator),
             cells.person(papers.operator_representative.as_ref()),
             cells.person(papers.operator_dpo.as_ref()),
             cells.party(&papers.controller),
             cells.person(papers.representative.as_ref()),
             cells.person(papers.dpo.as_ref()),
-            format!("{}; {}", language.text("processing"), cells.known(activity.purpose.as_ref())),
-            cells.data(&activity.data),
-            cells.countries(&activity.transfers),
-            cells.safeguards(&activity.transfers),
+            processing.categories_of_processing.clone(),
+            cells.data(&processing.data),
+            processing.locations.join("; "),
             cells.measures(&papers.measures, papers.other_measures.as_ref()),
             papers.stamp.date.clone(),
             papers.stamp.number(),
         ]
     };
-    let activities = if papers.on_behalf { papers.activities.as_slice() } else { &[] };
-    Table { columns: &PROCESSOR_COLUMNS, rows: activities.iter().map(row).collect() }
+    Table { columns: &PROCESSOR_COLUMNS, rows: papers.processing.iter().map(row).collect() }
 }

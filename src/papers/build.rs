@@ -1,7 +1,7 @@
 //! From the configuration to what the papers of one site say, and what they should say and cannot.
 //!
 //! A value that is not known becomes `None` and a gap in the same step, so that no paper shows as missing what
-//! [`super::gaps`] does not list.
+//! [`super::gaps`] does not list: but for the address of the privacy policy, which a command names and no file does.
 
 mod activities;
 mod parties;
@@ -57,12 +57,13 @@ impl Builder<'_> {
     fn papers(&self) -> Papers {
         let Subject { config, site, stamp, policy, .. } = self.subject;
         let language = self.language;
-        let controller = site.controller.as_ref().unwrap_or(&config.daemon.controller);
-        let dpo = site.dpo.as_ref().or(config.daemon.dpo.as_ref());
+        let controller = self.controller();
+        let on_behalf = controller.party.name != config.daemon.controller.party.name;
+        let operators = config.daemon.dpo.as_ref();
+        let dpo = site.dpo.as_ref().or(operators.filter(|_| !on_behalf));
         if dpo.is_none() {
             self.no_dpo();
         }
-        let on_behalf = controller.party.name != config.daemon.controller.party.name;
         let processors: Vec<Processor> = site.processors.iter().filter_map(|used| self.processor(used)).collect();
         let classes = self.classes();
         let server = self.server();
@@ -70,6 +71,13 @@ impl Builder<'_> {
         let mut activities: Vec<Activity> =
             processors.iter().flat_map(|processor| self.activities(processor)).collect();
         activities.extend(self.own_activity(&server));
+        if activities.is_empty() {
+            self.nothing_is_declared();
+        }
+        let operator_line = self.undeclared_operator(on_behalf);
+        if operator_line.is_some() {
+            activities.iter_mut().for_each(|activity| activity.recipients.push(self.operator_as_recipient()));
+        }
         let rests_on =
             |basis: LawfulBasis| activities.iter().any(|activity| activity.lawful_basis == Some(basis.key()));
         let uses_consent = rests_on(LawfulBasis::Consent) || classes.iter().any(|class| class.needs_consent);
@@ -91,19 +99,24 @@ impl Builder<'_> {
             operator_representative: config.daemon.controller.representative.as_ref().map(plain),
             operator_dpo: config.daemon.dpo.as_ref().map(plain),
             on_behalf,
+            operator_line,
+            processing: server.processing(self).filter(|_| on_behalf),
             data_subjects: language.told("data-subjects", &[("site", &site.domain)]),
             uses_legitimate_interest: rests_on(LawfulBasis::LegitimateInterest),
             uses_consent,
+            chats: processors.iter().filter(|one| !one.own && is_chat(one)).map(|one| one.party.name.clone()).collect(),
+            provision: self.provision(),
             supports_customers: processors.iter().any(supports_customers),
             is_automated: processors.iter().any(is_automated),
             activities,
             own_data: server.own_data.clone(),
             shortened: server.shortened.clone(),
-            not_stored: self.not_stored(),
+            not_stored: self.not_stored(&server.shortened),
             periods: periods::told(self.subject, &scope, language, |gap| self.period_gap(gap)),
+            measures: self.measures(&server),
+            enforced: server.enforced,
             stores: server.places,
             classes,
-            measures: self.measures(),
             other_measures: self.other_measures(),
             end_of_agreement: self.end_of_agreement(),
             processors,
@@ -144,19 +157,19 @@ impl Builder<'_> {
         }
     }
 
-    fn measures(&self) -> Vec<String> {
-        if self.subject.site.stores.is_empty() { Vec::new() } else { vec![self.language.text("measures.erasure")] }
+    fn measures(&self, server: &server::Server) -> Vec<String> {
+        if server.enforced.is_empty() { Vec::new() } else { vec![self.language.text("measures.erasure")] }
     }
 
-    /// Categories that a processor or a store could hold and the site's settings do not let it keep.
-    fn not_stored(&self) -> Vec<String> {
+    /// Categories that a processor or a store could hold and the site's settings do not let it keep, not even in part.
+    fn not_stored(&self, shortened: &[String]) -> Vec<String> {
         let Subject { config, site, .. } = self.subject;
         let used = site.processors.iter().filter_map(|used| config.processors.get(&used.id));
         let categories = used.flat_map(|processor| processor.data.iter()).flat_map(|group| &group.categories);
         let mut names = Vec::new();
         for category in categories.filter(|category| config.not_stored(site, category).is_some()) {
             let name = self.category(category);
-            if !names.contains(&name) {
+            if !names.contains(&name) && !shortened.contains(&name) {
                 names.push(name);
             }
         }
@@ -230,6 +243,10 @@ impl Builder<'_> {
 
 /// The feature that a chat box is by itself.
 const CHAT: &str = "chat";
+
+fn is_chat(processor: &Processor) -> bool {
+    processor.features.iter().any(|feature| feature.id == CHAT)
+}
 
 fn supports_customers(processor: &Processor) -> bool {
     let interest = LawfulBasis::LegitimateInterest.key();

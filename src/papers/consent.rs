@@ -87,6 +87,7 @@ pub(super) fn cookieconsent(papers: &Papers, language: &Language) -> Value {
         categories.insert(class.class.to_owned(), category);
     }
     json!({
+        "register": papers.stamp,
         "categories": categories,
         "language": {
             "default": language.code(),
@@ -197,6 +198,7 @@ pub(super) fn klaro(papers: &Papers, language: &Language) -> Value {
     }
     json!({
         "version": 1,
+        "register": papers.stamp,
         "lang": language.code(),
         "acceptAll": true,
         "mustConsent": false,

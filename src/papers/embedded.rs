@@ -41,6 +41,13 @@ pub(super) fn facts(language: &str) -> Option<&'static str> {
     find(&FACTS, language)
 }
 
+/// Declared texts that ship: every one of them has a translation.
+pub(super) fn shipped_facts() -> impl Iterator<Item = String> {
+    let translations = facts("cs").and_then(|text| text.parse::<toml::Table>().ok()).unwrap_or_default();
+    let facts = translations.get("facts").and_then(toml::Value::as_table).cloned().unwrap_or_default();
+    facts.into_iter().map(|(text, _)| text)
+}
+
 /// A template.
 pub(super) fn template(name: &str) -> Option<&'static str> {
     find(&TEMPLATES, name)

@@ -20,6 +20,9 @@ use crate::config::{Lifetime, Period};
 /// A file of texts is a hundredth of it.
 const LARGEST_FILE: u64 = 1024 * 1024;
 
+/// Says in `facts.toml` that declarations are written in its language.
+const AS_WRITTEN: &str = "as-written";
+
 /// As many missing texts as an error names.
 const EXAMPLES: usize = 5;
 
@@ -72,11 +75,36 @@ impl Language {
             language.add_facts(parse(&format!("templates/{code}/facts.toml"), &text)?);
         }
         language.must_be_complete()?;
+        language.read_english()?;
         Ok(language)
     }
 
+    /// Declarations are taken for English unless a language of the operator's says that they are written in it. Then only
+    /// what ships is English as it stands.
+    fn read_english(&mut self) -> Result<(), PaperError> {
+        if self.code != embedded::COMPLETE {
+            return Ok(());
+        }
+        let Some(directories) = self.templates.as_ref().and_then(|templates| std::fs::read_dir(templates).ok()) else {
+            return Ok(());
+        };
+        let directories = directories.flatten().filter(|entry| entry.path().is_dir());
+        let codes = directories.filter_map(|entry| entry.file_name().into_string().ok());
+        for code in codes.filter(|code| code != embedded::COMPLETE) {
+            let name = format!("{code}/facts.toml");
+            let Some(text) = self.own_file(&name)? else { continue };
+            if parse(&format!("templates/{name}"), &text)?.get(AS_WRITTEN) == Some(&Value::Boolean(true)) {
+                self.as_written = false;
+                for shipped in embedded::shipped_facts() {
+                    self.facts.entry(shipped.clone()).or_insert(shipped);
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn add_facts(&mut self, mut file: Table) {
-        if let Some(Value::Boolean(as_written)) = file.get("as-written") {
+        if let Some(Value::Boolean(as_written)) = file.get(AS_WRITTEN) {
             self.as_written = *as_written;
         }
         if let Some(Value::Table(facts)) = file.remove("facts") {
@@ -89,6 +117,11 @@ impl Language {
         let mut all = BTreeMap::new();
         let complete = embedded::texts(embedded::COMPLETE).unwrap_or_default();
         flatten("", parse("templates/en/texts.toml", complete)?, &mut all);
+        if let Some(unknown) = self.texts.keys().find(|key| !all.contains_key(*key)) {
+            let name = format!("templates/{}/texts.toml", self.code);
+            let problem = format!("no paper has a text `{unknown}`: see the keys of the built-in file");
+            return Err(PaperError::Unreadable { path: PathBuf::from(name), problem });
+        }
         let missing: Vec<&str> = all.keys().filter(|key| !self.texts.contains_key(*key)).map(String::as_str).collect();
         if missing.is_empty() {
             return Ok(());

@@ -69,6 +69,10 @@ pub(super) struct Papers {
     pub(super) operator_dpo: Option<Party>,
     /// Whether the site's controller is somebody else.
     pub(super) on_behalf: bool,
+    /// The operator as a privacy policy names a company, where it processes for somebody else and no file says so.
+    pub(super) operator_line: Option<String>,
+    /// What the operator does for somebody else: nothing where it keeps no records.
+    pub(super) processing: Option<Processing>,
     pub(super) data_subjects: String,
     pub(super) processors: Vec<Processor>,
     pub(super) activities: Vec<Activity>,
@@ -78,6 +82,8 @@ pub(super) struct Papers {
     pub(super) shortened: Vec<String>,
     pub(super) not_stored: Vec<String>,
     pub(super) periods: Vec<Period>,
+    /// What a rule erases when its period is over.
+    pub(super) enforced: Vec<String>,
     pub(super) stores: Vec<Place>,
     pub(super) classes: Vec<Class>,
     pub(super) measures: Vec<String>,
@@ -87,6 +93,10 @@ pub(super) struct Papers {
     pub(super) end_of_agreement: Option<String>,
     pub(super) uses_consent: bool,
     pub(super) uses_legitimate_interest: bool,
+    /// Companies that take part in a chat.
+    pub(super) chats: Vec<String>,
+    /// Whether a visitor must give data, as far as the operator says it.
+    pub(super) provision: Option<String>,
     /// Whether a chat rests on the legitimate interest in supporting customers.
     pub(super) supports_customers: bool,
     /// Whether a processor states that it processes data by automated means.
@@ -123,6 +133,8 @@ pub(super) struct Party {
 #[derive(Debug, Serialize)]
 pub(super) struct Processor {
     pub(super) id: String,
+    /// Whether it is the controller itself, whose own items and purposes stand in such a file too.
+    pub(super) own: bool,
     pub(super) product: String,
     pub(super) party: Party,
     pub(super) identification: Option<String>,
@@ -216,6 +228,17 @@ pub(super) struct Activity {
     pub(super) recipients: Vec<Recipient>,
     pub(super) agreement: Option<String>,
     pub(super) transfers: Vec<Transfer>,
+    pub(super) locations: Vec<String>,
+}
+
+/// What somebody does with personal data on behalf of a controller.
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(super) struct Processing {
+    /// `site/server`, for other papers to refer to.
+    pub(super) reference: String,
+    pub(super) categories_of_processing: String,
+    pub(super) data: Vec<Group>,
     pub(super) locations: Vec<String>,
 }
 

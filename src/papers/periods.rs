@@ -47,7 +47,7 @@ pub(super) fn told(
     told.into_iter().map(period).collect()
 }
 
-fn is_stored(config: &Config, site: &Site, tag: &Tag) -> bool {
+pub(super) fn is_stored(config: &Config, site: &Site, tag: &Tag) -> bool {
     match tag {
         Tag::Category(category) => config.not_stored(site, category).is_none(),
         Tag::Item { .. } => true,
@@ -55,12 +55,13 @@ fn is_stored(config: &Config, site: &Site, tag: &Tag) -> bool {
 }
 
 /// Whether records of that kind carry the instant of their end.
-fn expires_by_itself(site: &Site, tag: &Tag) -> bool {
+pub(super) fn expires_by_itself(site: &Site, tag: &Tag) -> bool {
     let mut tables = site.stores.values().flat_map(|store| store.tables());
     tables.any(|table| table.holds == *tag && table.time.meaning == TimeMeaning::Expires)
 }
 
-fn name(subject: Subject<'_>, tag: &Tag, language: &Language) -> String {
+/// What a tag is called for people.
+pub(super) fn name(subject: Subject<'_>, tag: &Tag, language: &Language) -> String {
     match tag {
         Tag::Category(id) => category(subject.config, id, language),
         Tag::Item { processor, name, .. } => {

@@ -260,24 +260,3 @@ fn what_holds_for_every_processor_is_said_once() {
         }
     }
 }
-
-#[test]
-fn the_processor_s_record_is_about_sites_of_other_controllers_only() {
-    let shop = shop(ALL, "");
-    assert_eq!(rows(&export(&shop, "article30-processor", "csv", &[])).len(), 0);
-    let own = export(&shop, "article30-processor", "html", &[]);
-    assert!(own.contains("Shop s.r.o. is itself the controller of shop.example"), "{own}");
-
-    let controller =
-        "[controller]\nname = \"Client a.s.\"\naddress = \"Street 2\"\ncontact = \"client@client.example\"\n[settings]";
-    shop.write("sites/shop.example.toml", &site(ALL, "").replace("[settings]", controller));
-    let found = shop.json(&["register", "check"], 3)["findings"].to_string();
-    assert!(found.contains("address of the operator, who processes on behalf of other controllers"), "{found}");
-    let found = rows(&export(&shop, "article30-processor", "csv", &[]));
-    assert_eq!(found.len(), 3);
-    assert_eq!(found[0]["Processor"], "Shop s.r.o., [missing], [missing]");
-    assert_eq!(found[0]["Name and contact details of controller"], "Client a.s., Street 2, client@client.example");
-    assert!(
-        found[0]["Categories of processing"].as_str().unwrap().starts_with("Storing and erasing records of visitors")
-    );
-}

@@ -34,6 +34,9 @@ fn complete(shop: &Installation) {
     let name = "name = \"Shop s.r.o.\"\n";
     let controller = format!("{name}address = \"Street 1\"\ncontact = \"shop@shop.example\"\n");
     shop.write("forgetd.toml", &daemon.replace(name, &controller));
+    let own = "[notice]\nprovision = \"Nobody must give data; without them there is no answer\"\n";
+    std::fs::create_dir_all(shop.config().join("templates/en")).unwrap();
+    std::fs::write(shop.config().join("templates/en/texts.toml"), own).unwrap();
 }
 
 fn findings(shop: &Installation, code: i32) -> Vec<String> {
@@ -53,6 +56,7 @@ fn what_the_law_wants_and_nobody_declared_is_found_with_what_to_write() {
         "missing: names, addresses and contacts of the sub-processors of Smartsupp.com, s.r.o.",
         "missing: safeguard for the transfer by Smartsupp.com, s.r.o. to `US`",
         "missing: safeguard for the transfer by Smartsupp.com, s.r.o. to `other`",
+        "missing: whether visitors must give their data, and what follows when they do not",
         "note: no data protection officer is declared",
         "note: other security measures",
         "note: what happens to the data when the agreement ends",
@@ -61,7 +65,7 @@ fn what_the_law_wants_and_nobody_declared_is_found_with_what_to_write() {
     let told = shop.run(&["register", "check"]);
     assert_eq!(told.code, 3);
     assert!(told.stdout.contains("processors/smartsupp.toml: `contact = \"…\"`"), "{told:?}");
-    assert!(told.stdout.ends_with("6 things must be said and are not known.\n"), "{told:?}");
+    assert!(told.stdout.ends_with("7 things must be said and are not known.\n"), "{told:?}");
 }
 
 #[test]
@@ -142,15 +146,19 @@ fn a_safeguard_that_has_ended_is_a_finding() {
     let ended =
         "missing: safeguard for the transfer by Smartsupp.com, s.r.o. to `other`: it was valid until 2020-12-31";
     assert!(found.contains(&ended.to_owned()), "{found:?}");
+    for (paper, form) in [("privacy-notice", "md"), ("article30", "csv"), ("agreement-annex", "md")] {
+        let told = export(&shop, paper, form, &[]);
+        assert!(!told.contains("adequacy") && !told.contains("2020"), "{paper} tells what no longer holds: {told}");
+    }
 }
 
 #[test]
 fn what_a_store_holds_and_no_feature_explains_lacks_its_purpose() {
     let shop = shop(CHAT, "");
-    let store = "[store.chats]\nkind = \"directory\"\npath = \"/srv/shop/chats\"\npattern = \"chat-*\"\nage = \"mtime\"\nholds = \"conversation\"\n";
+    let store = "[store.chats]\nkind = \"directory\"\npath = \"/srv/shop/chats\"\npattern = \"chat-*\"\nage = \"mtime\"\nholds = \"visit.count\"\n";
     shop.write("sites/shop.example.toml", &(site(CHAT, "") + store));
     let found = findings(&shop, 3);
-    let purpose = "missing: purpose and lawful basis of what the stores hold: `conversation`";
+    let purpose = "missing: purpose and lawful basis of what the stores hold: `visit.count`";
     assert!(found.contains(&purpose.to_owned()), "{found:?}");
     let record: Value = serde_json::from_str(&export(&shop, "article30", "json", &[])).unwrap();
     let own = &record["activities"][1];
@@ -165,6 +173,7 @@ fn an_address_that_is_kept_without_its_last_part_is_told_so() {
     shop.write("sites/shop.example.toml", &(site(CHAT, "store-ip = false") + store));
     let notice = export(&shop, "privacy-notice", "md", &[]);
     assert!(notice.contains("Kept only without their last part: IP address."), "{notice}");
+    assert!(!notice.contains("Not stored"), "it is one or the other: {notice}");
     let ladder = "address = { category = \"visit.ip-address\", steps = [{ after = \"7 days\", do = \"truncate\" }, { after = \"30 days\", do = \"erase\" }] }";
     let store = store.replace("address = { category = \"visit.ip-address\", do = \"truncate\" }", ladder);
     shop.write("sites/shop.example.toml", &(site(CHAT, "store-ip = true") + &store));

@@ -57,12 +57,22 @@ fn a_declared_text_without_a_translation_is_an_error_and_not_a_mixture() {
     shop.write("processors/smartsupp.toml", &changed);
     let refused = shop.run(&["register", "export", "privacy-notice", "--lang", "cs"]);
     assert_eq!((refused.code, refused.stdout.as_str()), (1, ""));
-    assert!(refused.stderr.contains("Selling") && refused.stderr.contains("templates/cs/facts.toml"), "{refused:?}");
+    let lines: Vec<&str> = refused.stderr.lines().collect();
+    assert!(lines[0].ends_with("these declared texts have no translation:"), "{refused:?}");
+    // The line is to be copied: it is TOML.
+    let line: toml::Table = lines[1].parse().unwrap();
+    assert_eq!(line["Selling \"more\" shoes"].as_str(), Some(""));
+    assert!(lines[2].contains("templates/cs/facts.toml"), "{refused:?}");
     assert!(export(&shop, "privacy-notice", "md", &[]).contains("Selling \"more\" shoes"));
 
     template(&shop, "cs/facts.toml", "[facts]\n\"Selling \\\"more\\\" shoes\" = \"Prodej bot\"\n");
     assert!(export(&shop, "privacy-notice", "md", &["--lang", "cs"]).contains("Prodej bot"));
     template(&shop, "cs/facts.toml", "as-written = true\n");
+    let in_english = shop.run(&["register", "export", "privacy-notice"]);
+    assert_eq!(in_english.code, 1, "what is written in Czech is no English: {in_english:?}");
+    assert!(in_english.stderr.contains("\n'Selling \"more\" shoes' = \"\"\n"), "{in_english:?}");
+    template(&shop, "en/facts.toml", "[facts]\n'Selling \"more\" shoes' = \"Shoes\"\n");
+    assert!(export(&shop, "privacy-notice", "md", &[]).contains("Shoes"));
     let as_written = export(&shop, "privacy-notice", "md", &["--lang", "cs"]);
     assert!(as_written.contains("Selling \"more\" shoes") && as_written.contains("Kontaktní údaje"), "{as_written}");
 }
@@ -94,6 +104,12 @@ fn a_sentence_and_a_whole_template_can_be_the_operator_s() {
     let notice = export(&shop, "privacy-notice", "md", &[]);
     assert!(notice.starts_with("## Your data\n") && notice.contains("Who is responsible"), "{notice}");
     assert!(export(&shop, "article30", "csv", &[]).contains("Disks are encrypted"));
+
+    template(&shop, "en/texts.toml", "[notice]\ntitel = \"Your data\"\n");
+    let unknown = shop.run(&["register", "export", "privacy-notice"]);
+    assert_eq!(unknown.code, 1);
+    assert!(unknown.stderr.contains("templates/en/texts.toml: no paper has a text `notice.titel`"), "{unknown:?}");
+    fs::remove_file(shop.config().join("templates/en/texts.toml")).unwrap();
 
     template(&shop, "visitor-notice.html", "<p>{{ controller.name }} &amp; {{ t(\"visitor-notice.link\") }}</p>\n");
     assert_eq!(export(&shop, "visitor-notice", "html", &[]), "<p>Shop s.r.o. &amp; Privacy policy</p>\n");

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
+use super::roles::{STORE, of_a_client};
 use super::{ALL, FORMS, export, shop};
 
 const PACKAGE: &str = "html-validate@9.5.2";
@@ -33,6 +34,10 @@ fn every_page_keeps_to_the_standard() {
                 fs::write(pages.path().join(format!("{paper}-{form}-{language}.html")), page).unwrap();
             }
         }
+    }
+    let client = of_a_client(ALL, STORE);
+    for paper in ["article30-processor", "agreement-annex", "privacy-notice"] {
+        fs::write(pages.path().join(format!("{paper}-of-a-client.html")), export(&client, paper, "html", &[])).unwrap();
     }
     let judge = || Command::new(&validator).arg(".").current_dir(pages.path()).output().unwrap();
     let judged = judge();

@@ -5,8 +5,7 @@ use super::super::model::{Activity, Feature, Gap, Group, Level, Processor, Recip
 use super::{Builder, server};
 
 /// Papers in which purposes stand.
-const OF_PURPOSES: &[Paper] =
-    &[Paper::Article30, Paper::Article30Processor, Paper::PrivacyNotice, Paper::AgreementAnnex];
+const OF_PURPOSES: &[Paper] = &[Paper::Article30, Paper::PrivacyNotice, Paper::AgreementAnnex];
 
 impl Builder<'_> {
     pub(super) fn activities(&self, processor: &Processor) -> Vec<Activity> {
@@ -20,7 +19,7 @@ impl Builder<'_> {
                 lawful_basis,
                 lawful_basis_name,
                 data: processor.data.clone(),
-                recipients: vec![recipient(processor)],
+                recipients: if processor.own { Vec::new() } else { vec![recipient(processor)] },
                 agreement: processor.agreement.clone(),
                 transfers: processor.transfers.clone(),
                 locations: processor.locations.iter().map(|location| location.region.clone()).collect(),
@@ -43,6 +42,16 @@ impl Builder<'_> {
             what: format!("purposes and lawful bases of processor `{processor}`: none of its features is switched on"),
             because: "GDPR Articles 13(1)(c) and 30(1)(b)",
             remedy: format!("{}: `features` of the processor", self.subject.site.file),
+            papers: OF_PURPOSES,
+        });
+    }
+
+    pub(super) fn nothing_is_declared(&self) {
+        self.gap(Gap {
+            level: Level::Missing,
+            what: "any processing: the site uses no processor, and has no store with personal data".to_owned(),
+            because: "GDPR Articles 13(1)(c) and 30(1)(b)",
+            remedy: format!("{}: `[[processor]]` with `id` and `features`", self.subject.site.file),
             papers: OF_PURPOSES,
         });
     }

@@ -1,6 +1,8 @@
 //! A processor as one site uses it: what its features are for, what it processes of what the site stores, where, and
 //! who else does.
 
+use std::collections::BTreeSet;
+
 use super::super::model::{
     Feature, Gap, Group, Level, Location, Party, Processor, Statement, SubProcessor, SubProcessors, Transfer,
 };
@@ -10,8 +12,42 @@ use super::parties::plain;
 use crate::config::site::SiteProcessor;
 use crate::config::{self, Contact};
 
-/// Where no safeguard is needed: data stay in the European Economic Area.
-const WITHIN: [&str; 2] = ["EU", "EEA"];
+/// The European Economic Area, where no safeguard is needed, as files name it and its parts.
+const AREA: [&str; 4] = ["EU", "EEA", "European Union", "European Economic Area"];
+
+/// The members of the European Union, and Iceland, Liechtenstein and Norway, by ISO 3166-1 and by their English names.
+const MEMBERS: [(&str, &str); 30] = [
+    ("AT", "Austria"),
+    ("BE", "Belgium"),
+    ("BG", "Bulgaria"),
+    ("CY", "Cyprus"),
+    ("CZ", "Czechia"),
+    ("DE", "Germany"),
+    ("DK", "Denmark"),
+    ("EE", "Estonia"),
+    ("ES", "Spain"),
+    ("FI", "Finland"),
+    ("FR", "France"),
+    ("GR", "Greece"),
+    ("HR", "Croatia"),
+    ("HU", "Hungary"),
+    ("IE", "Ireland"),
+    ("IS", "Iceland"),
+    ("IT", "Italy"),
+    ("LI", "Liechtenstein"),
+    ("LT", "Lithuania"),
+    ("LU", "Luxembourg"),
+    ("LV", "Latvia"),
+    ("MT", "Malta"),
+    ("NL", "Netherlands"),
+    ("NO", "Norway"),
+    ("PL", "Poland"),
+    ("PT", "Portugal"),
+    ("RO", "Romania"),
+    ("SE", "Sweden"),
+    ("SI", "Slovenia"),
+    ("SK", "Slovakia"),
+];
 
 /// Facts of these topics are advice to the site: the papers follow it instead of repeating it.
 const ADVICE: [&str; 2] = ["privacy-policy-", "cookie-overview-duty"];
@@ -25,6 +61,9 @@ const OF_SUB_PROCESSORS: &[Paper] = &[Paper::Article30, Paper::AgreementAnnex];
 impl Builder<'_> {
     pub(super) fn processor(&self, used: &SiteProcessor) -> Option<Processor> {
         let processor = self.subject.config.processors.get(&used.id)?;
+        if processor.party.name == self.controller().party.name {
+            return Some(self.controller_itself(processor, used));
+        }
         let party = self.processors_party(processor);
         let identification = self.needed(processor.identification.clone(), || Gap {
             level: Level::Note,
@@ -42,6 +81,7 @@ impl Builder<'_> {
         });
         Some(Processor {
             id: processor.id.clone(),
+            own: false,
             product: processor.product.clone(),
             line: self.line(&party, identification.as_deref()),
             party,
@@ -55,6 +95,28 @@ impl Builder<'_> {
             sub_processors: self.sub_processors(processor),
             statements: self.statements(processor),
         })
+    }
+
+    /// Where the file's name is the controller's: it tells of items and purposes of its own. Who it is stands elsewhere,
+    /// and there is nothing to agree on.
+    fn controller_itself(&self, processor: &config::Processor, used: &SiteProcessor) -> Processor {
+        let party = plain(&processor.party);
+        Processor {
+            id: processor.id.clone(),
+            own: true,
+            product: processor.product.clone(),
+            line: self.line(&party, processor.identification.as_deref()),
+            party,
+            identification: processor.identification.clone(),
+            dpo: None,
+            agreement: None,
+            features: self.features(processor, used),
+            data: self.data(processor),
+            locations: processor.locations.iter().map(|location| self.location(location)).collect(),
+            transfers: self.transfers(processor),
+            sub_processors: SubProcessors { exist: Some(false), selection: None, known: Vec::new() },
+            statements: self.statements(processor),
+        }
     }
 
     fn processors_party(&self, processor: &config::Processor) -> Party {
@@ -74,7 +136,7 @@ impl Builder<'_> {
     }
 
     /// As a privacy policy names a company.
-    fn line(&self, party: &Party, identification: Option<&str>) -> String {
+    pub(super) fn line(&self, party: &Party, identification: Option<&str>) -> String {
         let missing = self.language.missing();
         let address = party.address.as_deref().unwrap_or(&missing);
         match identification {
@@ -126,33 +188,47 @@ impl Builder<'_> {
                 papers: OF_PROCESSORS,
             });
         }
-        let location = |location: &config::Location| Location {
-            region: self.language.fact(&location.region),
-            primary: location.primary,
-            promise: self.facts(&location.promise),
-        };
-        processor.locations.iter().map(location).collect()
+        processor.locations.iter().map(|location| self.location(location)).collect()
     }
 
-    /// Declared transfers, and places outside the European Economic Area for which none is declared.
+    fn location(&self, location: &config::Location) -> Location {
+        Location {
+            region: self.language.fact(&location.region),
+            primary: location.primary,
+            promise: self.sentence(&location.promise),
+        }
+    }
+
+    /// A declared text that becomes a part of a sentence.
+    fn sentence(&self, text: &Option<String>) -> Option<String> {
+        self.facts(text).map(|text| text.trim_end_matches('.').to_owned())
+    }
+
+    /// Declared transfers, and places outside the European Economic Area for which none is declared: of the processor
+    /// and of its sub-processors.
     fn transfers(&self, processor: &config::Processor) -> Vec<Transfer> {
         let promise = |country: &str| {
             let at = processor.locations.iter().find(|location| location.region == country);
-            at.and_then(|location| self.facts(&location.promise))
+            at.and_then(|location| self.sentence(&location.promise))
         };
-        let declared = processor.transfers.iter().map(|transfer| {
+        let declared = processor.transfers.iter().filter(|transfer| !is_within(&transfer.country)).map(|transfer| {
             self.safeguard(processor, &transfer.country, transfer.safeguard.as_ref(), transfer.valid_until);
+            // One that has ended protects nothing.
+            let in_force = transfer.valid_until.is_none_or(|end| end >= self.subject.today);
             Transfer {
                 processor: processor.party.name.clone(),
                 country: self.language.fact(&transfer.country),
-                safeguard: self.facts(&transfer.safeguard),
-                valid_until: transfer.valid_until.map(|date| date.to_string()),
+                safeguard: self.facts(&transfer.safeguard).filter(|_| in_force),
+                valid_until: transfer.valid_until.filter(|_| in_force).map(|date| date.to_string()),
                 promise: promise(&transfer.country),
             }
         });
         let known = |region: &str| processor.transfers.iter().any(|transfer| transfer.country == region);
-        let outside = processor.locations.iter().map(|location| location.region.as_str());
-        let undeclared = outside.filter(|region| !WITHIN.contains(region) && !known(region)).map(|region| {
+        let places = processor.locations.iter().map(|location| location.region.as_str());
+        let of_others = processor.sub_processors.known.iter().filter_map(|sub| sub.country.as_deref());
+        let outside: BTreeSet<&str> =
+            places.chain(of_others).filter(|region| !is_within(region) && !known(region)).collect();
+        let undeclared = outside.into_iter().map(|region| {
             self.safeguard(processor, region, None, None);
             Transfer {
                 processor: processor.party.name.clone(),
@@ -185,7 +261,8 @@ impl Builder<'_> {
             what,
             because: "GDPR Articles 13(1)(f), 30(1)(e) and 44 to 49",
             remedy: format!(
-                "{}: `[[transfer]]` with `country = \"{country}\"` and the `safeguard` (\"none needed (EEA)\" where it is one)",
+                "{}: `[[transfer]]` with `country = \"{country}\"` and the `safeguard`; a place in the EEA by its English \
+                 name or code",
                 processor.file
             ),
             papers: OF_PROCESSORS,
@@ -240,6 +317,12 @@ impl Builder<'_> {
     fn statements(&self, processor: &config::Processor) -> Vec<Statement> {
         let told =
             processor.statements.iter().filter(|fact| !ADVICE.iter().any(|advice| fact.topic.starts_with(advice)));
-        told.map(|fact| Statement { topic: fact.topic.clone(), text: self.language.fact(&fact.text) }).collect()
+        let text = |fact: &config::Statement| self.language.fact(&fact.text).trim_end_matches('.').to_owned();
+        told.map(|fact| Statement { topic: fact.topic.clone(), text: text(fact) }).collect()
     }
+}
+
+fn is_within(place: &str) -> bool {
+    let is = |name: &str| name.eq_ignore_ascii_case(place);
+    AREA.iter().any(|name| is(name)) || MEMBERS.iter().any(|(code, name)| is(code) || is(name))
 }

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::super::Subject;
-use super::super::model::Place;
+use super::super::model::{Group, Place, Processing};
+use super::super::{Subject, periods};
 use super::Builder;
 use crate::config::site::{Column, ColumnAction, Site, Store, Tag, Treatment};
 use crate::config::{CategoryId, Config};
@@ -16,6 +16,10 @@ pub(super) struct Server {
     pub(super) own_ids: Vec<String>,
     /// Categories that are kept without their last part, because the whole may not be stored.
     pub(super) shortened: Vec<String>,
+    /// What is held at all.
+    held: Vec<String>,
+    /// What of it a rule erases when its period is over.
+    pub(super) enforced: Vec<String>,
     tags: BTreeSet<Tag>,
 }
 
@@ -27,6 +31,18 @@ impl Server {
         let categories = used.flat_map(|processor| &processor.data).flat_map(|group| &group.categories);
         let declared = categories.map(|category| Tag::Category(category.clone()));
         declared.chain(self.tags.iter().cloned()).chain(site.retention.keys().cloned()).collect()
+    }
+
+    /// What whoever runs the server does with what it holds.
+    pub(super) fn processing(&self, builder: &Builder<'_>) -> Option<Processing> {
+        let text = |key: &str| builder.language.text(key);
+        let held = Group { name: text("own-data"), categories: self.held.clone() };
+        (!self.held.is_empty()).then(|| Processing {
+            reference: format!("{}/server", builder.subject.site.domain),
+            categories_of_processing: text("processing"),
+            data: vec![held],
+            locations: vec![text("own-server")],
+        })
     }
 }
 
@@ -59,6 +75,11 @@ impl Builder<'_> {
     pub(super) fn server(&self) -> Server {
         let Subject { config, site, .. } = self.subject;
         let tags: BTreeSet<Tag> = site.stores.values().flat_map(tags).cloned().collect();
+        let shortened = self.shortened();
+        let name = |tag: &&Tag| periods::name(self.subject, tag, self.language);
+        let is_held = |tag: &&Tag| periods::is_stored(config, site, tag) || shortened.contains(&name(tag));
+        let ends = |tag: &Tag| config.period(site, tag).is_some() || periods::expires_by_itself(site, tag);
+        let is_enforced = |tag: &&Tag| ends(tag) && periods::is_stored(config, site, tag);
         let own: Vec<&CategoryId> = tags.iter().filter_map(|tag| own(config, site, tag)).collect();
         let place = |(name, store): (&String, &Store)| Place {
             name: name.clone(),
@@ -68,7 +89,9 @@ impl Builder<'_> {
             places: site.stores.iter().map(place).collect(),
             own_data: own.iter().map(|category| self.category(category)).collect(),
             own_ids: own.iter().map(|category| format!("`{category}`")).collect(),
-            shortened: self.shortened(),
+            held: tags.iter().filter(is_held).map(|tag| name(&tag)).collect(),
+            enforced: tags.iter().filter(is_enforced).map(|tag| name(&tag)).collect(),
+            shortened,
             tags,
         }
     }
