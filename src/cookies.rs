@@ -12,6 +12,7 @@ mod capture;
 mod compare;
 mod draft;
 mod host;
+mod lifetime;
 mod names;
 mod remark;
 mod visit;

@@ -28,14 +28,15 @@ pub use show::{FactRow, Moment};
 const APPLICATION_ID: i64 = 0x6667_7464;
 
 /// What leads from each version of the schema to the next, beginning with an empty file.
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     include_str!("register/schema/1.sql"),
     include_str!("register/schema/2.sql"),
     include_str!("register/schema/3.sql"),
+    include_str!("register/schema/4.sql"),
 ];
 
 /// A register of a newer version is refused: an older program would not see what is in it.
-const SCHEMA_VERSION: i64 = 3;
+const SCHEMA_VERSION: i64 = 4;
 
 /// Another process writes for milliseconds; whoever waits longer than this has found a fault.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);

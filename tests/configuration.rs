@@ -554,6 +554,29 @@ fn the_examples_of_the_reference_are_one_whole_configuration() {
     Config::parse(sources).unwrap();
 }
 
+#[test]
+fn an_item_in_the_name_of_another_host_is_no_tag_and_takes_no_name_from_one_that_is() {
+    let site =
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("config/sites/shop.example.toml")).unwrap();
+    let used = "[[processor]]\nid = \"video\"\n\n[retention]\n";
+    let checked = |name: &str, period: &str| {
+        let mut sources = shipped_sources();
+        let item = format!(
+            "id = \"video\"\nproduct = \"Video\"\nname = \"Video Ltd\"\n[[item]]\nname = \"{name}\"\n\
+             class = \"functional\"\nkind = \"cookie\"\ndescription = \"Plays\"\nlifetime = \"1 day\"\n\
+             host = \"video.example\"\n"
+        );
+        put(&mut sources, "processors/video.toml", &item);
+        put(&mut sources, "sites/shop.example.toml", &site.replace("[retention]\n", &format!("{used}{period}")));
+        Config::parse(sources)
+    };
+    let Problems(problems) = checked("PREF", "PREF = \"1 hour\"\n").unwrap_err();
+    let told: Vec<&str> = problems.iter().map(|problem| problem.message.as_str()).collect();
+    assert_eq!(told, ["`PREF` stands in the name of `video.example`: no record of this site holds it"]);
+    // The shipped site has columns that hold the item of that name of its own.
+    checked("ssupp.vid", "").unwrap();
+}
+
 /// The keys that are allowed in a table, as the hint for a key that is none of them lists them.
 fn allowed_keys(path: &str, text: &str) -> Vec<String> {
     let mut sources = shipped_sources();

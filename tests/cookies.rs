@@ -14,6 +14,8 @@ mod managers;
 mod npm;
 #[path = "cookies/page.rs"]
 mod page;
+#[path = "cookies/parties.rs"]
+mod parties;
 #[path = "cookies/visits.rs"]
 mod visits;
 

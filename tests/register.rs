@@ -127,6 +127,24 @@ fn a_fact_that_was_removed_and_declared_again_was_not_there_in_between() {
 }
 
 #[test]
+fn in_whose_name_an_item_stands_is_a_fact_of_its_own() {
+    let shop = shop();
+    apply(&shop, noon());
+    let item = "name = \"ssupp.vid\"\nclass = \"functional\"\nkind = \"cookie\"";
+    let more = "[[item]]\nname = \"ssupp.vid\"\nclass = \"functional\"\nkind = \"cookie\"\nhost = \"video.example\"\n\
+                description = \"Recognises a visitor\"\nlifetime = \"1 day\"\n\n";
+    shop.edit("processors/smartsupp.toml", &format!("[[item]]\n{item}"), &format!("{more}[[item]]\n{item}"));
+    let changed = apply(&shop, noon() + days(1)).changes;
+    assert!(
+        changed.contains(&"storage item smartsupp ssupp.vid functional cookie video.example added: 1 day".to_owned()),
+        "{changed:?}"
+    );
+    let items = facts(&shop, "storage_items", Moment::Now);
+    let hosts = items.iter().filter(|row| value(row, "name").as_deref() == Some("ssupp.vid"));
+    assert_eq!(hosts.map(|row| value(row, "host")).collect::<Vec<_>>(), [None, Some("video.example".to_owned())]);
+}
+
+#[test]
 fn the_files_in_force_are_those_that_were_applied_last() {
     let shop = shop();
     apply(&shop, noon());
@@ -246,6 +264,8 @@ const VERSION_1: &str = concat!(
     include_str!("../src/register/schema/1.sql"),
     "INSERT INTO approvals (rule, definition, counted, ceiling, approved_at, uid)
        VALUES ('shop.example/chat/visitors', '{}', 1, 2, '2027-02-01T00:00:00.000000Z', 0);
+     INSERT INTO storage_items (processor, name, class, kind, lifetime, description, valid_from)
+       VALUES ('smartsupp', 'ssupp.vid', 'functional', 'cookie', '6 months', 'Recognises a visitor', '2027-02-01T00:00:00.000000Z');
      INSERT INTO holds (prefix, until, reason_code, added_at, uid)
        VALUES ('shop.example', '2099-12-31', 'court', '2027-02-01T00:00:00.000000Z', 0);
      PRAGMA application_id = 1718056036; PRAGMA user_version = 1;"
@@ -264,11 +284,15 @@ fn a_register_of_version_1_is_brought_up_to_date_and_keeps_what_was_decided() {
     let reading = Register::open_existing(&path).unwrap().unwrap();
     assert_eq!((reading.accepted_shape(rule).unwrap(), reading.holds(None).unwrap().len()), (None, 1));
     assert!(reading.last_counts().unwrap().is_empty());
+    let items = Register::fact_table("storage_items").unwrap();
+    let known = reading.facts(items, Moment::Now).unwrap();
+    assert_eq!((value(&known[0], "name").as_deref(), value(&known[0], "host")), (Some("ssupp.vid"), None));
     assert_eq!(version(), 1);
 
     for _ in 0..2 {
         let mut register = Register::open(&path).unwrap();
-        assert_eq!(version(), 3);
+        assert_eq!(version(), 4);
+        assert_eq!(register.facts(items, Moment::Now).unwrap(), known);
         assert_eq!(register.approval(rule).unwrap().map(|approval| approval.ceiling), Some(Some(2)));
         assert_eq!(register.holds(None).unwrap().len(), 1);
         register.accept_shape(rule, "{}", noon()).unwrap();

@@ -197,6 +197,7 @@ pub(super) struct ItemTable {
     pub(super) kind: Option<Text>,
     pub(super) description: Option<Text>,
     pub(super) lifetime: Option<Text>,
+    pub(super) host: Option<Text>,
 }
 
 /// `[[statement]]`.

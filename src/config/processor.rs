@@ -143,6 +143,8 @@ pub struct StorageItem {
     pub description: String,
     /// How long it lives.
     pub lifetime: Lifetime,
+    /// In whose name it stands, where that is not the site's own: this host and all below it.
+    pub host: Option<String>,
 }
 
 /// Class of a storage item.

@@ -121,8 +121,12 @@ impl Config {
     }
 }
 
-/// See [`Config::item`].
+/// See [`Config::item`]. What stands in the name of another host is named by no tag.
 pub(super) fn item<'a>(processors: &'a BTreeMap<String, Processor>, tag: &Tag) -> Option<&'a StorageItem> {
     let Tag::Item { processor, name, class } = tag else { return None };
-    processors.get(processor)?.items.iter().find(|item| item.name == *name && item.class == *class)
+    processors
+        .get(processor)?
+        .items
+        .iter()
+        .find(|item| item.name == *name && item.class == *class && item.host.is_none())
 }

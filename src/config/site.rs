@@ -64,6 +64,20 @@ pub fn is_domain(name: &str) -> bool {
     name.len() <= LONGEST_DOMAIN && name.split('.').all(label)
 }
 
+/// Whether `host` is `domain` or a name below it.
+pub fn is_within(host: &str, domain: &str) -> bool {
+    host == domain || host.strip_suffix(domain).is_some_and(|rest| domain.contains('.') && rest.ends_with('.'))
+}
+
+/// Whether what stands in the name of `host` is the own of the site `domain`.
+///
+/// Without a list of public suffixes nobody can tell whether `shop.example` and `blog.example` belong together. So a
+/// host is the site's own where one of the two names is a part of the other, and else a third party: doubt shows.
+pub fn is_own(host: &str, domain: &str) -> bool {
+    // A cookie of `shop.example` is sent by `www.shop.example`, and the other way round.
+    is_within(host, domain) || is_within(domain, host)
+}
+
 /// A time zone with the name it was given.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Zone {
@@ -188,5 +202,28 @@ impl Store {
             Store::Tables { tables, .. } => tables,
             Store::Directory { .. } | Store::Log { .. } => &[],
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_of_a_name_belong_together_and_names_that_end_alike_do_not() {
+        assert!(is_own("shop.example", "shop.example"));
+        assert!(is_own("www.shop.example", "shop.example"));
+        assert!(is_own("shop.example", "www.shop.example"));
+        assert!(!is_own("workshop.example", "shop.example"));
+        assert!(!is_own("example", "shop.example"));
+        assert!(!is_own("blog.example", "shop.example"));
+    }
+
+    #[test]
+    fn a_host_is_within_itself_and_the_names_above_it_only() {
+        assert!(is_within("shop.example", "shop.example"));
+        assert!(is_within("www.shop.example", "shop.example"));
+        assert!(!is_within("shop.example", "www.shop.example"));
+        assert!(!is_within("workshop.example", "shop.example"));
     }
 }

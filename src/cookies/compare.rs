@@ -5,18 +5,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::SignedDuration;
-
-use super::host;
+use super::host::{self, Party};
+use super::lifetime::lifetime;
 use super::names;
 use super::remark::{Remark, Topic};
 use super::{Capture, Life, Moment, Seen};
-use crate::config::{Config, ItemKind, Lifetime, Site};
+use crate::config::{Config, ItemKind, Site};
 use crate::papers::items::{self, DeclaredItem, Use};
-
-/// How much longer than declared an item may live without a remark: whoever counts days may count the first and the
-/// last, and clocks differ.
-const TOLERANCE: SignedDuration = SignedDuration::from_hours(24);
 
 /// Why consent is asked for.
 const CONSENT: &str = "ePrivacy Directive Article 5(3)";
@@ -29,13 +24,7 @@ pub(super) struct Item<'a> {
     pub(super) hosts: BTreeSet<&'a str>,
     moments: BTreeSet<Moment>,
     pub(super) life: Life,
-    party: Party,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Party {
-    First,
-    Third,
+    pub(super) party: Party<'a>,
 }
 
 /// What is wrong with what a browser holds, and what is worth knowing of it. `visited` is the host that a browser was
@@ -54,7 +43,7 @@ pub fn compare(config: &Config, site: &Site, captures: &[Capture], visited: Opti
     remarks
 }
 
-/// Items that no processor of the site declares, under whatever place or key.
+/// Items that no processor of the site declares, under whatever kind or key.
 pub(super) fn undeclared_items<'a>(
     config: &Config,
     site: &Site,
@@ -63,19 +52,17 @@ pub(super) fn undeclared_items<'a>(
 ) -> Vec<Item<'a>> {
     let declared = items::declared(config, site);
     let mut seen = gather(captures, site, visited);
-    seen.retain(|item| !declared.iter().any(|said| names::is_called(said, item.name)));
+    seen.retain(|item| !declared.iter().any(|said| item.party.may_be(said) && names::is_called(said, item.name)));
     seen
 }
 
 fn gather<'a>(captures: &'a [Capture], site: &Site, visited: Option<&str>) -> Vec<Item<'a>> {
     let visited = visited.and_then(host::of_address);
     let own: Vec<&str> = std::iter::once(site.domain.as_str()).chain(visited.as_deref()).collect();
-    let mut items: BTreeMap<(Party, ItemKind, &str), Item<'a>> = BTreeMap::new();
+    let mut items: BTreeMap<(Party<'a>, ItemKind, &str), Item<'a>> = BTreeMap::new();
     for capture in captures {
         for Seen { name, kind, host, life } in &capture.items {
-            // A capture that names no host is one of the page.
-            let is_own = host.as_deref().is_none_or(|host| own.iter().any(|own| host::is_of(host, own)));
-            let party = if is_own { Party::First } else { Party::Third };
+            let party = Party::of(host.as_deref(), &own);
             let item = items.entry((party, *kind, name)).or_insert_with(|| Item {
                 name,
                 kind: *kind,
@@ -92,8 +79,18 @@ fn gather<'a>(captures: &'a [Capture], site: &Site, visited: Option<&str>) -> Ve
     items.into_values().collect()
 }
 
+/// The declarations that an item is one of. Where its own host is declared, it is not what others are declared to be.
+fn declared_as<'d, 'c>(item: &Item<'_>, declared: &'d [DeclaredItem<'c>]) -> Vec<&'d DeclaredItem<'c>> {
+    let mut same: Vec<&DeclaredItem<'_>> =
+        declared.iter().filter(|said| item.party.may_be(said) && names::is(said, item.name, item.kind)).collect();
+    if same.iter().any(|said| said.third_party.is_some()) {
+        same.retain(|said| said.third_party.is_some());
+    }
+    same
+}
+
 fn of_item(item: &Item<'_>, declared: &[DeclaredItem<'_>], site: &Site, remarks: &mut Vec<Remark>) {
-    let same: Vec<&DeclaredItem<'_>> = declared.iter().filter(|said| names::is(said, item.name, item.kind)).collect();
+    let same = declared_as(item, declared);
     if same.is_empty() {
         remarks.push(undeclared(item, declared));
         return;
@@ -105,24 +102,36 @@ fn of_item(item: &Item<'_>, declared: &[DeclaredItem<'_>], site: &Site, remarks:
     let holding = if used.is_empty() { &same } else { &used };
     consent(item, holding, remarks);
     remarks.extend(lifetime(item, holding));
-    if item.party == Party::Third {
-        let what = format!("it is one of {}, and the cookie overview calls it first party", listed(&item.hosts));
-        remarks.push(item.remark(Topic::ThirdParty, what, "say so beside the overview".to_owned()));
-    }
+    remarks.extend(third_party(item, holding));
+}
+
+fn third_party(item: &Item<'_>, holding: &[&DeclaredItem<'_>]) -> Option<Remark> {
+    let Party::Third(host) = item.party else { return None };
+    let said = holding.first().filter(|said| said.third_party.is_none())?;
+    let what = format!("it is one of {host}, and the cookie overview calls it first party");
+    let remedy = format!(
+        "{}: add `host = \"{host}\"` to its `[[item]]`; where the site has one of its own too, add a second one with it",
+        said.processor.file
+    );
+    Some(item.remark(Topic::ThirdParty, what, remedy))
 }
 
 fn undeclared(item: &Item<'_>, declared: &[DeclaredItem<'_>]) -> Remark {
-    if let Some(said) = declared.iter().find(|said| names::is_called(said, item.name)) {
+    let here = || declared.iter().filter(|said| item.party.may_be(said));
+    if let Some(said) = here().find(|said| names::is_called(said, item.name)) {
         let what = format!("it is declared as {}", words(said.kind));
         let remedy = format!("{}: set its `kind` to \"{}\"", said.processor.file, item.kind.key());
         return item.remark(Topic::WrongKind, what, remedy);
     }
-    let similar = declared.iter().filter(|said| names::has_another_key(said, item.name, item.kind));
+    let similar = here().filter(|said| names::has_another_key(said, item.name, item.kind));
     let nearest = similar.max_by_key(|said| said.declared_name.len());
+    let elsewhere = declared.iter().filter(|said| names::is(said, item.name, item.kind));
+    let elsewhere: BTreeSet<&str> = elsewhere.filter_map(|said| said.third_party).collect();
+    let only = if elsewhere.is_empty() { String::new() } else { format!(" but for {}", listed(&elsewhere)) };
     let (topic, whose) = match item.party {
-        Party::First => (Topic::Undeclared, "no processor of the site declares it".to_owned()),
-        Party::Third => {
-            (Topic::ThirdPartyUndeclared, format!("{} keeps it, and no processor declares it", listed(&item.hosts)))
+        Party::First => (Topic::Undeclared, format!("no processor of the site declares it{only}")),
+        Party::Third(host) => {
+            (Topic::ThirdPartyUndeclared, format!("{host} keeps it, and no processor declares it{only}"))
         }
     };
     let remedy = match nearest {
@@ -170,39 +179,6 @@ fn consent(item: &Item<'_>, holding: &[&DeclaredItem<'_>], remarks: &mut Vec<Rem
     }
 }
 
-fn lifetime(item: &Item<'_>, holding: &[&DeclaredItem<'_>]) -> Option<Remark> {
-    if holding.iter().any(|said| said.lifetime == Lifetime::UntilDeleted) {
-        return None;
-    }
-    let periods = holding.iter().filter_map(|said| match said.lifetime {
-        Lifetime::For(period) => Some(period),
-        Lifetime::Session | Lifetime::UntilDeleted => None,
-    });
-    let longest = periods.max_by_key(|period| period.longest());
-    let declared = longest.map_or_else(|| "as long as the session".to_owned(), |period| period.to_string());
-    let file = holding.first().map_or("", |said| said.processor.file.as_str());
-    let remedy = format!("shorten it where it is set, or change its `lifetime` in {file}");
-    match item.life {
-        Life::Seconds(seconds) => {
-            let lives = i64::try_from(seconds).map_or(SignedDuration::MAX, SignedDuration::from_secs);
-            let allowed = longest.map_or(SignedDuration::ZERO, |period| period.longest());
-            let is_longer = lives > allowed.saturating_add(TOLERANCE);
-            let what = || format!("it lives {}, and {declared} is declared", told(seconds));
-            is_longer.then(|| item.remark(Topic::LivesLonger, what(), remedy))
-        }
-        Life::UntilDeleted if item.kind != ItemKind::SessionStorage => {
-            let what = format!("{declared} is declared, and browsers keep {} until it is deleted", words(item.kind));
-            Some(item.remark(Topic::NoEnd, what, "make sure that the page deletes it in time".to_owned()))
-        }
-        Life::NotSaid => {
-            let what = format!("{declared} is declared, and the capture does not tell how long it lives");
-            let remedy = "take a capture that does: a storage state, or `--url`".to_owned();
-            Some(item.remark(Topic::LifetimeNotSaid, what, remedy))
-        }
-        Life::Session | Life::UntilDeleted => None,
-    }
-}
-
 /// Declared items that no capture has, as far as it could have them.
 fn not_seen(declared: &[DeclaredItem<'_>], seen: &[Item<'_>], captures: &[Capture], remarks: &mut Vec<Remark>) {
     let could_be_there = |said: &DeclaredItem<'_>| {
@@ -211,19 +187,22 @@ fn not_seen(declared: &[DeclaredItem<'_>], seen: &[Item<'_>], captures: &[Captur
             capture.source.kinds().contains(&said.kind) && (agreed || !said.class.needs_consent())
         })
     };
-    let is_there = |said: &DeclaredItem<'_>| seen.iter().any(|item| names::is(said, item.name, item.kind));
+    let is_there = |said: &DeclaredItem<'_>| {
+        let mut named = seen.iter().filter(|item| names::is(said, item.name, item.kind));
+        named.any(|item| declared_as(item, declared).iter().any(|found| std::ptr::eq(*found, said)))
+    };
     let (mut left_out, mut told) = (BTreeSet::new(), BTreeSet::new());
     for said in declared.iter().filter(|said| said.in_use == Use::Set && !is_there(said)) {
         if could_be_there(said) {
             // A name may stand in two classes.
-            if !told.insert((said.kind, said.name.as_str())) {
+            if !told.insert((said.kind, said.name.as_str(), said.third_party)) {
                 continue;
             }
             remarks.push(Remark {
                 topic: Topic::NotSeen,
                 name: Some(said.name.clone()),
                 kind: Some(said.kind),
-                hosts: Vec::new(),
+                hosts: said.third_party.map(str::to_owned).into_iter().collect(),
                 moments: Vec::new(),
                 what: format!("{} declares it, and this capture does not have it", said.processor.file),
                 remedy: "nothing, if only other pages or a conversation set it; else take it out of the file"
@@ -260,7 +239,7 @@ fn about_captures(topic: Topic, what: String, remedy: String) -> Remark {
 }
 
 impl Item<'_> {
-    fn remark(&self, topic: Topic, what: String, remedy: String) -> Remark {
+    pub(super) fn remark(&self, topic: Topic, what: String, remedy: String) -> Remark {
         Remark {
             topic,
             name: Some(self.name.to_owned()),
@@ -285,15 +264,4 @@ pub(super) fn words(kind: ItemKind) -> &'static str {
 
 fn listed(names: &BTreeSet<&str>) -> String {
     names.iter().copied().collect::<Vec<_>>().join(", ")
-}
-
-/// A lifetime in the unit in which people read it.
-fn told(seconds: u64) -> String {
-    const DAY: u64 = 24 * 3600;
-    let (number, unit) = match seconds {
-        0..3600 => (seconds.div_ceil(60), "minute"),
-        3600..DAY => (seconds.div_ceil(3600), "hour"),
-        _ => (seconds.saturating_add(DAY / 2) / DAY, "day"),
-    };
-    format!("{number} {unit}{}", if number == 1 { "" } else { "s" })
 }

@@ -4,6 +4,7 @@
 //! `forgetd check` refuses: a draft that is taken as it stands must not become an overview.
 
 use super::compare::{self, words};
+use super::host::Party;
 use super::{Capture, Life};
 use crate::config::{Config, Site};
 
@@ -33,6 +34,9 @@ pub fn draft(config: &Config, site: &Site, captures: &[Capture], visited: Option
             item.kind.key(),
             lifetime(item.life)
         ));
+        if let Party::Third(host) = item.party {
+            file.push_str(&format!("host = {}\n", quoted(host)));
+        }
     }
     Some(file)
 }

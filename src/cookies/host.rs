@@ -1,7 +1,9 @@
 //! Whose an item is: the site's own, or that of somebody else.
 //!
-//! Without a list of public suffixes nobody can tell whether `shop.example` and `blog.example` belong together. So a
-//! host is the site's own where one of the two names is a part of the other, and else a third party: doubt shows.
+//! What the site's own hosts are says [`is_own`].
+
+use crate::config::site::{is_own, is_within};
+use crate::papers::items::DeclaredItem;
 
 /// The host of an address such as `https://www.shop.example:8080/path`, in lower case.
 pub(super) fn of_address(address: &str) -> Option<String> {
@@ -21,13 +23,32 @@ pub(super) fn named(host: &str) -> Option<String> {
     (!host.is_empty()).then(|| super::capture::shortened(&host.to_ascii_lowercase()))
 }
 
-/// Whether an item of `host` is one of the site `own`.
-pub(super) fn is_of(host: &str, own: &str) -> bool {
-    // A cookie of `shop.example` is sent by `www.shop.example`, and the other way round.
-    let is_within = |inner: &str, outer: &str| {
-        outer.contains('.') && inner.strip_suffix(outer).is_some_and(|rest| rest.ends_with('.'))
-    };
-    host == own || is_within(host, own) || is_within(own, host)
+/// In whose name an item stands in a browser.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Party<'a> {
+    First,
+    /// That of another host.
+    Third(&'a str),
+}
+
+impl<'a> Party<'a> {
+    /// Whose an item of `host` is on a site that has the names `own`. A capture that names no host is one of the page.
+    pub(super) fn of(host: Option<&'a str>, own: &[&str]) -> Party<'a> {
+        match host {
+            Some(host) if !own.iter().any(|own| is_own(host, own)) => Party::Third(host),
+            _ => Party::First,
+        }
+    }
+
+    /// Whether an item of that party may be the declared one. One that is declared for another host is nowhere else; one
+    /// that is declared for none is found elsewhere too, where it is a finding.
+    pub(super) fn may_be(self, declared: &DeclaredItem<'_>) -> bool {
+        match (declared.third_party, self) {
+            (None, _) => true,
+            (Some(host), Party::Third(seen)) => is_within(seen, host),
+            (Some(_), Party::First) => false,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -45,15 +66,5 @@ mod tests {
         ] {
             assert_eq!(of_address(address).as_deref(), host, "{address}");
         }
-    }
-
-    #[test]
-    fn parts_of_a_name_belong_together_and_names_that_end_alike_do_not() {
-        assert!(is_of("shop.example", "shop.example"));
-        assert!(is_of("www.shop.example", "shop.example"));
-        assert!(is_of("shop.example", "www.shop.example"));
-        assert!(!is_of("workshop.example", "shop.example"));
-        assert!(!is_of("example", "shop.example"));
-        assert!(!is_of("blog.example", "shop.example"));
     }
 }

@@ -17,10 +17,13 @@ pub(super) fn is(declared: &DeclaredItem<'_>, name: &str, kind: ItemKind) -> boo
 /// Whether an item of this name has the declared name, wherever it stands.
 pub(super) fn is_called(declared: &DeclaredItem<'_>, name: &str) -> bool {
     let said = declared.name.as_str();
-    stands_for(said, name)
-        || (declared.kind == ItemKind::Cookie
-            && (stands_for(&as_php(said), &as_php(name))
-                || without_prefix(name).is_some_and(|plain| stands_for(said, plain))))
+    // A prefix may be a part of the declared name, and PHP leaves it as it is.
+    let spellings = [Some(name), without_prefix(name)];
+    let is_cookie_called = |spelt: &str| stands_for(said, spelt) || stands_for(&as_php(said), &as_php(spelt));
+    match declared.kind {
+        ItemKind::Cookie => spellings.into_iter().flatten().any(is_cookie_called),
+        ItemKind::LocalStorage | ItemKind::SessionStorage | ItemKind::IndexedDb => stands_for(said, name),
+    }
 }
 
 fn without_prefix(name: &str) -> Option<&str> {

@@ -33,7 +33,7 @@ pub enum Topic {
     LivesLonger,
     /// It is declared for another place in the browser.
     WrongKind,
-    /// It is declared, and stands with a third party.
+    /// It is declared as the site's own, and stands with a third party.
     ThirdParty,
     /// It needs consent, and nobody said what the visitor had answered.
     ConsentNotSaid,
@@ -59,9 +59,9 @@ impl Topic {
             | Topic::ThirdPartyUndeclared
             | Topic::FeatureOff
             | Topic::LivesLonger
-            | Topic::WrongKind => Level::Finding,
-            Topic::ThirdParty
-            | Topic::ConsentNotSaid
+            | Topic::WrongKind
+            | Topic::ThirdParty => Level::Finding,
+            Topic::ConsentNotSaid
             | Topic::LifetimeNotSaid
             | Topic::NoEnd
             | Topic::NotSeen
@@ -100,7 +100,7 @@ impl Topic {
             Topic::FeatureOff => "of a feature that is off",
             Topic::LivesLonger => "lives longer than declared",
             Topic::WrongKind => "stands elsewhere than declared",
-            Topic::ThirdParty => "of a third party",
+            Topic::ThirdParty => "of a third party, declared as the site's own",
             Topic::ConsentNotSaid => "consent not said",
             Topic::LifetimeNotSaid => "lifetime not said",
             Topic::NoEnd => "has no end",

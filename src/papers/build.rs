@@ -223,8 +223,10 @@ impl Builder<'_> {
 
     fn item(&self, item: &DeclaredItem<'_>) -> Item {
         let processor = item.processor;
-        // Whatever a processor's script keeps in the visitor's browser it keeps in the name of the page that runs it.
-        let party = "first";
+        // What a processor's script keeps in the visitor's browser it keeps in the name of the page that runs it: what
+        // stands in another name has a `host`.
+        let party = if item.third_party.is_some() { "third" } else { "first" };
+        let whose = self.language.text(&format!("party.{party}"));
         Item {
             name: item.name.clone(),
             processor: processor.id.clone(),
@@ -236,7 +238,7 @@ impl Builder<'_> {
             kind: item.kind.key(),
             kind_name: self.language.text(&format!("kind.{}", item.kind.key())),
             party,
-            party_name: self.language.text(&format!("party.{party}")),
+            party_name: item.third_party.map_or_else(|| whose.clone(), |host| format!("{whose} ({host})")),
         }
     }
 }

@@ -17,16 +17,21 @@ use super::model::{Class, Item, Papers};
 /// What the scripts do with what the managers do not clear.
 const CLEAR: &str = include_str!("consent/clear.js");
 
+/// Whether a script of the page can clear an item of that kind: what stands in the name of a third party it cannot see.
+fn is_of(item: &Item, kind: &str) -> bool {
+    item.kind == kind && item.party == "first"
+}
+
 /// Names of one kind that a class without consent has.
 fn kept<'a>(papers: &'a Papers, kind: &str) -> BTreeSet<&'a str> {
     let free = papers.classes.iter().filter(|class| !class.needs_consent).flat_map(|class| &class.items);
-    free.filter(|item| item.kind == kind).map(|item| item.name.as_str()).collect()
+    free.filter(|item| is_of(item, kind)).map(|item| item.name.as_str()).collect()
 }
 
 /// Names of one kind of items, without those that a class without consent has as well.
 fn names<'a>(papers: &'a Papers, items: impl Iterator<Item = &'a Item>, kind: &str) -> BTreeSet<&'a str> {
     let kept = kept(papers, kind);
-    let names = items.filter(|item| item.kind == kind).map(|item| item.name.as_str());
+    let names = items.filter(|item| is_of(item, kind)).map(|item| item.name.as_str());
     names.filter(|name| !kept.iter().any(|kept| stands_for(kept, name))).collect()
 }
 

@@ -3,7 +3,7 @@
 //!
 //! One list for whoever tells of them and for whoever compares them with a browser.
 
-use crate::config::site::{Site, SiteProcessor};
+use crate::config::site::{Site, SiteProcessor, is_own};
 use crate::config::{Class, Config, ItemKind, Lifetime, Processor, StorageItem};
 
 /// What stands for the site's key in the names of a processor's file.
@@ -35,6 +35,8 @@ pub struct DeclaredItem<'a> {
     pub description: &'a str,
     /// How long it lives.
     pub lifetime: Lifetime,
+    /// The third party in whose name it stands; none where it is the site's own.
+    pub third_party: Option<&'a str>,
     /// Whether the features that the site uses set it.
     pub in_use: Use,
 }
@@ -53,13 +55,13 @@ pub fn declared<'a>(config: &'a Config, site: &'a Site) -> Vec<DeclaredItem<'a>>
     let mut declared = Vec::new();
     for used in &site.processors {
         let Some(processor) = config.processors.get(&used.id) else { continue };
-        declared.extend(processor.items.iter().map(|item| of(item, processor, used)));
+        declared.extend(processor.items.iter().map(|item| of(item, processor, used, site)));
     }
     declared
 }
 
-fn of<'a>(item: &'a StorageItem, processor: &'a Processor, used: &SiteProcessor) -> DeclaredItem<'a> {
-    let StorageItem { name, class, kind, description, lifetime } = item;
+fn of<'a>(item: &'a StorageItem, processor: &'a Processor, used: &SiteProcessor, site: &Site) -> DeclaredItem<'a> {
+    let StorageItem { name, class, kind, description, lifetime, host } = item;
     DeclaredItem {
         name: used.chat_key.as_ref().map_or_else(|| name.clone(), |key| name.replace(KEY, key)),
         declared_name: name,
@@ -68,6 +70,7 @@ fn of<'a>(item: &'a StorageItem, processor: &'a Processor, used: &SiteProcessor)
         kind: *kind,
         description,
         lifetime: *lifetime,
+        third_party: host.as_deref().filter(|host| !is_own(host, &site.domain)),
         in_use: in_use(*class, processor, used),
     }
 }

@@ -59,7 +59,7 @@ pub const FACT_TABLES: &[FactTable] = &[
     FactTable {
         name: "storage_items",
         noun: "storage item",
-        key: &["processor", "name", "class", "kind"],
+        key: &["processor", "name", "class", "kind", "host"],
         values: &["lifetime", "description"],
     },
     FactTable {
@@ -244,6 +244,7 @@ fn storage_items(processor: &Processor) -> Rows {
             text(&item.name),
             text(item.class.key()),
             text(item.kind.key()),
+            item.host.clone(),
             text(item.lifetime),
             text(&item.description),
         ]

@@ -7,6 +7,10 @@ use super::facts::{FACT_TABLES, FactTable};
 use super::record::{columns, instant};
 use super::{Register, RegisterError};
 
+/// The version of the register since which it keeps whose a storage item is, and where.
+const HOSTS_SINCE: i64 = 4;
+const HOSTS: (&str, &str) = ("storage_items", "host");
+
 /// Which state of the register is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Moment {
@@ -36,12 +40,17 @@ impl Register {
     /// The register cannot be read.
     pub fn facts(&self, table: &FactTable, moment: Moment) -> Result<Vec<FactRow>, RegisterError> {
         let columns = columns(table);
+        let version = self.version()?;
         let (condition, at) = match moment {
             Moment::Now => ("valid_until IS NULL AND ?1 IS NULL", None),
             Moment::At(at) => ("valid_from <= ?1 AND (valid_until IS NULL OR valid_until > ?1)", Some(instant(at))),
             Moment::Always => ("?1 IS NULL", None),
         };
-        let names = columns.join(", ");
+        // Whoever only reads does not migrate.
+        let is_there = |column: &str| version >= HOSTS_SINCE || (table.name, column) != HOSTS;
+        let name =
+            |column: &&'static str| if is_there(column) { (*column).to_owned() } else { format!("NULL AS {column}") };
+        let names = columns.iter().map(name).collect::<Vec<_>>().join(", ");
         let sql = format!(
             "SELECT {names}, valid_from, valid_until FROM {} WHERE {condition} ORDER BY {}, valid_from",
             table.name,

@@ -1,12 +1,15 @@
 //! What remains of a check: an entry of the log, and the draft of a file.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Command;
 
 use serde_json::json;
 
 use super::files::capture;
 use super::{MARKETING, VALUE, said, shop};
-use crate::installation::Installation;
+use crate::installation::{Installation, Ran};
 
 /// The text of the audit log; none before there is one.
 fn log_of(shop: &Installation) -> Option<String> {
@@ -91,9 +94,12 @@ fn a_draft_is_refused_until_it_is_completed_and_then_nothing_is_undeclared() {
         &site.replace("[cookie-bar]", "[[processor]]\nid = \"others\"\n[cookie-bar]"),
     );
     let checked = shop.json(&["cookies", "check", file, "--consent", "given"], 0);
-    let third: Vec<String> =
-        said(&checked, "notes").into_iter().filter(|(t, _)| t == "third-party").map(|n| n.1).collect();
-    assert_eq!(third, ["PREF", "VISITOR_INFO1_LIVE", "widget-id"]);
+    assert_eq!(said(&checked, "findings"), []);
+    let overview = shop.run(&["register", "export", "cookies", "--format", "csv"]).stdout;
+    let whose = |name: &str| overview.lines().find(|line| line.starts_with(name)).unwrap().to_owned();
+    assert!(whose("PREF,").contains(",third party (youtube.com),"), "{overview}");
+    assert!(whose("widget-id,").contains(",third party (widget.example),"), "{overview}");
+    assert!(whose("basket,").contains(",first party,"), "{overview}");
     let again = shop.run(&["cookies", "draft", file]);
     assert_eq!((again.code, again.stdout.as_str()), (0, ""), "{again:?}");
 }
@@ -110,4 +116,40 @@ fn a_name_of_any_characters_comes_back_from_a_draft_as_it_was() {
     assert!(!draft.chars().any(|c| c == '\u{202e}' || c == '\u{1b}'), "{draft:?}");
     let read: toml::Table = draft.parse().unwrap();
     assert_eq!(read["item"][0]["name"].as_str(), Some(name));
+}
+
+/// The commands that `docs/cookies.md` tells for what nobody declares.
+fn documented() -> String {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/cookies.md");
+    let text = fs::read_to_string(file).unwrap();
+    let (_, section) = text.split_once("\n## What nobody declares\n").unwrap();
+    let (_, commands) = section.split_once("```sh\n").unwrap();
+    commands.split_once("```").unwrap().0.to_owned()
+}
+
+/// A program of the operator's.
+fn program(shop: &Installation, name: &str, script: &str) {
+    let path = shop.path().join("bin").join(name);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+#[test]
+fn the_documented_way_to_complete_a_draft_works() {
+    let shop = shop(MARKETING, "");
+    fs::rename(capture(&shop, "inspection.json"), shop.path().join("state.json")).unwrap();
+    let (config, built) = (shop.config(), env!("CARGO_BIN_EXE_forgetd"));
+    program(&shop, "forgetd", &format!("exec '{built}' --config '{}' \"$@\"", config.display()));
+    let completed =
+        "s/TO DO: functional, analytics or marketing/functional/; s/TO DO: the name.*\"/others\"/; s/TO DO/Something/";
+    program(&shop, "edit", &format!("exec sed -i '{completed}' \"$1\""));
+    let commands = documented().replace("/etc/forgetd", config.to_str().unwrap());
+    let path = format!("{}:{}", shop.path().join("bin").display(), std::env::var("PATH").unwrap());
+    let mut shell = Command::new("bash");
+    shell.args(["-euc", &commands]).current_dir(shop.path()).env("PATH", path).env("EDITOR", "edit");
+    let ran = Ran::of(shell.output().unwrap());
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let drafted: toml::Table = fs::read_to_string(config.join("processors/others.toml")).unwrap().parse().unwrap();
+    assert_eq!((drafted["id"].as_str(), drafted["item"].as_array().unwrap().len()), (Some("others"), 4));
 }

@@ -21,7 +21,7 @@ pub(super) fn capture(shop: &Installation, name: &str) -> PathBuf {
     written(shop, name, &fs::read(kept).unwrap())
 }
 
-fn written(shop: &Installation, name: &str, contents: &[u8]) -> PathBuf {
+pub(super) fn written(shop: &Installation, name: &str, contents: &[u8]) -> PathBuf {
     let path = shop.path().join(name);
     fs::write(&path, contents).unwrap();
     let taken = SystemTime::UNIX_EPOCH + Duration::from_secs(TAKEN);
@@ -29,7 +29,7 @@ fn written(shop: &Installation, name: &str, contents: &[u8]) -> PathBuf {
     path
 }
 
-fn check(shop: &Installation, file: &Path, more: &[&str], code: i32) -> Value {
+pub(super) fn check(shop: &Installation, file: &Path, more: &[&str], code: i32) -> Value {
     let file = file.to_str().unwrap();
     let human = shop.run(&[&["cookies", "check", "--site", "shop.example", file], more].concat());
     assert_eq!(human.code, code, "{human:?}");
@@ -129,6 +129,9 @@ fn a_lifetime_is_too_long_beyond_the_longest_months_and_a_day(#[case] days: u64,
 #[case::as_declared("ssupp.vid", None)]
 #[case::as_php_reads_it("ssupp_vid", None)]
 #[case::with_a_guarantee_of_the_browser("__Secure-ssupp.vid", None)]
+#[case::with_a_guarantee_and_as_php_reads_it("__Secure-ssupp_visits", Some("feature-off"))]
+#[case::with_another_guarantee_and_as_php_reads_it("__Host-ssupp_vid", None)]
+#[case::with_two_guarantees("__Secure-__Host-ssupp_vid", Some("undeclared"))]
 #[case::of_the_feature_that_is_off("ssupp.visits", Some("feature-off"))]
 #[case::longer_than_declared("ssupp.vids", Some("undeclared"))]
 #[case::in_local_storage_by_declaration("_ss.enableSounds", Some("wrong-kind"))]

@@ -163,9 +163,10 @@ fn items(sections: Vec<Section<ItemTable>>, problems: &mut FileProblems<'_>) -> 
     each(sections, problems, item_with_place)
         .into_iter()
         .filter_map(|(place, item)| {
-            let first = identities.insert((item.name.clone(), item.class));
+            let first = identities.insert((item.name.clone(), item.class, item.host.clone()));
             if !first {
-                let message = format!("the {} item `{}` is declared twice", item.class.key(), item.name);
+                let of = item.host.as_ref().map(|host| format!(" of `{host}`")).unwrap_or_default();
+                let message = format!("the {} item `{}`{of} is declared twice", item.class.key(), item.name);
                 problems.report(&place, message);
             }
             first.then_some(item)
@@ -178,7 +179,7 @@ fn item_with_place(
     problems: &mut FileProblems<'_>,
 ) -> Option<(std::ops::Range<usize>, StorageItem)> {
     let place = section.span();
-    let Keyed(ItemTable { name, class, kind, description, lifetime }) = section.into_inner();
+    let Keyed(ItemTable { name, class, kind, description, lifetime, host }) = section.into_inner();
     let name = value::required(&place, "name", name, "add `name = \"…\"`: as it stands in the browser", problems);
     let class = problems
         .required(&place, "class", class, "add `class = \"functional\"`, `\"analytics\"` or `\"marketing\"`")
@@ -202,7 +203,13 @@ fn item_with_place(
                 }
             },
         });
-    let item = StorageItem { name: name?, class: class?, kind: kind?, description: description?, lifetime: lifetime? };
+    // A host that cannot be read is not the same as none: the item would be taken for the site's own.
+    let host = match host {
+        Some(text) => Some(value::host_name(text, problems)?),
+        None => None,
+    };
+    let (name, class, kind) = (name?, class?, kind?);
+    let item = StorageItem { name, class, kind, description: description?, lifetime: lifetime?, host };
     Some((place, item))
 }
 

@@ -10,7 +10,7 @@ use super::super::file::{
     CookieBarTable, Keyed, ROOT, Section, SettingsTable, SiteFile, Text, UsedProcessorTable, decode,
 };
 use super::super::resolve::Said;
-use super::super::site::{CookieBar, Site, SiteProcessor, is_domain};
+use super::super::site::{CookieBar, Site, SiteProcessor};
 use super::super::{CategoryId, Processor, Schedule, Setting};
 use super::retention::{self, Retention};
 use super::tag::{CHAT_KEY, Scope};
@@ -48,7 +48,7 @@ fn site(
         file;
     let domain = problems
         .required(&ROOT, "domain", domain, "add `domain = \"shop.example\"`: the host name of the site")
-        .and_then(|text| self::domain(text, problems));
+        .and_then(|text| value::host_name(text, problems));
     let hint = "add `time-zone = \"Europe/Prague\"`: the zone of the schedule and of calendar days";
     let time_zone =
         problems.required(&ROOT, "time-zone", time_zone, hint).and_then(|name| value::zone(&name, problems));
@@ -99,22 +99,6 @@ fn said<'a>(known: &'a Known, settings: &'a Settings, retention: &'a Retention) 
         not_stored: &settings.not_stored,
         retention: &retention.periods,
     }
-}
-
-/// A host name in lower case.
-fn domain(text: Text, problems: &mut FileProblems<'_>) -> Option<String> {
-    let name = text.get_ref();
-    if is_domain(name) {
-        return Some(text.into_inner());
-    }
-    let lower = name.to_ascii_lowercase();
-    let hint = match lower.split_once("://") {
-        Some((_, rest)) => format!("write the host name alone: `{}`", rest.split('/').next().unwrap_or_default()),
-        None if lower != *name && is_domain(&lower) => format!("write it in lower case: `{lower}`"),
-        None => "write a host name such as `shop.example`; other letters as Punycode (`xn--…`)".to_owned(),
-    };
-    problems.report_with_hint(&text.span(), format!("`{name}` is not a host name"), hint);
-    None
 }
 
 fn schedule(text: &Text, problems: &mut FileProblems<'_>) -> Option<Schedule> {

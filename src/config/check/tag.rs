@@ -45,16 +45,33 @@ impl<'a> Scope<'a> {
         self.tag(text.get_ref(), &text.span(), problems)
     }
 
-    /// The storage items that the processors of this site set.
+    /// The storage items that a record of this site may hold. No site is sent what stands in the name of another host.
     fn items(self) -> impl Iterator<Item = (&'a SiteProcessor, &'a StorageItem)> {
+        self.all_items().filter(|(_, item)| item.host.is_none())
+    }
+
+    /// The storage items that the processors of this site set.
+    fn all_items(self) -> impl Iterator<Item = (&'a SiteProcessor, &'a StorageItem)> {
         self.used.iter().flat_map(move |used| {
             let items = self.known.processors.get(&used.id).map(|processor| processor.items.as_slice());
             items.unwrap_or_default().iter().map(move |item| (used, item))
         })
     }
 
+    /// In whose name an item of this name stands, where that is not the site.
+    fn host_of(self, class: Option<Class>, name: &str) -> Option<&'a str> {
+        let of_name = |(used, item): &(&SiteProcessor, &StorageItem)| {
+            class.is_none_or(|class| class == item.class) && is_named(item, used, name)
+        };
+        self.all_items().filter(of_name).find_map(|(_, item)| item.host.as_deref())
+    }
+
     fn report_unknown(self, written: &str, span: &Range<usize>, problems: &mut FileProblems<'_>) {
         let (class, name) = split_class(written);
+        if let Some(host) = self.host_of(class, name) {
+            let message = format!("`{name}` stands in the name of `{host}`: no record of this site holds it");
+            return problems.report_with_hint(span, message, "write the category of what is held");
+        }
         let unused =
             self.known.processors.values().find(|processor| processor.items.iter().any(|item| item.name == name));
         if let Some(processor) = unused.filter(|processor| self.used.iter().all(|used| used.id != processor.id)) {

@@ -11,7 +11,7 @@ use toml::value::Datetime;
 
 use super::super::error::{FileProblems, suggest};
 use super::super::file::{ContactTable, ControllerTable, Keyed, Number, Section, Text};
-use super::super::site::Zone;
+use super::super::site::{Zone, is_domain};
 use super::super::{Contact, Controller, Period, Share};
 
 /// Longest text of the register: a description, an address. Evidence repeats some, and an entry of it is bounded.
@@ -78,6 +78,22 @@ pub(super) fn required(
 /// The text of a key that may be absent.
 pub(super) fn optional(value: Option<Text>, problems: &mut FileProblems<'_>) -> Option<String> {
     value.and_then(|text| filled(text, problems))
+}
+
+/// A host name in lower case.
+pub(super) fn host_name(text: Text, problems: &mut FileProblems<'_>) -> Option<String> {
+    let name = text.get_ref();
+    if is_domain(name) {
+        return Some(text.into_inner());
+    }
+    let lower = name.to_ascii_lowercase();
+    let hint = match lower.split_once("://") {
+        Some((_, rest)) => format!("write the host name alone: `{}`", rest.split('/').next().unwrap_or_default()),
+        None if lower != *name && is_domain(&lower) => format!("write it in lower case: `{lower}`"),
+        None => "write a host name such as `shop.example`; other letters as Punycode (`xn--…`)".to_owned(),
+    };
+    problems.report_with_hint(&text.span(), format!("`{name}` is not a host name"), hint);
+    None
 }
 
 /// What one of several fixed words means; `what` names their kind.
