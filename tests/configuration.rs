@@ -343,7 +343,7 @@ fn smartsupps_features_rest_on_the_bases_of_the_page() {
 }
 
 #[test]
-fn smartsupps_two_groups_of_personal_data_have_all_their_items() {
+fn smartsupps_two_groups_of_personal_data_and_what_is_entered_into_the_chat_have_all_their_items() {
     let config = shipped();
     let groups: Vec<(&str, Vec<&str>)> = smartsupp(&config)
         .data
@@ -360,10 +360,12 @@ fn smartsupps_two_groups_of_personal_data_have_all_their_items() {
         "visit.device.browser",
         "visit.device.operating-system",
         "visit.ip-address",
+        "visit.location",
         "visit.location.country",
         "visit.location.city",
     ];
-    assert_eq!(groups, [("Contact details", contact), ("Details about visiting the website", visit)]);
+    let entered = ("Conversations", vec!["conversation"]);
+    assert_eq!(groups, [("Contact details", contact), ("Details about visiting the website", visit), entered]);
 }
 
 /// Name, class and lifetime as the page's tables give them, and a word that the description must have.
@@ -570,7 +572,7 @@ fn an_item_in_the_name_of_another_host_is_no_tag_and_takes_no_name_from_one_that
         put(&mut sources, "sites/shop.example.toml", &site.replace("[retention]\n", &format!("{used}{period}")));
         Config::parse(sources)
     };
-    let Problems(problems) = checked("PREF", "PREF = \"1 hour\"\n").unwrap_err();
+    let Problems(problems) = checked("PREF", "PREF = \"1 day\"\n").unwrap_err();
     let told: Vec<&str> = problems.iter().map(|problem| problem.message.as_str()).collect();
     assert_eq!(told, ["`PREF` stands in the name of `video.example`: no record of this site holds it"]);
     // The shipped site has columns that hold the item of that name of its own.
