@@ -16,6 +16,7 @@ mod guess;
 mod json;
 mod memory;
 mod names;
+mod occurrences;
 mod openers;
 mod pipeline;
 mod place;
