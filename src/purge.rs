@@ -144,7 +144,7 @@ pub fn run(rule: &Rule, state: &mut State, order: &Order<'_>) -> Result<Outcome,
         Err(RecoverError::Store(error)) => return Ok(Outcome::Unresolved(error)),
         Err(RecoverError::State(error)) => return Err(error.into()),
     }
-    let mut store = safety::open_store(rule);
+    let mut store = safety::open_store_for_run(rule);
     let assessment = safety::assess(rule, &mut *store, &circumstances(state, order), order.suspended);
     if !assessment.reasons.is_empty() {
         note_held(rule, state, &assessment, watch.now())?;

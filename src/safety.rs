@@ -17,8 +17,9 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::config::{ApprovalMode, Safety};
-use crate::plan::{Rule, When};
+use crate::plan::{LogRule, Rule, When};
 use crate::register::{ClockSample, Register};
+use crate::store::log::LogFiles;
 use crate::store::{self, Finding, HeldValue, Kept, Selection, Severity, Shape, Store, Survey};
 use approval::{PlanToken, Standing};
 use hold::HoldEffect;
@@ -290,7 +291,15 @@ fn overdue_since(rule: &Rule, survey: &Survey, circumstances: &Circumstances<'_>
     }
 }
 
-/// Opens the rule's store.
+/// Opens the rule's store, to look at it.
 pub fn open_store(rule: &Rule) -> Box<dyn Store> {
     store::open(&rule.definition)
+}
+
+/// Opens the rule's store for a run, which remembers what it finds for the rules beside it.
+pub fn open_store_for_run(rule: &Rule) -> Box<dyn Store> {
+    match rule.definition.over_a_log() {
+        Some(LogRule { log, .. }) => Box::new(LogFiles::beside(log, &rule.beside)),
+        None => open_store(rule),
+    }
 }

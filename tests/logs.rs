@@ -16,7 +16,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use forgetd::config::site::NamePattern;
-use forgetd::plan::{LineAction, LogRule};
+use forgetd::plan::{LineAction, LogRule, When};
 use forgetd::store::{self, Committed, Kept, Physical, Remainder, Resolution, Selection, StoreError, Survey};
 use log::{Logs, age, cutoff, gzip, line, lines, now};
 use rstest::rstest;
@@ -487,27 +487,105 @@ fn a_file_that_somebody_has_locked_is_waited_for() {
     assert_eq!(walk.prepare(1).unwrap().unwrap().commit().unwrap().rows, 3);
 }
 
+/// Writes into a file and puts its date back: who does that hides it from whoever goes by dates.
+fn write_unseen(path: &Path, text: &str, at: usize) {
+    let modified = fs::metadata(path).unwrap().modified().unwrap();
+    let file = OpenOptions::new().write(true).open(path).unwrap();
+    file.write_all_at(text.as_bytes(), at as u64).unwrap();
+    file.set_modified(modified).unwrap();
+}
+
+/// Where a line in the middle begins, beyond what is looked at of a file that is known.
+fn middle(text: &str) -> usize {
+    text[..text.len() / 2].rfind('\n').unwrap() + 1
+}
+
 #[test]
 fn a_file_that_is_known_is_not_read_again_unless_it_changed() {
     let logs = Logs::masking();
     let path = logs.file("access.log.1", lines(1, 0, 500));
     logs.file("access.log", "");
     assert_eq!(logs.erase().0, 500);
-    let length = fs::metadata(&path).unwrap().len();
-    let write_at = |text: &str, at| {
-        let modified = fs::metadata(&path).unwrap().modified().unwrap();
-        let file = OpenOptions::new().write(true).open(&path).unwrap();
-        file.write_all_at(text.as_bytes(), at).unwrap();
-        file.set_modified(modified).unwrap();
-    };
-    // In the middle, with the date put back: who does that hides it from whoever goes by dates.
-    let half = usize::try_from(length).unwrap() / 2;
-    let first = logs.text("access.log.1")[..half].rfind('\n').unwrap() + 1;
-    write_at("192.0.2.9", first as u64);
+    write_unseen(&path, "192.0.2.9", middle(&logs.text("access.log.1")));
     assert_eq!(logs.survey(), of(500, 0), "it was not read");
-    write_at("192.0.2.9", 0);
+    write_unseen(&path, "192.0.2.9", 0);
     assert_eq!(logs.survey().matches, 2);
     assert_eq!(logs.erase().0, 2);
+}
+
+#[test]
+fn a_file_that_one_rule_has_read_is_not_read_again_for_the_other_unless_it_changed() {
+    let dropping = Logs::new();
+    let path = dropping.file("access.log.1", lines(1, 0, 500));
+    dropping.file("access.log", "");
+    let mask = dropping.masking_rule();
+    assert_eq!(dropping.erase_beside(std::slice::from_ref(&mask)).0, 0);
+    let of_mask = Selection { rule: (&mask).into(), cutoff: None, ..dropping.selection() };
+    let survey = || {
+        let Survey { total, matches, .. } = store::open(&mask).survey(&of_mask).unwrap();
+        (total, matches)
+    };
+    write_unseen(&path, "192.0.2.0", middle(&dropping.text("access.log.1")));
+    assert_eq!(survey(), (500, 500), "it was not read");
+    write_unseen(&path, "192.0.2.0", 0);
+    assert_eq!(survey(), (500, 498), "another beginning is another file");
+}
+
+#[test]
+fn a_file_that_one_rule_has_written_anew_is_known_to_the_other_when_it_was_proven() {
+    let mut masking = Logs::masking();
+    let path = masking.file("access.log.1", lines(1, 0, 500));
+    masking.file("access.log", "");
+    let dropping = Logs::new().rule;
+    let dropping = LogRule { log: masking.rule.log.clone(), ..dropping };
+    assert_eq!(masking.erase_beside(std::slice::from_ref(&dropping)).0, 500);
+    // Years back: where it is read the line counts.
+    let text = masking.text("access.log.1");
+    let year = middle(&text) + text[middle(&text)..].find("/2026:").unwrap() + 1;
+    write_unseen(&path, "2016", year);
+    masking.rule = dropping;
+    masking.cutoff = Some(cutoff());
+    assert_eq!(masking.survey(), of(500, 0), "it was not read");
+    masking.cutoff = Some(cutoff() + jiff::SignedDuration::from_secs(5));
+    assert_eq!(masking.survey().matches, 6, "what becomes due is looked for");
+    assert_eq!(masking.erase().0, 6);
+}
+
+#[test]
+fn lines_that_were_counted_by_one_cutoff_are_counted_anew_by_another() {
+    let mut logs = Logs::masking();
+    logs.file("access.log.1", lines(1, 100, 100));
+    logs.file("access.log", "");
+    let seconds = |seconds| Some(cutoff() + jiff::SignedDuration::from_secs(seconds));
+    // Beside a rule that has nothing to do here, the cutoff of the other lies at the end of the day of its period.
+    let older = LogRule { when: When::Older("10 days".parse().unwrap()), ..logs.rule.clone() };
+    let nothing = LogRule { when: When::Older("2 years".parse().unwrap()), action: LineAction::Drop, ..older.clone() };
+    (logs.rule, logs.cutoff) = (nothing, Some("2024-10-20T00:00:00Z".parse().unwrap()));
+    assert_eq!(logs.erase_beside(std::slice::from_ref(&older)).0, 0);
+    logs.rule = older;
+    for (cutoff, matches) in [(seconds(0), 100), (seconds(-1), 99), (seconds(1), 101)] {
+        logs.cutoff = cutoff;
+        assert_eq!(logs.survey().matches, matches);
+    }
+    logs.cutoff = seconds(0);
+    let (rows, remainder) = logs.erase();
+    assert_eq!((rows, remainder.left), (100, 0));
+}
+
+#[test]
+fn a_count_that_is_remembered_erases_nothing_by_itself() {
+    let dropping = Logs::new();
+    let path = dropping.file("access.log.1", lines(1, 0, 500));
+    dropping.file("access.log", "");
+    let mut masking = Logs::masking();
+    masking.rule = dropping.masking_rule();
+    assert_eq!(dropping.erase_beside(std::slice::from_ref(&masking.rule)).0, 0);
+    write_unseen(&path, "192.0.2.0", middle(&dropping.text("access.log.1")));
+    // Each line is judged where it is written anew, and what was done is what is told.
+    assert_eq!(masking.survey().matches, 500);
+    let (rows, remainder) = masking.erase();
+    assert_eq!((rows, remainder), (499, Remainder::default()));
+    assert_eq!(masking.survey(), of(500, 0));
 }
 
 #[test]

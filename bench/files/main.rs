@@ -25,8 +25,13 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use figures::{Took, grouped, head, measured, median, now, processor, row, spread, wall};
 
-/// Directories, and files in each.
-const DIRECTORIES: u32 = 1_000;
+/// Directories in memory.
+const IN_MEMORY: u32 = 1_000;
+
+/// Directories on a disk: it takes its time to write them, and every contestant needs fresh ones.
+const ON_DISK: u32 = 200;
+
+/// Files in each.
 const FILES: u32 = 500;
 
 /// Threads that write them.
@@ -42,6 +47,18 @@ const KEPT: u64 = 180;
 /// The limits that the figures are held against.
 const LEAST_GAIN_IN_MEMORY: f64 = 1.5;
 const LEAST_GAIN_ON_DISK: f64 = 1.2;
+
+/// Where a contest takes place.
+struct Place {
+    /// As the command line names it.
+    word: &'static str,
+    parent: &'static Path,
+    kind: &'static str,
+    /// Unless the command line says how many.
+    directories: u32,
+    /// How many times as fast as the others forgetd must be.
+    least: f64,
+}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Contestant {
@@ -69,36 +86,58 @@ fn main() {
         return;
     }
     let all = [
-        ("memory", Path::new("/dev/shm"), "in memory (tmpfs)", LEAST_GAIN_IN_MEMORY),
-        ("disk", Path::new(env!("CARGO_TARGET_TMPDIR")), "on a disk", LEAST_GAIN_ON_DISK),
+        Place {
+            word: "memory",
+            parent: Path::new("/dev/shm"),
+            kind: "in memory (tmpfs)",
+            directories: IN_MEMORY,
+            least: LEAST_GAIN_IN_MEMORY,
+        },
+        Place {
+            word: "disk",
+            parent: Path::new(env!("CARGO_TARGET_TMPDIR")),
+            kind: "on a disk",
+            directories: ON_DISK,
+            least: LEAST_GAIN_ON_DISK,
+        },
     ];
     let wanted: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
-    for (word, place, kind, limit) in all {
-        if wanted.is_empty() || wanted.iter().any(|wanted| wanted == word) {
-            contest(place, kind, limit);
+    for place in all {
+        if wanted.is_empty() {
+            contest(&place);
+        }
+        for wanted in &wanted {
+            match wanted.split_once(':') {
+                None if wanted == place.word => contest(&place),
+                Some((word, number)) if word == place.word => {
+                    contest(&Place { directories: number.parse().unwrap(), ..place });
+                }
+                _ => {}
+            }
         }
     }
 }
 
-fn contest(place: &Path, kind: &str, limit: f64) {
-    let dir = place.join("forgetd-bench-files");
+fn contest(place: &Place) {
+    let Place { parent, kind, directories, least: limit, .. } = *place;
+    let dir = parent.join("forgetd-bench-files");
     let _absent = fs::remove_dir_all(&dir);
-    write(&dir.join("sessions"), Kind::Young);
+    write(&dir.join("sessions"), directories, Kind::Young);
     let mut took: [Vec<Took>; Contestant::ALL.len()] = Default::default();
     for round in 0..ROUNDS {
         // Each round begins with another contestant, so that none always runs when the machine is busiest.
         for turn in 0..Contestant::ALL.len() {
             let position = (round + turn) % Contestant::ALL.len();
-            took[position].push(run(&dir, Contestant::ALL[position]));
+            took[position].push(run(&dir, directories, Contestant::ALL[position]));
         }
     }
     fs::remove_dir_all(&dir).unwrap();
-    let expired = f64::from(DIRECTORIES * FILES / 2);
+    let expired = f64::from(directories * FILES / 2);
     let title = format!(
         "Removing {} of {} files in {} directories {kind}",
         grouped(expired),
         grouped(expired * 2.0),
-        grouped(DIRECTORIES.into())
+        grouped(directories.into())
     );
     head(&title, &["contestant", "seconds", "files/s", "times as fast as find", "processor seconds"]);
     let find = wall(&took[0]);
@@ -117,9 +156,9 @@ fn contest(place: &Path, kind: &str, limit: f64) {
 }
 
 /// One contestant on the tree.
-fn run(dir: &Path, contestant: Contestant) -> Took {
+fn run(dir: &Path, directories: u32, contestant: Contestant) -> Took {
     let tree = dir.join("sessions");
-    write(&tree, Kind::Expired);
+    write(&tree, directories, Kind::Expired);
     let command = command(dir, &tree, contestant);
     rustix::fs::sync();
     let (output, took) = measured(|| finished(command));
@@ -127,7 +166,7 @@ fn run(dir: &Path, contestant: Contestant) -> Took {
         let result: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
         assert_eq!(result["runs"][0]["outcome"], "done", "{result}");
     }
-    assert_eq!(count(&tree), DIRECTORIES * FILES / 2, "{contestant:?}");
+    assert_eq!(count(&tree), directories * FILES / 2, "{contestant:?}");
     for own in ["config", "state"] {
         let _absent = fs::remove_dir_all(dir.join(own));
     }
@@ -141,11 +180,11 @@ enum Kind {
     Young,
 }
 
-fn write(tree: &Path, kind: Kind) {
+fn write(tree: &Path, directories: u32, kind: Kind) {
     std::thread::scope(|scope| {
         for writer in 0..WRITERS {
             scope.spawn(move || {
-                let mine = (0..DIRECTORIES).filter(|directory| directory % WRITERS == writer);
+                let mine = (0..directories).filter(|directory| directory % WRITERS == writer);
                 mine.for_each(|directory| write_into(&tree.join(format!("{directory:04}")), kind));
             });
         }

@@ -171,7 +171,16 @@ fn of_files(said: SiteRules<'_>, directory: &Directory, base: &str, cause: Cause
     let zone = said.site.time_zone.clone();
     let rule = DirectoryRule { rule: name.clone(), directory: directory.clone(), when, zone };
     let definition = Definition::Directory(rule);
-    Rule { name, site: said.site.domain.clone(), definition, because, goes_along: Vec::new() }
+    Rule { name, site: said.site.domain.clone(), definition, because, goes_along: Vec::new(), beside: Vec::new() }
+}
+
+/// Makes the rules over one log know of each other.
+fn beside_each_other(mut rules: Vec<Rule>) -> Vec<Rule> {
+    let all: Vec<LogRule> = rules.iter().filter_map(|rule| rule.definition.over_a_log().cloned()).collect();
+    for rule in &mut rules {
+        rule.beside = all.iter().filter(|other| other.rule != rule.name).cloned().collect();
+    }
+    rules
 }
 
 /// A line takes its addresses with it: a hold on them keeps the line.
@@ -181,7 +190,8 @@ fn of_lines(said: SiteRules<'_>, log: &Log, holds: &Tag, address: Option<&Column
         let zone = said.site.time_zone.clone();
         let rule = LogRule { rule: name.clone(), log: log.clone(), when: cause.when, action, zone };
         let because = cause.because;
-        Rule { name, site: said.site.domain.clone(), definition: Definition::Log(rule), because, goes_along }
+        let definition = Definition::Log(rule);
+        Rule { name, site: said.site.domain.clone(), definition, because, goes_along, beside: Vec::new() }
     };
     let whole = said.whole(holds);
     let at = address.map_or_else(String::new, |address| format!("/{}", address.name));
@@ -194,7 +204,7 @@ fn of_lines(said: SiteRules<'_>, log: &Log, holds: &Tag, address: Option<&Column
         let causes = said.column(address, period, Ages::Known).into_iter();
         rules.extend(causes.map(|(cause, action)| rule(&at, cause, LineAction::Addresses(action), Vec::new())));
     }
-    rules
+    beside_each_other(rules)
 }
 
 /// What one table gives rise to.
@@ -275,7 +285,7 @@ impl TableRules<'_> {
             zone: site.time_zone.clone(),
         };
         let definition = Definition::Table(rule);
-        Rule { name, site: site.domain.clone(), definition, because, goes_along }
+        Rule { name, site: site.domain.clone(), definition, because, goes_along, beside: Vec::new() }
     }
 
     /// A row takes its columns, its children, and what was accepted as a side effect with it.

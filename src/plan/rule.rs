@@ -62,6 +62,8 @@ pub struct Rule {
     pub because: String,
     /// What holds may name that goes together with a row of this rule.
     pub goes_along: Vec<GoesAlong>,
+    /// Other rules over the lines of the same log: who reads it counts for them too.
+    pub beside: Vec<LogRule>,
 }
 
 /// Something with a name of its own below the site that is erased when a row is: a duty to keep it keeps the row.
@@ -219,6 +221,17 @@ pub enum When {
     WithoutConsent(Consent),
 }
 
+impl When {
+    /// The instant before which a record is expired at `now`; `None` where age does not matter.
+    fn cutoff(&self, now: Timestamp, zone: &Zone) -> Result<Option<Timestamp>, PeriodError> {
+        match self {
+            When::Older(period) => period.cutoff(now, &zone.zone).map(Some),
+            When::Expired => Ok(Some(now)),
+            When::NotStored | When::WithoutConsent(_) => Ok(None),
+        }
+    }
+}
+
 /// What happens to the records.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "action")]
@@ -296,6 +309,13 @@ impl TableRule {
     }
 }
 
+impl LogRule {
+    /// As [`Definition::cutoff`].
+    pub(crate) fn cutoff(&self, now: Timestamp) -> Result<Option<Timestamp>, PeriodError> {
+        self.when.cutoff(now, &self.zone)
+    }
+}
+
 impl Rule {
     /// SHA-256 of the definition, in hex.
     pub fn digest(&self) -> String {
@@ -367,10 +387,14 @@ impl Definition {
     /// # Errors
     /// The period reaches beyond the calendar.
     pub fn cutoff(&self, now: Timestamp) -> Result<Option<Timestamp>, PeriodError> {
-        match self.when() {
-            When::Older(period) => period.cutoff(now, &self.zone().zone).map(Some),
-            When::Expired => Ok(Some(now)),
-            When::NotStored | When::WithoutConsent(_) => Ok(None),
+        self.when().cutoff(now, self.zone())
+    }
+
+    /// The rule, where it is over the lines of a log.
+    pub fn over_a_log(&self) -> Option<&LogRule> {
+        match self {
+            Definition::Log(rule) => Some(rule),
+            Definition::Table(_) | Definition::Directory(_) => None,
         }
     }
 

@@ -16,6 +16,7 @@ mod guess;
 mod json;
 mod memory;
 mod names;
+mod occurrences;
 mod openers;
 mod pipeline;
 mod place;
@@ -26,6 +27,7 @@ mod scan;
 mod survey;
 mod text;
 mod time;
+mod turn;
 mod walk;
 
 #[cfg(test)]
@@ -37,9 +39,10 @@ use jiff::Timestamp;
 
 use super::{Inspection, Physical, Resolution, Selection, Store, StoreError, Survey, Walk};
 use crate::config::site::Log;
-use crate::plan::RuleRef;
-use files::{Identity, LogDirectory};
-use memory::Memory;
+use crate::plan::{LogRule, RuleRef};
+use files::{Identity, LogDirectory, LogFile};
+use memory::{Facts, Memory};
+use pipeline::Counted;
 use rewrite::OwnName;
 use survey::Scan;
 use walk::LogWalk;
@@ -52,6 +55,8 @@ pub use time::Moment;
 #[derive(Debug)]
 pub struct LogFiles {
     place: String,
+    /// Other rules over the same files.
+    beside: Vec<LogRule>,
     /// What was last found, and for which moment.
     last: Option<((Timestamp, Option<Timestamp>), Scan)>,
     /// Whoever inspects counts next, and need not read everything twice.
@@ -63,16 +68,30 @@ pub struct LogFiles {
 /// A rule over a log at one moment, and the directory it is about.
 struct Work {
     directory: LogDirectory,
-    judgement: Judgement,
-    memory: Memory,
+    asked: Question,
+    /// What other rules ask of the same files.
+    beside: Vec<Question>,
     own: OwnName,
     now: Timestamp,
+}
+
+/// What a rule asks of the files of a log at one moment, and what is remembered of them for it.
+struct Question {
+    judgement: Judgement,
+    memory: Memory,
 }
 
 impl LogFiles {
     /// The files of `log`. Nothing is opened yet.
     pub fn new(log: &Log) -> LogFiles {
-        LogFiles { place: log.location(), last: None, just_inspected: false, left: Physical::Gone }
+        let place = log.location();
+        LogFiles { place, beside: Vec::new(), last: None, just_inspected: false, left: Physical::Gone }
+    }
+
+    /// The same for a run, after which those of the rules `beside` it come: what is read is counted for them too, and
+    /// remembered.
+    pub fn beside(log: &Log, beside: &[LogRule]) -> LogFiles {
+        LogFiles { beside: beside.to_vec(), ..LogFiles::new(log) }
     }
 
     fn work(&self, selection: &Selection<'_>) -> Result<Work, StoreError> {
@@ -84,19 +103,56 @@ impl LogFiles {
         if !selection.holds.is_empty() {
             return Err(failed("a hold names a column of lines"));
         }
-        let judgement = Judgement::new(rule, now, cutoff).ok_or_else(|| failed("the cutoff is beyond any log"))?;
-        if judgement.engine().is_none() {
+        let asked = Question::of(rule, now, cutoff).ok_or_else(|| failed("the cutoff is beyond any log"))?;
+        if asked.judgement.engine().is_none() {
             return Err(failed("the pattern of its lines is none"));
         }
+        // Of another rule whose cutoff cannot be told nothing is counted: its own run says why.
+        let at = |other: &LogRule| Question::of(other, now, other.cutoff(now).ok()?);
+        let beside = self.beside.iter().filter(|other| other.log == rule.log).filter_map(at).collect();
         let directory = LogDirectory::open(&rule.log)?;
-        Ok(Work { directory, judgement, memory: Memory::of(rule), own: OwnName::of(&rule.rule), now })
+        Ok(Work { directory, asked, beside, own: OwnName::of(&rule.rule), now })
+    }
+}
+
+impl Question {
+    /// `None` where the moment lies beyond any log.
+    fn of(rule: &LogRule, now: Timestamp, cutoff: Option<Timestamp>) -> Option<Question> {
+        Some(Question { judgement: Judgement::new(rule, now, cutoff)?, memory: Memory::of(rule) })
+    }
+
+    /// What is remembered of a file, where that still counts.
+    fn known(&self, file: &LogFile) -> Option<Tally> {
+        let facts = self.memory.recall(&file.file, &file.identity)?;
+        facts.tally(self.judgement.cutoff())
+    }
+
+    /// Remembers what was counted in a file at `now`.
+    fn remember(&self, file: &LogFile, tally: &Tally, now: Timestamp) {
+        let written = file.identity.written();
+        let facts = Moment::of(now).and_then(|now| Facts::of(tally, self.judgement.cutoff(), written, now));
+        if let Some(facts) = facts.filter(|_| file.identity_now() == Ok(file.identity)) {
+            self.memory.keep(&file.file, &file.identity, &facts);
+        }
     }
 }
 
 impl Work {
     /// `counted` is of the same rule and moment.
     fn scan(&self, written: &[Identity], counted: Option<&Scan>) -> Result<Scan, StoreError> {
-        survey::scan(&self.directory, &self.judgement, &self.memory, self.now, (written, counted))
+        survey::scan(self, (written, counted))
+    }
+
+    /// Remembers what was counted in a file.
+    fn remember(&self, file: &LogFile, counted: &Counted) {
+        self.asked.remember(file, &counted.tally, self.now);
+        self.remember_beside(file, counted);
+    }
+
+    /// Remembers what was counted for the other rules, as far as it was.
+    fn remember_beside(&self, file: &LogFile, counted: &Counted) {
+        let counts = self.beside.iter().zip(&counted.beside);
+        counts.for_each(|(other, tally)| other.remember(file, tally, self.now));
     }
 }
 

@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use forgetd::config::site::{ColumnAction, Log, LogFormat, Mask, NamePattern, Unparsed, UnparsedLine, Zone};
 use forgetd::plan::{LineAction, LogRule, When};
+use forgetd::store::log::LogFiles;
 use forgetd::store::{self, Inspection, Remainder, Selection, Store, Survey};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -151,7 +152,15 @@ impl Logs {
 
     /// A whole walk: what was done, and what is left.
     pub(crate) fn erase(&self) -> (u64, Remainder) {
-        let mut store = self.open();
+        self.erase_in(&mut *self.open())
+    }
+
+    /// The same, counting also for other rules over the log.
+    pub(crate) fn erase_beside(&self, others: &[LogRule]) -> (u64, Remainder) {
+        self.erase_in(&mut LogFiles::beside(&self.rule.log, others))
+    }
+
+    fn erase_in(&self, store: &mut dyn Store) -> (u64, Remainder) {
         let selection = self.selection();
         store.survey(&selection).unwrap();
         let mut walk = store.walk(&selection, MAX_LAG).unwrap();

@@ -15,7 +15,7 @@ const HIGH: u128 = each(0x80);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Dotted {
     pub(super) bits: u32,
-    pub(super) begins: [usize; 4],
+    pub(super) begins: [u8; 4],
 }
 
 impl Dotted {
@@ -30,18 +30,25 @@ impl Dotted {
         let digits = bytes ^ each(b'0');
         let others = (((digits & !HIGH) + each(0x7F - 9)) | digits) & HIGH;
         let behind_the_end = HIGH << (8 * length);
-        if dots.count_ones() != 3 || others != dots | behind_the_end {
+        if others != dots | behind_the_end {
             return None;
         }
-        let (first, rest) = next(dots)?;
+        let (first, rest) = next(gathered(dots))?;
         let (second, rest) = next(rest)?;
-        let (third, _) = next(rest)?;
-        let begins = [0, first + 1, second + 1, third + 1];
-        let mut bits = 0;
-        for (begin, end) in begins.into_iter().zip([first, second, third, length]) {
-            bits = bits << 8 | number(digits, begin, end)?;
+        let (third, rest) = next(rest)?;
+        if rest != 0 {
+            return None;
         }
-        Some(Dotted { bits, begins })
+        let begins = [0, first + 1, second + 1, third + 1];
+        let digits = Digits::of(digits);
+        let (mut bits, mut are_numbers) = (0, true);
+        for (begin, end) in begins.into_iter().zip([first, second, third, length]) {
+            let (number, is_one) = digits.number(begin, end);
+            bits = bits << 8 | number;
+            are_numbers &= is_one;
+        }
+        let [_, second, third, fourth] = begins.map(u8::try_from);
+        are_numbers.then_some(Dotted { bits, begins: [0, second.ok()?, third.ok()?, fourth.ok()?] })
     }
 }
 
@@ -60,25 +67,48 @@ fn load(text: &[u8]) -> Option<u128> {
     Some(u128::from(head) | u128::from(tail) << (8 * (length - 4)))
 }
 
-/// The place of the first of some bytes, and the others.
-fn next(marked: u128) -> Option<(usize, u128)> {
-    let place = usize::try_from(marked.trailing_zeros() / 8).ok()?;
-    Some((place, marked & marked.wrapping_sub(1)))
+/// A bit for each of sixteen bytes of which the highest may be set.
+fn gathered(bytes: u128) -> u64 {
+    // Multiplied so, the lowest bits of eight bytes come together in the highest byte.
+    const GATHER: u64 = 0x0102_0408_1020_4080;
+    let half = |bytes: u128| u64::try_from(bytes & u128::from(u64::MAX)).unwrap_or(0);
+    let gather = |bytes: u128| half(bytes >> 7).wrapping_mul(GATHER) >> 56;
+    gather(bytes) | gather(bytes >> 64) << 8
 }
 
-/// The number whose digits stand there.
-fn number(digits: u128, begin: usize, end: usize) -> Option<u32> {
-    let length = end - begin;
-    if !(1..=3).contains(&length) {
-        return None;
+/// The place of the first of some marks, and the others. `None` where there is none.
+fn next(marks: u64) -> Option<(usize, u64)> {
+    let place = usize::try_from(marks.trailing_zeros()).ok()?;
+    (marks != 0).then_some((place, marks & marks.wrapping_sub(1)))
+}
+
+/// What the bytes of a text are worth as digits, with room before the first.
+struct Digits([u8; 32]);
+
+/// As much as the longest number needs before its end.
+const ROOM: usize = 3;
+
+impl Digits {
+    fn of(digits: u128) -> Digits {
+        let mut bytes = [0; 32];
+        bytes[ROOM..ROOM + 16].copy_from_slice(&digits.to_le_bytes());
+        Digits(bytes)
     }
-    let [first, ..] = (digits >> (8 * begin)).to_le_bytes();
-    // To the end of three bytes, behind zeros.
-    let three = digits >> (8 * begin) << (8 * (3 - length));
-    let [hundreds, tens, ones, ..] = three.to_le_bytes();
-    let number = u32::from(hundreds) * 100 + u32::from(tens) * 10 + u32::from(ones);
-    let has_leading_zero = length > 1 && first == 0;
-    (number <= 255 && !has_leading_zero).then_some(number)
+
+    fn at(&self, place: usize) -> u32 {
+        // Never beyond the end: said so that the compiler knows.
+        u32::from(self.0[place % 32])
+    }
+
+    /// The number whose digits stand there, and whether it is one of an address.
+    fn number(&self, begin: usize, end: usize) -> (u32, bool) {
+        let length = end - begin;
+        let last = end + ROOM - 1;
+        let (tens, hundreds) = (u32::from(length > 1), u32::from(length > 2));
+        let number = self.at(last) + tens * 10 * self.at(last - 1) + hundreds * 100 * self.at(last - 2);
+        let has_leading_zero = length > 1 && self.at(begin + ROOM) == 0;
+        (number, (1..=3).contains(&length) & (number <= 255) & !has_leading_zero)
+    }
 }
 
 #[cfg(test)]
@@ -100,7 +130,7 @@ mod tests {
             let text = Ipv4Addr::from_bits(bits).to_string();
             let Dotted { bits: read, begins } = Dotted::read(text.as_bytes()).unwrap();
             prop_assert_eq!(read, bits);
-            let number = |begin| text[begin..].split('.').next().unwrap().parse::<u8>().unwrap();
+            let number = |begin| text[usize::from(begin)..].split('.').next().unwrap().parse::<u8>().unwrap();
             prop_assert_eq!(begins.map(number), bits.to_be_bytes());
         }
 

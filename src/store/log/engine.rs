@@ -105,6 +105,11 @@ impl Judgement {
         self.written.filter(|written| scans && self.is_plausible(*written))
     }
 
+    #[cfg(test)]
+    pub(super) fn log(&self) -> &Log {
+        &self.log
+    }
+
     /// Whether the lines that match go, and not only what is in them.
     pub(super) fn drops(&self) -> bool {
         self.action == LineAction::Drop

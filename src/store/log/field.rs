@@ -128,6 +128,10 @@ impl Masking {
             }
             return;
         }
+        // Most fields are one address and nothing else.
+        if let Some(fate) = self.usual(text) {
+            return tell(fate, place.clone(), &mut replace);
+        }
         if memchr::memchr(b',', text).is_none() {
             return self.element(line, place.clone(), *kind, &mut replace);
         }
@@ -154,11 +158,9 @@ impl Masking {
             _ => self.one(text),
         };
         match fate {
-            Fate::Stays => {}
-            Fate::Becomes(instead) => replace(place, instead),
-            Fate::Ends { behind, with } => replace(place.start + behind..place.end, with),
             Fate::NoAddress if kind == FieldKind::Possible || !self.unknown_goes() => {}
             Fate::NoAddress => replace(place, Instead::Nothing),
+            fate => tell(fate, place, replace),
         }
     }
 
@@ -168,9 +170,14 @@ impl Masking {
     }
 
     fn one(&self, text: &[u8]) -> Fate {
+        self.usual(text).unwrap_or_else(|| self.whole(text))
+    }
+
+    /// What becomes of one address, where it is written as most are.
+    fn usual(&self, text: &[u8]) -> Option<Fate> {
         match Dotted::read(text) {
-            Some(address) => self.v4(address),
-            None => self.v6(text).unwrap_or_else(|| self.whole(text)),
+            Some(address) => Some(self.v4(address)),
+            None => self.v6(text),
         }
     }
 
@@ -203,7 +210,7 @@ impl Masking {
         // Where whole numbers go, those before them are written as they were.
         match address.begins.get(usize::from(prefix / 8)) {
             Some(behind) if prefix % 8 == 0 => {
-                Fate::Ends { behind: *behind, with: Instead::Zeros(4 - usize::from(prefix / 8)) }
+                Fate::Ends { behind: usize::from(*behind), with: Instead::Zeros(4 - usize::from(prefix / 8)) }
             }
             _ => Fate::Becomes(Instead::V4(bits)),
         }
@@ -226,7 +233,7 @@ impl Masking {
         // Of the others at least two are zero then, which is the longest run: `::` stands for it (RFC 5952, section 4.2).
         let is_usual = (1..=6).contains(&stay) && stay < written && !groups[..stay].contains(&0);
         let stays_so = network[..stay] == groups[..stay] && network[stay..] == [0; 8][stay..];
-        (is_usual && stays_so).then_some(Fate::Ends { behind: begins[stay], with: Instead::Colon })
+        (is_usual && stays_so).then_some(Fate::Ends { behind: usize::from(begins[stay]), with: Instead::Colon })
     }
 
     fn encoded(&self, text: &[u8]) -> Fate {
@@ -235,6 +242,15 @@ impl Masking {
             Fate::Becomes(Instead::Network(network)) => Fate::Becomes(Instead::Encoded(network)),
             fate => fate,
         }
+    }
+}
+
+/// Tells what must be written where.
+fn tell(fate: Fate, place: Range<usize>, replace: &mut impl FnMut(Range<usize>, Instead)) {
+    match fate {
+        Fate::Stays | Fate::NoAddress => {}
+        Fate::Becomes(instead) => replace(place, instead),
+        Fate::Ends { behind, with } => replace(place.start + behind..place.end, with),
     }
 }
 

@@ -3,12 +3,9 @@
 //! The standard library reads every form, and takes as long for one as the rest of its line. These are the forms that logs
 //! mostly have; whoever finds another here asks the library.
 
-/// Of a byte that is no digit.
-const NONE: u8 = 0xFF;
-
-/// What each byte is worth as a hexadecimal digit.
+/// What each byte is worth as a hexadecimal digit, and far more where it is none.
 const DIGITS: [u8; 256] = {
-    let mut digits = [NONE; 256];
+    let mut digits = [0xFF; 256];
     let mut digit = 0;
     while digit < 16 {
         digits[b"0123456789abcdef"[digit as usize] as usize] = digit;
@@ -21,7 +18,7 @@ const DIGITS: [u8; 256] = {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Groups {
     pub(super) groups: [u16; 8],
-    pub(super) begins: [usize; 8],
+    pub(super) begins: [u8; 8],
     /// How many of them are written; for the others stands `::`.
     pub(super) written: usize,
 }
@@ -34,29 +31,42 @@ impl Groups {
         let text = shortened.unwrap_or(text);
         let mut read = Groups { groups: [0; 8], begins: [0; 8], written: 8 };
         let (mut index, mut begin) = (0, 0);
-        let mut group = 0_u16;
-        for (at, byte) in text.iter().enumerate() {
-            if *byte == b':' {
-                if at == begin || index == 7 {
-                    return None;
-                }
-                read.groups[index] = group;
-                (index, begin, group) = (index + 1, at + 1, 0);
-                read.begins[index] = begin;
-                continue;
+        loop {
+            let (group, length) = group(text.get(begin..)?)?;
+            *read.groups.get_mut(index)? = group;
+            read.begins[index] = u8::try_from(begin).ok()?;
+            index += 1;
+            match text.get(begin + length) {
+                None => break,
+                Some(b':') => begin += length + 1,
+                Some(_) => return None,
             }
-            let digit = DIGITS[usize::from(*byte)];
-            let is_leading_zero = at > begin && group == 0;
-            if digit == NONE || group >= 0x1000 || is_leading_zero {
-                return None;
-            }
-            group = group << 4 | u16::from(digit);
         }
-        read.groups[index] = group;
-        read.written = index + 1;
-        let is_whole = if shortened.is_some() { index < 7 } else { index == 7 };
-        (is_whole && begin < text.len()).then_some(read)
+        read.written = index;
+        let is_whole = if shortened.is_some() { index < 8 } else { index == 8 };
+        is_whole.then_some(read)
     }
+}
+
+/// The group at the beginning of a text, and how long it is.
+fn group(text: &[u8]) -> Option<(u16, usize)> {
+    // Nearly all have four digits.
+    if let Some(four) = text.first_chunk::<4>() {
+        let [first, second, third, fourth] = four.map(|byte| u16::from(DIGITS[usize::from(byte)]));
+        if first | second | third | fourth < 0x10 && first > 0 {
+            return Some((first << 12 | second << 8 | third << 4 | fourth, 4));
+        }
+    }
+    let digits = text.iter().map(|byte| u16::from(DIGITS[usize::from(*byte)])).take_while(|digit| *digit < 0x10);
+    let (mut group, mut length) = (0, 0);
+    for digit in digits.take(4) {
+        // What begins with a zero is nothing else.
+        if length == 1 && group == 0 {
+            return None;
+        }
+        (group, length) = (group << 4 | digit, length + 1);
+    }
+    (length > 0).then_some((group, length))
 }
 
 #[cfg(test)]
@@ -77,7 +87,7 @@ mod tests {
             let text = written(&bits.map(|group| group >> shift));
             let Groups { groups, begins, .. } = Groups::read(text.as_bytes()).unwrap();
             prop_assert_eq!(Ipv6Addr::from(groups), text.parse::<Ipv6Addr>().unwrap());
-            let begun = begins.map(|begin| u16::from_str_radix(text[begin..].split(':').next().unwrap(), 16).unwrap());
+            let begun = begins.map(|begin| u16::from_str_radix(text[usize::from(begin)..].split(':').next().unwrap(), 16).unwrap());
             prop_assert_eq!(begun, groups);
         }
 

@@ -3,9 +3,9 @@
 //! It stands with the file itself, in an extended attribute: it goes where the file is renamed to, ends when the file
 //! ends, and needs no list of names anywhere. It counts only for the same file in the same state, and with the same
 //! beginning and end: who changes a file without changing its date and its size has changed one of these. No
-//! record's contents are in it. A file system without such attributes costs time, nothing else.
+//! record's contents are in it. A file system without such attributes costs time, nothing else. What is remembered of
+//! lines that match is a count and no more: which of them go is decided where they are written anew.
 
-use std::fmt::Write;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 
@@ -21,7 +21,7 @@ use crate::plan::{LogRule, When};
 pub(super) const PREFIX: &str = "user.forgetd.";
 
 /// What is true of files changes when lines are understood in another way: then this number does.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 /// Bytes of the beginning and of the end that are looked at.
 const SAMPLE: usize = 4096;
@@ -35,29 +35,79 @@ pub(super) struct Memory {
     name: String,
 }
 
-/// What is remembered: as long as the file stays the same and no line becomes due, nothing in it matches.
+/// What is remembered: it is true as long as the file stays the same and no line becomes due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Facts {
-    pub(super) lines: u64,
-    pub(super) undatable: u64,
+    lines: u64,
+    undatable: u64,
     /// The time of the first line that will be due.
-    pub(super) next: Option<Moment>,
+    next: Option<Moment>,
+    due: Option<Due>,
+}
+
+/// Lines that match.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Due {
+    matches: u64,
+    oldest: Option<Moment>,
+    /// With any other cutoff they are others.
+    cutoff: Option<Moment>,
 }
 
 impl Facts {
-    /// What a count says of a file that was last `written` to then, once nothing in it matches. `None` where a line is of
-    /// the future, or the file by which lines without a time are dated: that may change its mind.
-    pub(super) fn of(tally: &Tally, written: Option<Moment>, now: Moment) -> Option<Facts> {
-        let are_dated = tally.undatable == 0 || written.is_some_and(|written| written <= now);
-        let clean = tally.matches == 0 && tally.latest.is_none_or(|latest| latest <= now) && are_dated;
-        clean.then_some(Facts { lines: tally.lines, undatable: tally.undatable, next: tally.next })
+    /// What a count with `cutoff` says of a file that was last `written` to then. `None` where a line is of the future, or
+    /// the file by which lines without a time are dated: that may change its mind.
+    pub(super) fn of(tally: &Tally, cutoff: Option<Moment>, written: Option<Moment>, now: Moment) -> Option<Facts> {
+        let Tally { lines, matches, undatable, oldest, next, latest } = *tally;
+        let are_dated = undatable == 0 || written.is_some_and(|written| written <= now);
+        let due = (matches > 0).then_some(Due { matches, oldest, cutoff });
+        let is_lasting = latest.is_none_or(|latest| latest <= now) && are_dated;
+        is_lasting.then_some(Facts { lines, undatable, next, due })
     }
 
     /// The count that it stands for, where nothing has become due before `cutoff`.
     pub(super) fn tally(&self, cutoff: Option<Moment>) -> Option<Tally> {
-        let Facts { lines, undatable, next } = *self;
-        let due = matches!((cutoff, next), (Some(cutoff), Some(next)) if next < cutoff);
-        (!due).then_some(Tally { lines, undatable, next, ..Tally::default() })
+        let Facts { lines, undatable, next, due } = *self;
+        let becomes_due = matches!((cutoff, next), (Some(cutoff), Some(next)) if next < cutoff);
+        let is_of_another = due.is_some_and(|due| due.cutoff != cutoff);
+        let (matches, oldest) = due.map_or((0, None), |due| (due.matches, due.oldest));
+        (!becomes_due && !is_of_another).then_some(Tally { lines, matches, undatable, oldest, next, latest: None })
+    }
+
+    /// As it is kept.
+    fn text(&self) -> String {
+        let Facts { lines, undatable, next, due } = self;
+        let mut text = format!("{lines} {undatable} {}", said(*next));
+        if let Some(Due { matches, oldest, cutoff }) = due {
+            text = format!("{text} {matches} {} {}", said(*oldest), said(*cutoff));
+        }
+        text
+    }
+
+    fn read(text: &str) -> Option<Facts> {
+        let mut words = text.split(' ');
+        let number = |word: Option<&str>| word?.parse::<u64>().ok();
+        let (lines, undatable) = (number(words.next())?, number(words.next())?);
+        let next = moment(words.next()?)?;
+        let due = match words.next() {
+            None => None,
+            matches => {
+                let matches = number(matches)?;
+                Some(Due { matches, oldest: moment(words.next()?)?, cutoff: moment(words.next()?)? })
+            }
+        };
+        words.next().is_none().then_some(Facts { lines, undatable, next, due })
+    }
+}
+
+fn said(moment: Option<Moment>) -> String {
+    moment.map_or_else(|| "-".to_owned(), |moment| moment.to_nanos().to_string())
+}
+
+fn moment(word: &str) -> Option<Option<Moment>> {
+    match word {
+        "-" => Some(None),
+        nanos => nanos.parse().ok().map(|nanos| Some(Moment::from_nanos(nanos))),
     }
 }
 
@@ -81,27 +131,17 @@ impl Memory {
         let length = rustix::fs::fgetxattr(file, self.name.as_str(), &mut buffer[..]).ok()?;
         let text = std::str::from_utf8(&buffer[..length]).ok()?;
         let (facts, seal) = text.rsplit_once(' ')?;
-        let mut words = facts.split(' ');
-        let mut number = || words.next()?.parse::<u64>().ok();
-        let (lines, undatable) = (number()?, number()?);
-        let next = match words.next()? {
-            "-" => None,
-            nanos => Some(Moment::from_nanos(nanos.parse().ok()?)),
-        };
-        (seal == seal_of(file, identity, facts)?).then_some(Facts { lines, undatable, next })
+        if seal != seal_of(file, identity, facts)? {
+            return None;
+        }
+        Facts::read(facts)
     }
 
     /// Keeps what is known of `file`, which is in the state `identity`.
     pub(super) fn keep(&self, file: &File, identity: &Identity, facts: &Facts) {
-        let Facts { lines, undatable, next } = facts;
-        let mut text = format!("{lines} {undatable} ");
-        let written = match next {
-            Some(next) => write!(text, "{}", next.to_nanos()),
-            None => text.write_str("-"),
-        };
-        let Some(seal) = written.ok().and_then(|()| seal_of(file, identity, &text)) else { return };
-        text.push(' ');
-        text.push_str(&seal);
+        let text = facts.text();
+        let Some(seal) = seal_of(file, identity, &text) else { return };
+        let text = format!("{text} {seal}");
         // Without it the file is only read again.
         let _ = rustix::fs::fsetxattr(file, self.name.as_str(), text.as_bytes(), XattrFlags::empty());
     }

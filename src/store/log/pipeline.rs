@@ -2,46 +2,64 @@
 //!
 //! A thread reads a block, judges it and writes what stays of it, while the bytes are still near its core. What is read
 //! from and what is written to go from hand to hand: blocks are read by one at a time and written in the order in which
-//! they were read, and while one thread reads or writes the other judges or compresses. A thread that fails takes what it
-//! holds with it, so that the other ends too. A file of a single block is judged on the spot.
+//! they were read, and while one thread reads or writes the other judges or compresses. Who only counts waits for nobody
+//! to write. A thread that fails takes what it holds with it, so that the other ends too. A file of a single block is
+//! judged on the spot.
 
-use std::collections::VecDeque;
 use std::io::{self, Read};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
 use super::blocks::{Block, Blocks, Part};
 use super::codec::{Codec, Writer};
 use super::engine::{Engine, Judgement, Mode, Output, Tally, Verdict};
+use super::turn::Turn;
 
 /// Threads: more would wait for the one that reads or the one that writes.
 const THREADS: usize = 2;
 
-/// What is done with the results.
+/// What is done with what is read.
 pub(super) struct Task<'t> {
     pub(super) judgement: &'t Judgement,
+    /// Those of other rules, for which it is only counted: what was read or decompressed once serves them all.
+    pub(super) beside: &'t [Judgement],
     pub(super) codec: Codec,
     /// Where what stays is written; `None` counts only.
     pub(super) writer: Option<Writer<'t>>,
 }
 
+/// What was counted.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Counted {
+    pub(super) tally: Tally,
+    /// For the other rules, in their order.
+    pub(super) beside: Vec<Tally>,
+}
+
+impl Counted {
+    fn add(&mut self, other: &Counted) {
+        self.tally.add(&other.tally);
+        self.beside.iter_mut().zip(&other.beside).for_each(|(tally, more)| tally.add(more));
+    }
+}
+
 /// Judges what `source` holds, to its end.
-pub(super) fn run(source: impl Read + Send, task: Task<'_>) -> io::Result<Tally> {
+pub(super) fn run(source: impl Read + Send, task: Task<'_>) -> io::Result<Counted> {
     let size = task.codec.block_size();
     run_in_blocks(source, task, size)
 }
 
 /// The same in blocks of `size` bytes.
-pub(super) fn run_in_blocks(source: impl Read + Send, task: Task<'_>, size: usize) -> io::Result<Tally> {
-    let Task { judgement, codec, writer } = task;
+pub(super) fn run_in_blocks(source: impl Read + Send, task: Task<'_>, size: usize) -> io::Result<Counted> {
+    let Task { judgement, beside, codec, writer } = task;
     let mode = if writer.is_some() { Mode::Write } else { Mode::Count };
     let mut blocks = Blocks::new(source, size);
     let mut first = blocks.next(Block::default())?;
     let threads = if blocks.is_at_end() { 1 } else { THREADS };
     let mut workers = Vec::new();
     for (reading, writing) in Turn::ring(blocks, threads).into_iter().zip(Turn::ring(Sink { writer }, threads)) {
-        let Some(engine) = judgement.engine() else { return Err(io::ErrorKind::InvalidInput.into()) };
-        workers.push(Worker { engine, mode, codec, first: first.take(), reading, writing, tally: Tally::default() });
+        let own = Judge::of(judgement, mode)?;
+        let beside = beside.iter().map(|other| Judge::of(other, Mode::Count)).collect::<io::Result<Vec<_>>>()?;
+        workers.push(Worker { own, beside, codec, first: first.take(), reading, writing });
     }
     let ends = thread::scope(|scope| {
         let own = workers.pop();
@@ -54,37 +72,9 @@ pub(super) fn run_in_blocks(source: impl Read + Send, task: Task<'_>, size: usiz
     if !ends.iter().any(|end| end.is_whole) {
         return Err(io::ErrorKind::BrokenPipe.into());
     }
-    let mut tally = Tally::default();
-    ends.iter().for_each(|end| tally.add(&end.tally));
-    Ok(tally)
-}
-
-/// What goes from hand to hand among threads: where it comes from, and where it goes next.
-struct Turn<T> {
-    from: Receiver<T>,
-    to: SyncSender<T>,
-}
-
-impl<T> Turn<T> {
-    /// Of each thread, in the order in which they have `thing`; the first has it first.
-    fn ring(thing: T, threads: usize) -> Vec<Turn<T>> {
-        let (mut to, from): (VecDeque<_>, Vec<_>) = (0..threads).map(|_| sync_channel(1)).unzip();
-        if let Some(first) = to.front() {
-            let _ = first.send(thing);
-        }
-        to.rotate_left(threads.min(1));
-        from.into_iter().zip(to).map(|(from, to)| Turn { from, to }).collect()
-    }
-
-    /// Waits for it. `None` where another thread has failed or is at the end.
-    fn take(&self) -> Option<T> {
-        self.from.recv().ok()
-    }
-
-    /// Who is next and has ended needs it no more.
-    fn pass_on(&self, thing: T) {
-        let _ = self.to.send(thing);
-    }
+    let mut counted = Counted { tally: Tally::default(), beside: vec![Tally::default(); beside.len()] };
+    ends.iter().for_each(|end| counted.add(&end.counted));
+    Ok(counted)
 }
 
 /// A block, and what became of it.
@@ -130,24 +120,41 @@ impl Sink<'_> {
 
 /// How a thread ended.
 struct End {
-    tally: Tally,
+    counted: Counted,
     /// Whether it wrote the end of the file, and with it everything before.
     is_whole: bool,
 }
 
-/// One thread.
-struct Worker<'w, R> {
+/// What judges by one rule, on one thread.
+struct Judge<'w> {
     engine: Engine<'w>,
     mode: Mode,
+    tally: Tally,
+}
+
+impl Judge<'_> {
+    fn of(judgement: &Judgement, mode: Mode) -> io::Result<Judge<'_>> {
+        let engine = judgement.engine().ok_or(io::ErrorKind::InvalidInput)?;
+        Ok(Judge { engine, mode, tally: Tally::default() })
+    }
+
+    fn lines(&mut self, block: &Block, out: &mut Vec<u8>) -> Output {
+        self.engine.lines(block.bytes(), self.mode, out, &mut self.tally)
+    }
+}
+
+/// One thread.
+struct Worker<'w, R> {
+    own: Judge<'w>,
+    beside: Vec<Judge<'w>>,
     codec: Codec,
     /// A block that was read already.
     first: Option<Block>,
     reading: Turn<Blocks<R>>,
     writing: Turn<Sink<'w>>,
-    tally: Tally,
 }
 
-impl<R: Read> Worker<'_, R> {
+impl<'w, R: Read> Worker<'w, R> {
     fn run(mut self) -> io::Result<End> {
         let mut work = Work::default();
         let mut is_whole = false;
@@ -159,7 +166,7 @@ impl<R: Read> Worker<'_, R> {
             let Some(block) = block else {
                 drop(blocks);
                 // It comes once what was read before is written.
-                if let Some(sink) = self.writing.take() {
+                if let Some(sink) = self.sink() {
                     sink.finish()?;
                     is_whole = true;
                 }
@@ -178,35 +185,58 @@ impl<R: Read> Worker<'_, R> {
                 break;
             }
         }
-        Ok(End { tally: self.tally, is_whole })
+        let beside = self.beside.iter().map(|judge| judge.tally).collect();
+        Ok(End { counted: Counted { tally: self.own.tally, beside }, is_whole })
     }
 
     /// Judges a block of whole lines.
     fn judge(&mut self, work: &mut Work) -> io::Result<()> {
         work.out.clear();
-        let output = self.engine.lines(work.block.bytes(), self.mode, &mut work.out, &mut self.tally);
-        work.edited = output == Output::Changed;
+        work.edited = self.own.lines(&work.block, &mut work.out) == Output::Changed;
+        for judge in &mut self.beside {
+            judge.lines(&work.block, &mut Vec::new());
+        }
         self.compress(work)
     }
 
     fn compress(&self, work: &mut Work) -> io::Result<()> {
-        if self.mode == Mode::Write { work.compress(self.codec) } else { Ok(()) }
+        if self.own.mode == Mode::Write { work.compress(self.codec) } else { Ok(()) }
     }
 
     /// Writes what became of a block, once those before it are written. `None` where another thread has failed.
     fn write(&self, work: &Work) -> io::Result<Option<()>> {
-        let Some(mut sink) = self.writing.take() else { return Ok(None) };
+        let Some(mut sink) = self.sink() else { return Ok(None) };
         sink.take(work)?;
-        self.writing.pass_on(sink);
+        self.pass_on(sink);
         Ok(Some(()))
+    }
+
+    /// Where what stays goes, once it is this thread's turn. `None` where another thread has failed.
+    fn sink(&self) -> Option<Sink<'w>> {
+        match self.own.mode {
+            Mode::Count => Some(Sink { writer: None }),
+            Mode::Write => self.writing.take(),
+        }
+    }
+
+    fn pass_on(&self, sink: Sink<'w>) {
+        match self.own.mode {
+            Mode::Count => {}
+            Mode::Write => self.writing.pass_on(sink),
+        }
     }
 
     /// A line that is longer than a block, piece by piece: what becomes of one says what becomes of the next.
     fn long_line(&mut self, mut blocks: Blocks<R>, work: &mut Work) -> io::Result<Option<()>> {
-        let Some(mut sink) = self.writing.take() else { return Ok(None) };
+        let Some(mut sink) = self.sink() else { return Ok(None) };
         let mut line = LongLine::default();
+        let mut beside: Vec<LongLine> = self.beside.iter().map(|_| LongLine::default()).collect();
         loop {
-            line.judge(self, work);
+            work.out.clear();
+            work.edited = line.judge(&mut self.own, &work.block, &mut work.out) == Output::Changed;
+            for (line, judge) in beside.iter_mut().zip(&mut self.beside) {
+                line.judge(judge, &work.block, &mut Vec::new());
+            }
             self.compress(work)?;
             sink.take(work)?;
             if work.block.part == Part::LineTail {
@@ -218,7 +248,7 @@ impl<R: Read> Worker<'_, R> {
             }
         }
         self.reading.pass_on(blocks);
-        self.writing.pass_on(sink);
+        self.pass_on(sink);
         Ok(Some(()))
     }
 }
@@ -233,10 +263,8 @@ struct LongLine {
 
 impl LongLine {
     /// Judges its next piece.
-    fn judge<R>(&mut self, worker: &mut Worker<'_, R>, work: &mut Work) {
-        let Worker { engine, mode, tally, .. } = worker;
-        work.out.clear();
-        let (block, out) = (&work.block, &mut work.out);
+    fn judge(&mut self, judge: &mut Judge<'_>, block: &Block, out: &mut Vec<u8>) -> Output {
+        let Judge { engine, mode, tally } = judge;
         let output = match self.verdict {
             None => {
                 let before = tally.matches;
@@ -247,10 +275,10 @@ impl LongLine {
             }
             Some(verdict) => engine.long_rest(block.bytes(), verdict, *mode, out),
         };
-        work.edited = output == Output::Changed;
-        if work.edited && !self.counted {
+        if output == Output::Changed && !self.counted {
             tally.matches += 1;
             self.counted = true;
         }
+        output
     }
 }

@@ -10,6 +10,7 @@ use jiff::tz::TimeZone;
 
 use super::field::{FieldKind, Fields};
 use super::json::Json;
+use super::occurrences::occurrences;
 use super::scan::{self, Marker, Parameters};
 use super::time::{CLF_LENGTH, Clock, Moment};
 use crate::config::line_pattern::{LinePattern, Part};
@@ -101,15 +102,13 @@ impl LineReader {
         let LineReader { format, clock, .. } = self;
         match format {
             Format::Clf(clf) => {
-                let (client, request) = clf.client_and_request(line)?;
-                let time = line.get(request.checked_sub(CLF_LENGTH + 2)?..request - 2)?;
-                let time = clock.clf(time.try_into().ok()?)?;
+                let Head { client, names, time, request } = clf.head(line)?;
+                let time = clock.clf(time)?;
                 if want == Want::Addresses {
-                    let behind = client.end..request - (CLF_LENGTH + 3);
+                    let behind = client.end;
                     fields.push(client, FieldKind::Certain);
-                    match line.get(behind.clone()) {
-                        None | Some(b" - - ") => {}
-                        Some(words) => push_words(words, behind.start, fields),
+                    if let Some(names) = names {
+                        push_words(names, behind, fields);
                     }
                     clf.push_further_fields(line, request, fields);
                 }
@@ -139,9 +138,24 @@ impl LineReader {
     }
 }
 
+/// The beginning of a line in a format of that family.
+struct Head<'l> {
+    client: Range<usize>,
+    /// The user's identity and name as far as they are known, which stand right behind the client.
+    names: Option<&'l [u8]>,
+    time: &'l [u8; CLF_LENGTH],
+    /// Where the opening quote of the request is.
+    request: usize,
+}
+
+/// Mostly neither of the names is known.
+const NO_NAMES: &[u8; 6] = b" - - [";
+
+/// What stands between the time and the request.
+const BEFORE_THE_REQUEST: &[u8; 3] = b"] \"";
+
 impl Clf {
-    /// Where the client stands, and where the request's opening quote is.
-    fn client_and_request(self, line: &[u8]) -> Option<(Range<usize>, usize)> {
+    fn head(self, line: &[u8]) -> Option<Head<'_>> {
         let mut start = 0;
         for _ in 0..self.before {
             start += memchr::memchr(b' ', line.get(start..)?)? + 1;
@@ -151,10 +165,15 @@ impl Clf {
         while end > start && line[end - 1] == b',' {
             end += 1 + memchr::memchr(b' ', line.get(end + 1..)?)?;
         }
-        // Mostly neither the user's identity nor the name is known: ` - - [time] "`.
-        let usual = end + 5 + CLF_LENGTH + 2;
-        if line.get(end..end + 6) == Some(b" - - [") && line.get(usual - 1..usual + 2) == Some(b"] \"") {
-            return Some((start..end, usual + 1)).filter(|_| end > start);
+        if end == start {
+            return None;
+        }
+        if let Some((names, rest)) = line.get(end..)?.split_first_chunk()
+            && let Some((time, rest)) = rest.split_first_chunk()
+            && (names, rest.first_chunk()) == (NO_NAMES, Some(BEFORE_THE_REQUEST))
+        {
+            let request = end + NO_NAMES.len() + CLF_LENGTH + BEFORE_THE_REQUEST.len() - 1;
+            return Some(Head { client: start..end, names: None, time, request });
         }
         let mut from = end;
         loop {
@@ -163,8 +182,10 @@ impl Clf {
                 let bracket = quote.checked_sub(CLF_LENGTH + 3).filter(|at| line.get(*at) == Some(&b'['));
                 // Where no client stands before it, what begins the line is the time itself.
                 let opens = bracket.is_some_and(|bracket| end < bracket);
-                let closes = line[..quote].ends_with(b"] ");
-                return (opens && closes && end > start).then_some((start..end, quote));
+                let before = line[..quote].strip_suffix(b"] ").filter(|_| opens)?;
+                let (before, time) = before.split_last_chunk()?;
+                let names = before.get(end..before.len() - 1)?;
+                return Some(Head { client: start..end, names: Some(names), time, request: quote });
             }
             from = quote + 1;
         }
@@ -172,10 +193,9 @@ impl Clf {
 
     /// Pushes quoted fields beyond those of the format: `X-Forwarded-For`, where a proxy is before the server.
     fn push_further_fields(self, line: &[u8], request: usize, fields: &mut Fields) {
-        let mut behind = request + 1;
-        for _ in 0..self.quotes {
-            let Some(quote) = line.get(behind..).and_then(|rest| memchr::memchr(b'"', rest)) else { return };
-            behind += quote + 1;
+        let behind = line.get(request + 1..).unwrap_or_default();
+        if occurrences(b'"', behind) < self.quotes {
+            return;
         }
         let mut quotes = Unescaped { line, at: request };
         let mut number = 0;

@@ -83,15 +83,15 @@ pub(super) fn write<'d>(
     let mut unfinished = Unfinished { directory, own, is_kept: false };
     let writer = old.codec.writer(&new)?;
     let judgement = &judgement.of_file(old.identity.written());
-    let task = Task { judgement, codec: old.codec, writer: Some(writer) };
-    let tally = pipeline::run(old.codec.reader(&old.file)?, task)?;
+    let task = Task { judgement, beside: &[], codec: old.codec, writer: Some(writer) };
+    let tally = pipeline::run(old.codec.reader(&old.file)?, task)?.tally;
     if tally.matches == 0 {
         return Ok(Written::Nothing(old, tally));
     }
     copy_attributes(&old, &new)?;
     let identity = Identity::of(&rustix::fs::fstat(&new)?);
     let stays = Tally { lines: tally.lines - gone(judgement, &tally), matches: 0, ..tally };
-    if let Some(facts) = Facts::of(&stays, identity.written(), now) {
+    if let Some(facts) = Facts::of(&stays, judgement.cutoff(), identity.written(), now) {
         memory.keep(&new, &identity, &facts);
     }
     new.sync_all()?;

@@ -5,12 +5,12 @@ use std::ffi::OsString;
 
 use jiff::Timestamp;
 
+use super::Work;
 use super::codec::Codec;
 use super::engine::{Judgement, Tally};
 use super::files::{Found, Identity, LogDirectory, LogFile, Obstacle};
-use super::memory::{Facts, Memory};
 use super::openers::{Openers, Standing, View};
-use super::pipeline::{self, Task};
+use super::pipeline::{self, Counted, Task};
 use super::rotation;
 use super::time::Moment;
 use crate::store::{Finding, Kept, Severity, Survey};
@@ -33,11 +33,17 @@ const BEING_READ: &str = "a program has the file they are in open";
 const UNTOLD: &str = "it cannot be told whether the file they are in is still being written";
 
 /// What was found in one file.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Seen {
     pub(super) identity: Identity,
-    pub(super) tally: Tally,
+    pub(super) counted: Counted,
     pub(super) standing: Standing,
+}
+
+impl Seen {
+    pub(super) fn matches(&self) -> u64 {
+        self.counted.tally.matches
+    }
 }
 
 /// What was found in all of them.
@@ -84,14 +90,13 @@ pub(super) fn standing(openers: &Openers, file: &LogFile, newest: Option<Identit
 }
 
 /// Counts in every file, as far as it is not known already: remembered, or `counted` just before with the same
-/// judgement. What is known of files just `written` is looked at anew.
+/// judgement. Files just `written` are read whatever is known of them, and what is found there for other rules is
+/// remembered.
 pub(super) fn scan(
-    directory: &LogDirectory,
-    judgement: &Judgement,
-    memory: &Memory,
-    now: Timestamp,
+    work: &Work,
     (written, counted): (&[Identity], Option<&Scan>),
 ) -> Result<Scan, crate::store::StoreError> {
+    let Work { directory, now, .. } = work;
     let Listing { names, mut obstacles } = Listing::of(directory)?;
     let newest = names.last().map(|(_, identity)| *identity);
     let openers = Openers::look(&directory.file, names.iter().map(|(_, identity)| *identity));
@@ -99,11 +104,17 @@ pub(super) fn scan(
     for (name, _) in names {
         // What became of it since the listing is the next scan's business.
         let Found::File(file) = directory.file_at(name)? else { continue };
-        let standing = standing(&openers, &file, newest, now);
-        let memory = Some(memory).filter(|_| !written.iter().any(|written| written.is_file(&file.identity)));
+        let standing = standing(&openers, &file, newest, *now);
+        let trust =
+            if written.iter().any(|written| written.is_file(&file.identity)) { Trust::None } else { Trust::Memory };
         let as_counted = counted.and_then(|counted| counted.of(&file.identity, standing));
-        match as_counted.map_or_else(|| count(&file, judgement, memory, standing), Ok) {
-            Ok(tally) => scan.seen.push(Seen { identity: file.identity, tally, standing }),
+        match as_counted.map_or_else(|| count(work, &file, standing, trust), Ok) {
+            Ok(counted) => {
+                if trust == Trust::None {
+                    work.remember_beside(&file, &counted);
+                }
+                scan.seen.push(Seen { identity: file.identity, counted, standing });
+            }
             Err(error) => match Obstacle::of_reading(&error) {
                 Some(obstacle) => *obstacles.entry(obstacle).or_default() += 1,
                 None => return Err(directory.failed("a file cannot be read", error)),
@@ -114,21 +125,29 @@ pub(super) fn scan(
     Ok(scan)
 }
 
-fn count(file: &LogFile, judgement: &Judgement, memory: Option<&Memory>, standing: Standing) -> std::io::Result<Tally> {
-    if let Some(tally) = memory.and_then(|memory| known(file, judgement, memory)) {
-        return Ok(tally);
-    }
-    if standing != Standing::Idle && nothing_is_due_yet(file, judgement) {
-        return Ok(Tally::default());
-    }
-    let judgement = &judgement.of_file(file.identity.written());
-    let task = Task { judgement, codec: file.codec, writer: None };
-    pipeline::run(file.codec.reader(&file.file)?, task)
+/// Whether what is remembered of a file counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Trust {
+    Memory,
+    None,
 }
 
-/// What is remembered of a file, where it still says that nothing in it matches.
-pub(super) fn known(file: &LogFile, judgement: &Judgement, memory: &Memory) -> Option<Tally> {
-    memory.recall(&file.file, &file.identity).and_then(|facts: Facts| facts.tally(judgement.cutoff()))
+/// Counts in one file: also for the other rules, where any of them would have to read it.
+fn count(work: &Work, file: &LogFile, standing: Standing, trust: Trust) -> std::io::Result<Counted> {
+    let Work { asked, beside, .. } = work;
+    if let Some(tally) = asked.known(file).filter(|_| trust == Trust::Memory) {
+        return Ok(Counted { tally, beside: Vec::new() });
+    }
+    if standing != Standing::Idle && nothing_is_due_yet(file, &asked.judgement) {
+        return Ok(Counted::default());
+    }
+    let written = file.identity.written();
+    let is_wanted = standing == Standing::Idle && beside.iter().any(|other| other.known(file).is_none());
+    let others = beside.iter().filter(|_| is_wanted);
+    let others: Vec<Judgement> = others.map(|other| other.judgement.of_file(written)).collect();
+    let judgement = &asked.judgement.of_file(written);
+    let task = Task { judgement, beside: &others, codec: file.codec, writer: None };
+    pipeline::run(file.codec.reader(&file.file)?, task)
 }
 
 /// Whether the first line of a file that a server still appends to is too young: the others are younger. Nothing is
@@ -142,15 +161,22 @@ fn nothing_is_due_yet(file: &LogFile, judgement: &Judgement) -> bool {
 
 impl Scan {
     /// What was found in a file, if it is as it was.
-    fn of(&self, identity: &Identity, standing: Standing) -> Option<Tally> {
+    fn of(&self, identity: &Identity, standing: Standing) -> Option<Counted> {
         let seen = self.seen.iter().find(|seen| seen.identity == *identity && seen.standing == standing)?;
-        Some(seen.tally)
+        Some(seen.counted.clone())
+    }
+
+    /// What was found in all files of one standing.
+    fn all(&self, standing: Standing) -> Tally {
+        let mut tally = Tally::default();
+        let those = self.seen.iter().filter(|seen| seen.standing == standing);
+        those.for_each(|seen| tally.add(&seen.counted.tally));
+        tally
     }
 
     /// What the guards and the plan are told.
     pub(super) fn survey(&self) -> Survey {
-        let mut tally = Tally::default();
-        self.seen.iter().filter(|seen| seen.standing == Standing::Idle).for_each(|seen| tally.add(&seen.tally));
+        let tally = self.all(Standing::Idle);
         Survey {
             total: tally.lines,
             matches: tally.matches,
@@ -166,8 +192,7 @@ impl Scan {
         [(Standing::Read, BEING_READ), (Standing::Unknown, UNTOLD), (Standing::Written, STILL_WRITTEN)]
             .into_iter()
             .filter_map(|(standing, because)| {
-                let mut tally = Tally::default();
-                self.seen.iter().filter(|seen| seen.standing == standing).for_each(|seen| tally.add(&seen.tally));
+                let tally = self.all(standing);
                 let oldest = tally.oldest.and_then(Moment::timestamp);
                 (tally.matches > 0).then_some(Kept { records: tally.matches, because, oldest })
             })

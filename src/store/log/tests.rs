@@ -451,11 +451,23 @@ fn piped(judgement: &Judgement, codec: Codec, stored: &[u8], size: usize) -> (Ve
     let mut source = tempfile::tempfile().unwrap();
     std::io::Write::write_all(&mut source, stored).unwrap();
     source.rewind().unwrap();
-    let task = Task { judgement, codec, writer: Some(codec.writer(&file).unwrap()) };
-    let tally = pipeline::run_in_blocks(codec.reader(&source).unwrap(), task, size).unwrap();
-    let task = Task { judgement, codec, writer: None };
+    let task = Task { judgement, beside: &[], codec, writer: Some(codec.writer(&file).unwrap()) };
+    let counted = pipeline::run_in_blocks(codec.reader(&source).unwrap(), task, size).unwrap();
+    let task = Task { judgement, beside: &[], codec, writer: None };
     source.rewind().unwrap();
-    assert_eq!(pipeline::run_in_blocks(codec.reader(&source).unwrap(), task, size).unwrap(), tally);
+    assert_eq!(pipeline::run_in_blocks(codec.reader(&source).unwrap(), task, size).unwrap(), counted);
+    let tally = counted.tally;
+    // For other rules the same is counted as for them alone.
+    let older = Some("2026-10-10T12:00:00Z");
+    let others = [LineAction::Drop, TRUNCATE].map(|action| self::judgement(judgement.log().clone(), action, older));
+    let count = |judgement: &Judgement, beside: &[Judgement], source: &mut std::fs::File| {
+        source.rewind().unwrap();
+        let task = Task { judgement, beside, codec, writer: None };
+        pipeline::run_in_blocks(codec.reader(source).unwrap(), task, size).unwrap()
+    };
+    let together = count(judgement, &others, &mut source);
+    let alone = others.each_ref().map(|other| count(other, &[], &mut source).tally);
+    assert_eq!((together.tally, together.beside), (tally, alone.to_vec()));
     let mut written = Vec::new();
     file.rewind().unwrap();
     codec.reader(&file).unwrap().read_to_end(&mut written).unwrap();
@@ -630,7 +642,7 @@ fn a_damaged_file_is_told_from_a_disk_that_fails() {
         let mut source = tempfile::tempfile().unwrap();
         std::io::Write::write_all(&mut source, &bytes).unwrap();
         source.rewind().unwrap();
-        let task = Task { judgement: &judgement, codec, writer: None };
+        let task = Task { judgement: &judgement, beside: &[], codec, writer: None };
         let error = pipeline::run(codec.reader(&source).unwrap(), task).unwrap_err();
         assert_eq!(error.kind(), std::io::ErrorKind::InvalidData, "{codec:?}");
     }

@@ -6,17 +6,16 @@ use std::time::Duration;
 use rustix::fs::FlockOperation;
 use rustix::io::Errno;
 
-use super::Work;
 use super::codec::Codec;
-use super::engine::Tally;
 use super::files::{Found, Identity, LogDirectory, LogFile, Obstacle};
-use super::memory::Facts;
 use super::openers::{Openers, Standing};
+use super::pipeline::Counted;
 use super::place::{Emptied, Placed};
 use super::rewrite::{self, Replacement, Written};
 use super::rotation;
-use super::survey::{self, Listing, Scan};
+use super::survey::{self, Listing, Scan, Seen};
 use super::time::Moment;
+use super::{Question, Work};
 use crate::store::{Committed, Prepared, Remainder, StoreError, Walk};
 
 /// How long a lock of somebody else is waited for before the run pauses.
@@ -71,15 +70,15 @@ impl LogWalk {
 impl Desk {
     /// What becomes of a file that was there when the walk began.
     fn next(&self, name: &OsString, listed: &Identity) -> Result<Next<'_>, StoreError> {
-        let Work { directory, judgement, memory, now, .. } = &self.work;
+        let Work { directory, asked, now, .. } = &self.work;
         let name = self.name_now(name, listed)?;
         let Found::File(file) = directory.file_at(name.clone())? else { return Ok(Next::NothingToDo) };
-        if survey::known(&file, judgement, memory).is_some() {
+        if asked.known(&file).is_some_and(|tally| tally.matches == 0) {
             return Ok(Next::NothingToDo);
         }
         let seen = self.scan.seen.iter().find(|seen| seen.identity == file.identity);
-        if let Some(seen) = seen.filter(|seen| seen.standing == Standing::Idle && seen.tally.matches == 0) {
-            self.remember(&file, &seen.tally);
+        if let Some(seen) = seen.filter(|seen| seen.standing == Standing::Idle && seen.matches() == 0) {
+            self.work.remember(&file, &seen.counted);
             return Ok(Next::NothingToDo);
         }
         let newest = self.names.last().map(|(_, identity)| *identity);
@@ -88,7 +87,8 @@ impl Desk {
             return Ok(Next::Waits);
         }
         // Where every line goes the new file is empty.
-        let goes_whole = seen.is_some_and(|seen| judgement.drops() && seen.tally.matches == seen.tally.lines);
+        let all_match = |seen: &Seen| seen.matches() == seen.counted.tally.lines;
+        let goes_whole = asked.judgement.drops() && seen.is_some_and(all_match);
         if !goes_whole {
             directory.look_for_room(file.codec.room(file.identity.size))?;
         }
@@ -113,7 +113,7 @@ impl Desk {
 
     /// Writes a file anew, where anything in it changes.
     fn write(&self, file: Box<LogFile>) -> Result<Next<'_>, StoreError> {
-        let Work { directory, judgement, memory, own, now, .. } = &self.work;
+        let Work { directory, asked: Question { judgement, memory }, own, now, .. } = &self.work;
         let Some(now) = Moment::of(*now) else { return Ok(Next::NothingToDo) };
         let newest = self.names.last().is_some_and(|(_, newest)| newest.is_file(&file.identity));
         let is_rotated = file.codec != Codec::Plain || rotation::stands_beside_its_log(directory, &file.name);
@@ -121,19 +121,12 @@ impl Desk {
         match rewrite::write(directory, own, file, judgement, (memory, now), emptied) {
             Ok(Written::Ready(replacement)) => Ok(Next::Place(replacement)),
             Ok(Written::Nothing(file, tally)) => {
-                self.remember(&file, &tally);
+                self.work.remember(&file, &Counted { tally, beside: Vec::new() });
                 Ok(Next::NothingToDo)
             }
             // It was told when it was counted.
             Err(error) if Obstacle::of_reading(&error).is_some() => Ok(Next::NothingToDo),
             Err(error) => Err(directory.failed("a file cannot be written anew", error)),
-        }
-    }
-
-    fn remember(&self, file: &LogFile, tally: &Tally) {
-        let facts = Moment::of(self.work.now).and_then(|now| Facts::of(tally, file.identity.written(), now));
-        if let Some(facts) = facts.filter(|_| file.identity_now() == Ok(file.identity)) {
-            self.work.memory.keep(&file.file, &file.identity, &facts);
         }
     }
 }
@@ -185,7 +178,7 @@ impl Walk for LogWalk {
             let was_there = there.any(|identity| *identity == seen.identity);
             let waits = progress.waiting.iter().any(|identity| identity.is_file(&seen.identity));
             let share = if was_there && !waits { &mut remainder.left } else { &mut remainder.arrived };
-            *share += seen.tally.matches;
+            *share += seen.matches();
         }
         Ok(remainder)
     }
