@@ -52,7 +52,7 @@ fn database(statements: &[&str]) -> MariaDbDatabase {
 
 fn run(database: &MariaDbDatabase, statements: &[&str]) {
     let mut connection = database.connect();
-    statements.iter().for_each(|statement| connection.query_drop(statement).unwrap());
+    statements.iter().for_each(|statement| connection.query_drop(mariadb::in_its_words(statement)).unwrap());
 }
 
 fn count(database: &MariaDbDatabase, table: &str) -> u64 {
