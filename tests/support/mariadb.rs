@@ -47,8 +47,13 @@ pub(crate) fn is_mysql() -> bool {
 
 /// Whether the server of the tests has what a statement needs: types and kinds of tables of MariaDB alone.
 pub(crate) fn knows(statement: &str) -> bool {
-    const OF_MARIADB: [&str; 5] = [" UUID", " INET6", " INET4", "CREATE SEQUENCE", "SYSTEM VERSIONING"];
+    const OF_MARIADB: [&str; 5] = ["UUID", "INET6", "INET4", "CREATE SEQUENCE", "SYSTEM VERSIONING"];
     !is_mysql() || !OF_MARIADB.iter().any(|words| statement.contains(words))
+}
+
+/// The privilege over everything that shows foreign keys, and no record.
+pub(crate) fn key_privilege() -> &'static str {
+    if is_mysql() { "REFERENCES" } else { "SHOW VIEW" }
 }
 
 /// A statement as the server understands it: MySQL has no tables of numbers, `FROM seq_1_to_9`.
