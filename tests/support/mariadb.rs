@@ -33,7 +33,7 @@ const INSTALL_HINT: &str = "apt-get install mariadb-server";
 const OPTIONS_OF_MYSQL: &str = "--mysqlx=OFF --secure-file-priv=NULL --cte-max-recursion-depth=10000000";
 
 /// What an application sets that keeps zero dates: the defaults of MySQL without those two modes.
-const MODE_WITH_ZERO_DATES: &str = "STRICT_TRANS_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION";
+pub(crate) const MODE_WITH_ZERO_DATES: &str = "STRICT_TRANS_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION";
 
 /// The program of a MySQL server to run the tests on, instead of MariaDB.
 fn mysqld() -> Option<PathBuf> {
@@ -58,13 +58,13 @@ pub(crate) fn key_privilege() -> &'static str {
 
 /// A statement as the server understands it: MySQL has no tables of numbers, `FROM seq_1_to_9`.
 pub(crate) fn in_its_words(statement: &str) -> Cow<'_, str> {
-    let Some((before, rest)) = statement.split_once("FROM seq_").filter(|_| is_mysql()) else {
+    let Some((before, rest)) = statement.split_once(" seq_").filter(|_| is_mysql()) else {
         return Cow::Borrowed(statement);
     };
     let (first, rest) = rest.split_once("_to_").unwrap();
     let (last, after) = rest.split_at(rest.find(|digit: char| !digit.is_ascii_digit()).unwrap_or(rest.len()));
     Cow::Owned(format!(
-        "{before}FROM (WITH RECURSIVE numbers (seq) AS (SELECT {first} UNION ALL SELECT seq + 1 FROM numbers \
+        "{before} (WITH RECURSIVE numbers (seq) AS (SELECT {first} UNION ALL SELECT seq + 1 FROM numbers \
          WHERE seq < {last}) SELECT seq FROM numbers) AS seq_{first}_to_{last}{}",
         in_its_words(after)
     ))
