@@ -82,6 +82,32 @@ fn a_server_that_is_not_there_or_refuses_the_login_is_told_without_a_secret() {
     assert!(matches!(nowhere, StoreError::Unavailable { .. }), "{nowhere}");
 }
 
+/// As one does that is paused with its container, or waits for room on its disk. Nothing breaks the connection.
+#[test]
+fn a_server_that_hangs_is_given_up_and_spoken_to_again_later() {
+    let server = MariaDb::start("--skip-networking");
+    let database = server.database();
+    run(&database, &[VISITORS, "INSERT INTO visitors VALUES (1, 1600000000, '192.0.2.77')"]);
+    let kind = database.kind("root");
+    let mut store = store::open_database(&kind);
+    let look = |store: &mut dyn store::Store| {
+        let mut seen = 0;
+        store.glance("visitors", &["ip"], &mut |_, _| seen += 1).map(|()| seen)
+    };
+    assert_eq!(look(store.as_mut()).unwrap(), 1);
+    server.signal("STOP");
+    let (known, new) = std::thread::scope(|scope| {
+        let new = scope.spawn(|| store::open_database(&kind).clock().map(drop));
+        (look(store.as_mut()), new.join().unwrap())
+    });
+    server.signal("CONT");
+    let silent = |reason: &str| reason.contains("the server has not answered for");
+    assert!(matches!(&known, Err(StoreError::Lost { reason, .. }) if silent(reason)), "{known:?}");
+    assert!(matches!(&new, Err(StoreError::Unavailable { reason, .. }) if silent(reason)), "{new:?}");
+    store.reconnect();
+    assert_eq!(look(store.as_mut()).unwrap(), 1);
+}
+
 #[test]
 fn the_servers_clock_is_read_in_utc() {
     let database = database(&["SET GLOBAL time_zone = '+05:00'"]);

@@ -161,6 +161,12 @@ impl MariaDb {
         writeln!(pipe, "{}", pause.as_secs_f64()).unwrap();
     }
 
+    /// Stops the server where it is (`STOP`), so that it hangs, or lets it go on (`CONT`).
+    pub(crate) fn signal(&self, signal: &str) {
+        let script = format!("kill -{signal} $(cat {}/data/*.pid)", self.directory.display());
+        assert!(Command::new("sh").args(["-c", &script]).status().unwrap().success());
+    }
+
     fn log(&self) -> String {
         ["install.log", "log"]
             .map(|name| std::fs::read_to_string(self.directory.join(name)).unwrap_or_default())

@@ -355,7 +355,7 @@ fn privileges(
     }
     for (table, probe, privileges) in needed {
         let select = format!("SELECT * FROM {} WHERE FALSE", sql::table(&database.name, table));
-        if !grants::may_run(database, &probe)? || !grants::may_run(database, &select)? {
+        if !database.may_run(&probe)? || !database.may_run(&select)? {
             let grant = grants::grant(database, &privileges, table)?;
             findings.refuse(format!("the user may not do on {table} what the rule needs"), grant);
         }
