@@ -152,3 +152,45 @@ fn a_deadlock_is_tried_again() {
     assert_eq!((ended.outcome.as_deref(), ended.erased), (Some("done"), EXPIRED), "{ended:?}");
     assert_eq!(shop.events("batch.rolled-back"), Vec::<Event>::new());
 }
+
+/// Stops the server at a step, as one is that is paused with its container.
+struct Stops<'a> {
+    server: &'a mariadb::MariaDb,
+    at: Step,
+}
+
+impl Watcher for Stops<'_> {
+    fn reached(&self, step: Step) {
+        if step == self.at {
+            self.server.signal("STOP");
+        }
+    }
+}
+
+/// Nothing breaks the connection, and the socket knows no time limit of its own.
+#[rstest]
+#[ignore = "takes minutes"]
+#[case::between_batches(Step::Recorded { erased: 500 }, 500)]
+#[case::before_a_commit(Step::Prepared, 0)]
+fn a_server_that_hangs_ends_the_run_and_the_next_one_goes_on(#[case] at: Step, #[case] erased: u64) {
+    let server = mariadb::MariaDb::start("--skip-networking");
+    let database = OnMariaDb::new(&server);
+    let shop = shop_on(&database, "");
+    let (rule, now) = (shop.rule(RULE), now());
+    let stops = Stops { server: &server, at };
+    let ended = run(&rule, &mut shop.state(now), UNLIMITED, &clock(now), &stops);
+    server.signal("CONT");
+    let told = format!("{ended:?}");
+    assert!(told.contains("the server has not answered for"), "{told}");
+    match at {
+        Step::Prepared => assert_eq!(shop.events("batch.committed"), Vec::<Event>::new()),
+        _ => assert!(told.contains("the server did not come back in time"), "{told}"),
+    }
+    // The COMMIT reached the server, or did not: that is found out first.
+    let outcome = run(&rule, &mut shop.state(now), UNLIMITED, &clock(now), &forgetd::purge::Unwatched).unwrap();
+    let Outcome::Ran(ended) = outcome else { panic!("{outcome:?}") };
+    assert_eq!((ended.outcome.as_deref(), ended.left), (Some("done"), Some(0)), "{ended:?}");
+    assert!(ended.erased <= EXPIRED - erased, "{ended:?}");
+    let left = database.connect().row("SELECT count(*) FROM visitors");
+    assert_eq!(left, [EXPIRED.cast_signed()]);
+}
