@@ -15,7 +15,7 @@ use std::cell::Cell;
 use std::time::Duration;
 
 use database::{Connection, Database, OnMariaDb, OnPostgres};
-use forgetd::audit::Event;
+use forgetd::audit::{BatchOutcome, Event};
 use forgetd::purge::{Outcome, Step, Watcher};
 use jiff::Timestamp;
 use rstest::rstest;
@@ -153,44 +153,63 @@ fn a_deadlock_is_tried_again() {
     assert_eq!(shop.events("batch.rolled-back"), Vec::<Event>::new());
 }
 
-/// Stops the server at a step, as one is that is paused with its container.
+/// Stops the server at a step, as one that is paused with its container.
 struct Stops<'a> {
-    server: &'a mariadb::MariaDb,
+    stop: &'a dyn Fn(),
     at: Step,
 }
 
 impl Watcher for Stops<'_> {
     fn reached(&self, step: Step) {
         if step == self.at {
-            self.server.signal("STOP");
+            (self.stop)();
         }
     }
 }
 
-/// Nothing breaks the connection, and the socket knows no time limit of its own.
 #[rstest]
 #[ignore = "takes minutes"]
-#[case::between_batches(Step::Recorded { erased: 500 }, 500)]
-#[case::before_a_commit(Step::Prepared, 0)]
-fn a_server_that_hangs_ends_the_run_and_the_next_one_goes_on(#[case] at: Step, #[case] erased: u64) {
-    let server = mariadb::MariaDb::start("--skip-networking");
-    let database = OnMariaDb::new(&server);
-    let shop = shop_on(&database, "");
-    let (rule, now) = (shop.rule(RULE), now());
-    let stops = Stops { server: &server, at };
-    let ended = run(&rule, &mut shop.state(now), UNLIMITED, &clock(now), &stops);
-    server.signal("CONT");
+fn a_server_that_hangs_ends_the_run_and_the_next_one_goes_on(
+    #[values(Kind::Postgres, Kind::MariaDb)] kind: Kind,
+    #[values(Step::Recorded { erased: 500 }, Step::Prepared)] at: Step,
+) {
+    match kind {
+        Kind::Postgres => {
+            let server = postgres_server::start();
+            hangs(&OnPostgres::new(&server), &|signal| server.signal(signal), at);
+        }
+        Kind::MariaDb => {
+            let server = mariadb::MariaDb::start("--skip-networking");
+            hangs(&OnMariaDb::new(&server), &|signal| server.signal(signal), at);
+        }
+    }
+}
+
+/// Nothing breaks the connection, and a socket has no time limit of its own.
+fn hangs(database: &dyn Database, signal: &dyn Fn(&str), at: Step) {
+    let shop = shop_on(database, "");
+    let (rule, before) = (shop.rule(RULE), now());
+    let stops = Stops { stop: &|| signal("STOP"), at };
+    let ended = run(&rule, &mut shop.state(before), UNLIMITED, &clock(before), &stops);
+    signal("CONT");
     let told = format!("{ended:?}");
     assert!(told.contains("the server has not answered for"), "{told}");
-    match at {
-        Step::Prepared => assert_eq!(shop.events("batch.committed"), Vec::<Event>::new()),
-        _ => assert!(told.contains("the server did not come back in time"), "{told}"),
+    if at != Step::Prepared {
+        assert!(told.contains("the server did not come back in time"), "{told}");
     }
-    // The COMMIT reached the server, or did not: that is found out first.
-    let outcome = run(&rule, &mut shop.state(now), UNLIMITED, &clock(now), &forgetd::purge::Unwatched).unwrap();
+    let gone = |event| match event {
+        Event::BatchCommitted { rows, .. } | Event::BatchResolved { outcome: BatchOutcome::Committed, rows, .. } => {
+            rows
+        }
+        _ => 0,
+    };
+    let recorded = |shop: &Shop| -> u64 { shop.entries().into_iter().map(|entry| gone(entry.event)).sum() };
+    assert_eq!(recorded(&shop), if at == Step::Prepared { 0 } else { 500 });
+    // Whether the COMMIT took effect once the server went on is found out first.
+    let after = now();
+    let outcome = run(&rule, &mut shop.state(after), UNLIMITED, &clock(after), &forgetd::purge::Unwatched).unwrap();
     let Outcome::Ran(ended) = outcome else { panic!("{outcome:?}") };
     assert_eq!((ended.outcome.as_deref(), ended.left), (Some("done"), Some(0)), "{ended:?}");
-    assert!(ended.erased <= EXPIRED - erased, "{ended:?}");
-    let left = database.connect().row("SELECT count(*) FROM visitors");
-    assert_eq!(left, [EXPIRED.cast_signed()]);
+    assert_eq!(database.connect().row("SELECT count(*) FROM visitors"), [EXPIRED.cast_signed()]);
+    assert_eq!(recorded(&shop), EXPIRED, "{:?}", shop.events("batch.resolved"));
 }

@@ -10,7 +10,7 @@ use mysql::{Conn, Error, Opts, Row};
 
 use super::error::{self, Failure};
 use super::grants;
-use super::line::Line;
+use super::line::MysqlLine;
 use super::options::{Address, Replicas};
 use super::server_facts::{ServerFacts, VARIABLES};
 use crate::config::site::Server;
@@ -27,12 +27,6 @@ const BATCH_STATEMENT: Duration = Duration::from_secs(60);
 /// Counting a large table takes as long as it takes, but not for ever.
 const LONGEST_STATEMENT: Duration = Duration::from_secs(3_600);
 
-/// The server ends a statement at its limit, mostly; where it says nothing for so much longer, it hangs.
-const GRACE: Duration = Duration::from_secs(10);
-
-/// How long the server may take to let the user in, longer than the network may take to reach it; or to set a variable.
-const LOGIN: Duration = Duration::from_secs(20);
-
 /// How long the server keeps a session that rests between batches. A client whose host is gone says no farewell, and
 /// until then its lock keeps other purgers out.
 const IDLE: Duration = Duration::from_secs(15 * 60);
@@ -43,7 +37,7 @@ const IDLE_TRANSACTION: Duration = Duration::from_secs(60);
 
 /// A session on the server, in one database.
 pub(super) struct Database {
-    line: Line,
+    line: MysqlLine,
     /// How long a statement may take here.
     limit: Duration,
     /// The server, as errors name it.
@@ -88,7 +82,7 @@ impl Database {
             }
             _ => unavailable(error::with_hint(&error)),
         };
-        let (line, facts) = Line::open(options, configure, LOGIN).map_err(told)?;
+        let (line, facts) = MysqlLine::open(options, configure).map_err(told)?;
         let limit = StatementLimit::Batch.duration();
         Ok(Database { line, limit, place: place.clone(), name, server: facts, address, is_lost: false })
     }
@@ -100,7 +94,7 @@ impl Database {
 
     /// Runs a statement, gives each of its rows to `take`, and says how many it changed.
     fn ask(&mut self, sql: &str, take: impl FnMut(Row)) -> mysql::Result<u64> {
-        self.line.ask(sql, self.limit + GRACE, take)
+        self.line.ask(sql, self.limit, take)
     }
 
     /// An error in terms of the contract. Remembers a lost connection.
@@ -175,7 +169,7 @@ impl Database {
     /// The limit on a statement's time from here on.
     pub(super) fn limit_statements(&mut self, limit: StatementLimit) -> Result<(), StoreError> {
         let sql = self.server.flavour.statement_limit(limit.duration());
-        self.line.ask(&sql, LOGIN, drop).map_err(|error| self.error(&error))?;
+        self.line.ask(&sql, LONGEST_GLANCE, drop).map_err(|error| self.error(&error))?;
         self.limit = limit.duration();
         Ok(())
     }
