@@ -7,6 +7,7 @@
 pub mod address;
 pub mod catalog;
 pub mod directory;
+mod line;
 pub mod log;
 pub mod mysql;
 pub mod outline;

@@ -80,7 +80,11 @@ impl Kind {
 
 /// A MariaDB server with a binary log, whose commits survive its end.
 fn start_logging_mariadb() -> mariadb::MariaDb {
-    mariadb::MariaDb::start("--skip-networking --log-bin=binlog --server-id=1 --innodb-flush-log-at-trx-commit=2")
+    // What MariaDB has built in is a plugin of MySQL.
+    let semi_sync = if mariadb::is_mysql() { "--plugin-load-add=semisync_source.so" } else { "" };
+    mariadb::MariaDb::start(&format!(
+        "--skip-networking --log-bin=binlog --server-id=1 --innodb-flush-log-at-trx-commit=2 {semi_sync}"
+    ))
 }
 
 /// Of the kills so many have to hit between the beginning and the end of a run; the others hit while it opens its files

@@ -15,7 +15,7 @@ use std::cell::Cell;
 use std::time::Duration;
 
 use database::{Connection, Database, OnMariaDb, OnPostgres};
-use forgetd::audit::Event;
+use forgetd::audit::{BatchOutcome, Event};
 use forgetd::purge::{Outcome, Step, Watcher};
 use jiff::Timestamp;
 use rstest::rstest;
@@ -151,4 +151,65 @@ fn a_deadlock_is_tried_again() {
     let Outcome::Ran(ended) = outcome else { panic!("{outcome:?}") };
     assert_eq!((ended.outcome.as_deref(), ended.erased), (Some("done"), EXPIRED), "{ended:?}");
     assert_eq!(shop.events("batch.rolled-back"), Vec::<Event>::new());
+}
+
+/// Stops the server at a step, as one that is paused with its container.
+struct Stops<'a> {
+    stop: &'a dyn Fn(),
+    at: Step,
+}
+
+impl Watcher for Stops<'_> {
+    fn reached(&self, step: Step) {
+        if step == self.at {
+            (self.stop)();
+        }
+    }
+}
+
+#[rstest]
+#[ignore = "takes minutes"]
+fn a_server_that_hangs_ends_the_run_and_the_next_one_goes_on(
+    #[values(Kind::Postgres, Kind::MariaDb)] kind: Kind,
+    #[values(Step::Recorded { erased: 500 }, Step::Prepared)] at: Step,
+) {
+    match kind {
+        Kind::Postgres => {
+            let server = postgres_server::start();
+            hangs(&OnPostgres::new(&server), &|signal| server.signal(signal), at);
+        }
+        Kind::MariaDb => {
+            let server = mariadb::MariaDb::start("--skip-networking");
+            hangs(&OnMariaDb::new(&server), &|signal| server.signal(signal), at);
+        }
+    }
+}
+
+/// Nothing breaks the connection, and a socket has no time limit of its own.
+fn hangs(database: &dyn Database, signal: &dyn Fn(&str), at: Step) {
+    let shop = shop_on(database, "");
+    let (rule, before) = (shop.rule(RULE), now());
+    let stops = Stops { stop: &|| signal("STOP"), at };
+    let ended = run(&rule, &mut shop.state(before), UNLIMITED, &clock(before), &stops);
+    signal("CONT");
+    let told = format!("{ended:?}");
+    assert!(told.contains("the server has not answered for"), "{told}");
+    if at != Step::Prepared {
+        assert!(told.contains("the server did not come back in time"), "{told}");
+    }
+    let gone = |event| match event {
+        Event::BatchCommitted { rows, .. } | Event::BatchResolved { outcome: BatchOutcome::Committed, rows, .. } => {
+            rows
+        }
+        _ => 0,
+    };
+    let recorded = |shop: &Shop| -> u64 { shop.entries().into_iter().map(|entry| gone(entry.event)).sum() };
+    assert_eq!(recorded(&shop), if at == Step::Prepared { 0 } else { 500 });
+    // Whether the COMMIT took effect once the server went on is found out first.
+    let after = now();
+    let outcome = run(&rule, &mut shop.state(after), UNLIMITED, &clock(after), &forgetd::purge::Unwatched).unwrap();
+    let Outcome::Ran(ended) = outcome else { panic!("{outcome:?}") };
+    assert_eq!((ended.outcome.as_deref(), ended.left), (Some("done"), Some(0)), "{ended:?}");
+    assert_eq!(database.connect().row("SELECT count(*) FROM visitors"), [EXPIRED.cast_signed()]);
+    assert_eq!(recorded(&shop), EXPIRED, "{:?}", shop.events("batch.resolved"));
 }

@@ -14,6 +14,7 @@ mod hold;
 mod in_flight;
 mod inspect;
 mod keys;
+mod line;
 mod lock;
 mod mask;
 mod options;

@@ -13,6 +13,7 @@ mod error;
 mod in_flight;
 mod inspect;
 mod lag;
+mod line;
 mod mask;
 mod outline;
 mod partition;

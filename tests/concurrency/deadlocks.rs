@@ -9,7 +9,7 @@ use rstest::rstest;
 use crate::application::{Application, Kind};
 use crate::database::{Connection, Database};
 use crate::evidence::Evidence;
-use crate::{end_of, installation, purge};
+use crate::{end_of, installation, mariadb, purge};
 
 const BACKLOG: i64 = 8_000;
 
@@ -35,7 +35,7 @@ fn prepare(kind: Kind, connection: &mut dyn Connection) {
 
 fn grow(kind: Kind, connection: &mut dyn Connection) {
     if matches!(kind, Kind::MariaDb) {
-        connection.execute("INSERT INTO ballast SELECT seq FROM seq_1_to_3000");
+        connection.execute(&mariadb::in_its_words("INSERT INTO ballast SELECT seq FROM seq_1_to_3000"));
     }
 }
 
@@ -43,6 +43,9 @@ fn grow(kind: Kind, connection: &mut dyn Connection) {
 fn deadlocks(kind: Kind, connection: &mut dyn Connection) -> i64 {
     let sql = match kind {
         Kind::Postgres => "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()",
+        _ if mariadb::is_mysql() => {
+            "SELECT CAST(COUNT AS SIGNED) FROM information_schema.INNODB_METRICS WHERE NAME = 'lock_deadlocks'"
+        }
         _ => {
             "SELECT CAST(VARIABLE_VALUE AS SIGNED) FROM information_schema.GLOBAL_STATUS \
              WHERE VARIABLE_NAME = 'INNODB_DEADLOCKS'"

@@ -69,6 +69,9 @@ const PAGES: &str = "CREATE TABLE pages (id INT PRIMARY KEY, visitor BIGINT, KEY
 #[case::child_of_another_type(&[VISITORS, "CREATE TABLE pages (id INT PRIMARY KEY, visitor DATETIME, KEY (visitor))"], with_pages(), "unlike the key")]
 #[case::trigger_of_a_child(&[VISITORS, &format!("{PAGES})"), "CREATE TRIGGER t AFTER DELETE ON pages FOR EACH ROW SET @x = 1"], with_pages(), "trigger:t")]
 fn what_stands_in_the_way_of_a_rule_is_told(#[case] schema: &[&str], #[case] action: Action, #[case] expected: &str) {
+    if !schema.iter().all(|statement| mariadb::knows(statement)) {
+        return;
+    }
     let database = database(schema);
     let rule = rule(database.kind("root"), action);
     let refusals = refusals(store::open_database(&rule.store).as_mut(), &rule);
@@ -130,7 +133,8 @@ fn a_missing_index_is_a_warning_with_the_statement_that_makes_it() {
     database.connect().query_drop(warning.hint.as_ref().unwrap()).unwrap();
     assert_eq!(store.inspect(&selection(&rule)).unwrap().findings, []);
     // One that no query uses is none.
-    database.connect().query_drop("ALTER TABLE visitors ALTER INDEX visitors_seen IGNORED").unwrap();
+    let unused = if mariadb::is_mysql() { "INVISIBLE" } else { "IGNORED" };
+    database.connect().query_drop(format!("ALTER TABLE visitors ALTER INDEX visitors_seen {unused}")).unwrap();
     assert_eq!(store.inspect(&selection(&rule)).unwrap().findings.len(), 1);
 }
 
@@ -176,5 +180,8 @@ fn the_grants_that_are_told_are_enough(#[case] user: &str, #[case] action: Actio
     }
     assert_eq!(count(&database, "pages"), if user == "rower" { 0 } else { 1 });
     let on_everything: Vec<&String> = given.iter().filter(|grant| grant.contains("ON *.*")).collect();
-    assert_eq!(on_everything, [&format!("GRANT SHOW VIEW ON *.* TO '{user}'@'localhost';")]);
+    // None of them shows a record.
+    let expected: &[&str] = if mariadb::is_mysql() { &["REPLICATION CLIENT", "REFERENCES"] } else { &["SHOW VIEW"] };
+    let expected = expected.iter().map(|privilege| format!("GRANT {privilege} ON *.* TO '{user}'@'localhost';"));
+    assert_eq!(on_everything, expected.collect::<Vec<_>>().iter().collect::<Vec<_>>());
 }

@@ -6,7 +6,7 @@ use forgetd::store;
 use mysql::prelude::Queryable;
 use rstest::rstest;
 
-use super::{count, database, erase, rule, selection};
+use super::{count, database, erase, mariadb, rule, run, selection};
 
 const DEFAULT: Mask = Mask { v4: 24, v6: 48, unparsed: Unparsed::Erase };
 const SHORT: Mask = Mask { v4: 20, v6: 44, unparsed: Unparsed::Erase };
@@ -99,6 +99,9 @@ const INET4: Cases = &[("'192.0.2.77'", "'192.0.2.0'"), ("NULL", "NULL")];
 #[case::inet6("INET6", DEFAULT, INET6)]
 #[case::inet4("INET4", DEFAULT, INET4)]
 fn every_stored_form_of_an_address_is_masked_once(#[case] declared: &str, #[case] mask: Mask, #[case] cases: Cases) {
+    if !mariadb::knows(declared) {
+        return;
+    }
     let database = database(&[&format!(
         "CREATE TABLE visitors (id INT AUTO_INCREMENT PRIMARY KEY, seen BIGINT, ip {declared}, expected {declared})"
     )]);
@@ -149,14 +152,23 @@ fn addresses_that_are_masked_already_are_not_read_again() {
         "INSERT INTO visitors SELECT seq, 1600000000, IF(seq % 2, '::ffff:192.0.2.0', '2001:db8:1::') FROM seq_1_to_1000",
         "CREATE USER counted@localhost",
         "GRANT ALL ON *.* TO counted@localhost",
-        "SET GLOBAL userstat = ON",
     ]);
+    // MySQL counts without being asked to.
+    let sql = match mariadb::is_mysql() {
+        true => {
+            "SELECT SUM(SUM_ROWS_SENT) FROM performance_schema.events_statements_summary_by_user_by_event_name \
+             WHERE USER = 'counted'"
+        }
+        false => {
+            run(&database, &["SET GLOBAL userstat = ON"]);
+            "SELECT ROWS_SENT FROM information_schema.USER_STATISTICS WHERE USER = 'counted'"
+        }
+    };
     let action = Action::TruncateColumn { column: "ip".to_owned(), mask: DEFAULT, stand_in: None };
     let rule = rule(database.kind("counted"), action);
     let mut store = store::open_database(&rule.store);
     assert_eq!(store.survey(&selection(&rule)).unwrap().matches, 0);
     drop(store);
-    let sql = "SELECT ROWS_SENT FROM information_schema.USER_STATISTICS WHERE USER = 'counted'";
     let sent: u64 = database.connect().query_first(sql).unwrap().unwrap();
     assert!((1..200).contains(&sent), "{sent}");
 }

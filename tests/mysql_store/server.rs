@@ -10,7 +10,7 @@ use forgetd::store::{self, Physical, Severity, StoreError};
 use mysql::prelude::Queryable;
 use mysql::{Conn, Row};
 
-use super::mariadb::{MariaDb, MariaDbDatabase};
+use super::mariadb::{self, MariaDb, MariaDbDatabase};
 use super::{VISITORS, database, inspect, rows, rule, run, selection};
 
 /// A port that was free a moment ago.
@@ -82,6 +82,32 @@ fn a_server_that_is_not_there_or_refuses_the_login_is_told_without_a_secret() {
     assert!(matches!(nowhere, StoreError::Unavailable { .. }), "{nowhere}");
 }
 
+/// As one does that is paused with its container, or waits for room on its disk. Nothing breaks the connection.
+#[test]
+fn a_server_that_hangs_is_given_up_and_spoken_to_again_later() {
+    let server = MariaDb::start("--skip-networking");
+    let database = server.database();
+    run(&database, &[VISITORS, "INSERT INTO visitors VALUES (1, 1600000000, '192.0.2.77')"]);
+    let kind = database.kind("root");
+    let mut store = store::open_database(&kind);
+    let look = |store: &mut dyn store::Store| {
+        let mut seen = 0;
+        store.glance("visitors", &["ip"], &mut |_, _| seen += 1).map(|()| seen)
+    };
+    assert_eq!(look(store.as_mut()).unwrap(), 1);
+    server.signal("STOP");
+    let (known, new) = std::thread::scope(|scope| {
+        let new = scope.spawn(|| store::open_database(&kind).clock().map(drop));
+        (look(store.as_mut()), new.join().unwrap())
+    });
+    server.signal("CONT");
+    let silent = |reason: &str| reason.contains("the server has not answered for");
+    assert!(matches!(&known, Err(StoreError::Lost { reason, .. }) if silent(reason)), "{known:?}");
+    assert!(matches!(&new, Err(StoreError::Unavailable { reason, .. }) if silent(reason)), "{new:?}");
+    store.reconnect();
+    assert_eq!(look(store.as_mut()).unwrap(), 1);
+}
+
 #[test]
 fn the_servers_clock_is_read_in_utc() {
     let database = database(&["SET GLOBAL time_zone = '+05:00'"]);
@@ -102,7 +128,8 @@ fn what_stays_on_the_disk_is_told() {
     run(&database, &["INSERT INTO visitors SELECT seq, 1, '' FROM seq_1_to_100", "DELETE FROM visitors"]);
     let settled = store::open_database(&database.kind("root")).settle().unwrap();
     let Physical::Pending(text) = &settled else { panic!("{settled:?}") };
-    for words in ["innodb_immediate_scrub_data_uncompressed", "old versions of", "oldest transaction has been open"] {
+    let pages = if mariadb::is_mysql() { "OPTIMIZE TABLE" } else { "innodb_immediate_scrub_data_uncompressed" };
+    for words in [pages, "old versions of", "oldest transaction has been open"] {
         assert!(text.contains(words), "{text}");
     }
 }
@@ -133,27 +160,28 @@ impl Pair {
         let (of_primary, port) = (free_port(), free_port());
         let primary = MariaDb::start(&format!(
             "--bind-address=127.0.0.1 --port={of_primary} --log-bin=binlog --server-id=1 --binlog-format=ROW \
-             --expire-logs-days=7"
+             --binlog-expire-logs-seconds=604800"
         ));
         let replica = MariaDb::start(&format!("--bind-address=127.0.0.1 --port={port} --server-id=2"));
         let mut connection = primary.administrator();
         connection.query_drop("CREATE USER replica@'127.0.0.1' IDENTIFIED BY 's3cret'").unwrap();
         connection.query_drop("GRANT REPLICATION SLAVE ON *.* TO replica@'127.0.0.1'").unwrap();
         let mut connection = replica.administrator();
-        connection
-            .query_drop(format!(
-                "CHANGE MASTER TO MASTER_HOST = '127.0.0.1', MASTER_PORT = {of_primary}, MASTER_USER = 'replica', \
-                 MASTER_PASSWORD = 's3cret', MASTER_LOG_FILE = 'binlog.000001', MASTER_LOG_POS = 4, \
-                 MASTER_CONNECT_RETRY = 1"
-            ))
-            .unwrap();
-        connection.query_drop("START SLAVE").unwrap();
+        let sql = format!(
+            "CHANGE MASTER TO MASTER_HOST = '127.0.0.1', MASTER_PORT = {of_primary}, MASTER_USER = 'replica', \
+             MASTER_PASSWORD = 's3cret', MASTER_LOG_FILE = 'binlog.000001', MASTER_LOG_POS = 4, \
+             MASTER_CONNECT_RETRY = 1"
+        );
+        // Without TLS the password goes to MySQL under the key of the server.
+        let key = if mariadb::is_mysql() { ", GET_SOURCE_PUBLIC_KEY = 1" } else { "" };
+        connection.query_drop(of_replication(&sql) + key).unwrap();
+        connection.query_drop(of_replication("START SLAVE")).unwrap();
         until(|| seconds_behind(&mut replica.administrator()).is_some());
         Pair { primary, replica, port }
     }
 
     fn on_replica(&self, statement: &str) {
-        self.replica.administrator().query_drop(statement).unwrap();
+        self.replica.administrator().query_drop(of_replication(statement)).unwrap();
     }
 
     fn until_caught_up(&self) {
@@ -163,7 +191,15 @@ impl Pair {
 
 fn seconds_behind(replica: &mut Conn) -> Option<u64> {
     let status: Row = replica.query_first("SHOW REPLICA STATUS").unwrap().unwrap();
-    status.get::<Option<u64>, _>("Seconds_Behind_Master").unwrap()
+    let name = if mariadb::is_mysql() { "Seconds_Behind_Source" } else { "Seconds_Behind_Master" };
+    status.get::<Option<u64>, _>(name).unwrap()
+}
+
+/// A statement about replication: MySQL 8.4 has dropped the older words, MariaDB does not know all of the newer ones.
+fn of_replication(statement: &str) -> String {
+    let older = [("CHANGE MASTER", "CHANGE REPLICATION SOURCE"), ("MASTER_", "SOURCE_"), ("SLAVE", "REPLICA")];
+    let newer = |text: String, (from, to): (&str, &str)| text.replace(from, to);
+    if mariadb::is_mysql() { older.into_iter().fold(statement.to_owned(), newer) } else { statement.to_owned() }
 }
 
 #[test]
@@ -239,7 +275,7 @@ fn a_replica_over_the_network_is_asked_and_one_too_far_behind_is_waited_for() {
             "CREATE USER purger",
             "CREATE USER purger@localhost",
             &format!("GRANT ALL ON {}.* TO purger@localhost", database.name),
-            "GRANT SHOW VIEW ON *.* TO purger@localhost",
+            &format!("GRANT {} ON *.* TO purger@localhost", mariadb::key_privilege()),
         ],
     );
     let of_replica = |place: String| rule(with(&database.kind("purger"), &format!("&replica={place}")), rows());
@@ -253,8 +289,10 @@ fn a_replica_over_the_network_is_asked_and_one_too_far_behind_is_waited_for() {
     };
     let over_network = of_replica(format!("127.0.0.1:{}", pair.port));
     until(|| told(&over_network).iter().any(|(_, message)| message.contains("may not ask")));
-    tells(&over_network, Severity::Refusal, "GRANT REPLICA MONITOR ON *.* TO 'purger'@'localhost'");
-    run(&database, &["GRANT REPLICA MONITOR ON *.* TO purger", "GRANT REPLICA MONITOR ON *.* TO purger@localhost"]);
+    let privilege = if mariadb::is_mysql() { "REPLICATION CLIENT" } else { "REPLICA MONITOR" };
+    tells(&over_network, Severity::Refusal, &format!("GRANT {privilege} ON *.* TO 'purger'@'localhost'"));
+    let grant = format!("GRANT {privilege} ON *.* TO purger");
+    run(&database, &[&grant, &format!("{grant}@localhost")]);
     until(|| told(&over_network).is_empty());
     tells(&of_replica(format!("127.0.0.1:{}", free_port())), Severity::Warning, "does not answer");
     let itself = format!("{}", pair.primary.socket().display());
@@ -293,12 +331,15 @@ fn a_replica_is_not_taken_for_the_primary() {
 
 #[test]
 fn a_server_that_is_too_old_or_only_read_is_refused() {
-    let server = MariaDb::start("--skip-networking --version=10.5.9-MariaDB");
+    // MySQL does not say that it is another version than it is.
+    let version = if mariadb::is_mysql() { "" } else { "--version=10.5.9-MariaDB" };
+    let server = MariaDb::start(&format!("--skip-networking {version}"));
     let database = server.database();
     run(&database, &[VISITORS, "SET GLOBAL read_only = ON"]);
     let rule = rule(database.kind("root"), rows());
     let refusals = inspect::refusals(store::open_database(&rule.store).as_mut(), &rule);
-    assert!(refusals.iter().any(|refusal| refusal.contains("MariaDB 10.5.9")), "{refusals:?}");
+    let is_told = refusals.iter().any(|refusal| refusal.contains("MariaDB 10.5.9"));
+    assert!(is_told || mariadb::is_mysql(), "{refusals:?}");
     assert!(refusals.iter().any(|refusal| refusal.contains("read-only")), "{refusals:?}");
 }
 
@@ -318,16 +359,21 @@ fn a_server_that_writes_its_commits_later_is_a_warning() {
 
 #[test]
 fn a_login_by_the_system_s_user_needs_no_password() {
-    let server = MariaDb::start("--skip-networking");
+    let (options, identified) = match mariadb::is_mysql() {
+        true => ("--skip-networking --plugin-load-add=auth_socket.so", "IDENTIFIED WITH auth_socket"),
+        false => ("--skip-networking", "IDENTIFIED VIA unix_socket"),
+    };
+    let server = MariaDb::start(options);
     let database = server.database();
     let whoami = Command::new("id").arg("-un").output().unwrap();
     let user = String::from_utf8(whoami.stdout).unwrap().trim().to_owned();
     run(
         &database,
         &[
-            "CREATE USER somebody_else@localhost IDENTIFIED VIA unix_socket",
+            &format!("CREATE USER somebody_else@localhost {identified}"),
             &format!("GRANT ALL ON {}.* TO somebody_else@localhost", database.name),
-            &format!("CREATE OR REPLACE USER '{user}'@localhost IDENTIFIED VIA unix_socket"),
+            &format!("CREATE USER IF NOT EXISTS '{user}'@localhost"),
+            &format!("ALTER USER '{user}'@localhost {identified}"),
             &format!("GRANT ALL ON *.* TO '{user}'@localhost"),
         ],
     );

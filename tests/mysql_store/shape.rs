@@ -5,7 +5,7 @@ use forgetd::plan::Action;
 use forgetd::store::{self, Shape};
 use rstest::rstest;
 
-use super::mariadb::MariaDbDatabase;
+use super::mariadb::{self, MariaDbDatabase};
 use super::{database, rule, run, selection};
 
 const TABLES: &[&str] = &[
@@ -61,6 +61,9 @@ fn a_change_that_a_rule_relies_on_is_told(#[case] statements: &[&str], #[case] t
     let database = database(TABLES);
     let before = shape(&database);
     run(&database, statements);
+    // What a key does that says nothing of updates, as either server calls it.
+    let unsaid = if mariadb::is_mysql() { "ON UPDATE NO ACTION" } else { "ON UPDATE RESTRICT" };
+    let told: Vec<String> = told.iter().map(|told| told.replace("ON UPDATE RESTRICT", unsaid)).collect();
     assert_eq!(shape(&database).changes_since(&before), told);
 }
 

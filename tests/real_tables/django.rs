@@ -32,9 +32,9 @@ ANALYZE;
 ";
 const MARIADB_SESSIONS: &str = "
 INSERT INTO django_session
-  SELECT MD5(seq), REPEAT('eyJhIjoxfQ', 10), UTC_TIMESTAMP(6) + INTERVAL 30 MINUTE + INTERVAL CAST(seq % 816 AS SIGNED) - 480 HOUR
+  SELECT LEFT(SHA2(seq, 256), 32), REPEAT('eyJhIjoxfQ', 10), UTC_TIMESTAMP(6) + INTERVAL 30 MINUTE + INTERVAL CAST(seq % 816 AS SIGNED) - 480 HOUR
   FROM seq_1_to_60000;
-UPDATE django_session SET expire_date = 0 WHERE session_key = MD5(7);
+UPDATE django_session SET expire_date = 0 WHERE session_key = LEFT(SHA2(7, 256), 32);
 ANALYZE TABLE django_session;
 ";
 

@@ -24,7 +24,7 @@ CREATE TABLE sessions (
 /// hours that the test could be too slow for it.
 const SESSIONS: &str = "
 INSERT INTO sessions
-  SELECT CONCAT(LEFT(SHA1(seq), 20), UPPER(LEFT(MD5(seq), 20))), IF(seq % 3 = 0, seq % 900, NULL),
+  SELECT CONCAT(LEFT(SHA2(seq, 256), 20), UPPER(RIGHT(SHA2(seq, 256), 20))), IF(seq % 3 = 0, seq % 900, NULL),
     IF(seq % 4 = 0, NULL, IF(seq % 9 = 0, CONCAT('2001:db8::', HEX(seq % 65536)), CONCAT('192.0.2.', seq % 256))),
     IF(seq % 8 = 0, NULL, 'Mozilla/5.0 (Windows NT 10.0; Win64; x64)'),
     TO_BASE64(REPEAT('a:3:{s:6:\"_token\";}', 8)),

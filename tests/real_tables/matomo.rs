@@ -12,9 +12,9 @@ const SCHEMA: &str = include_str!("matomo.sql");
 const VISITS: &str = "
 INSERT INTO matomo_log_visit (idvisit, idsite, idvisitor, visit_last_action_time, config_id, location_ip, user_id,
     visit_first_action_time, visit_total_time, referer_url, location_country, location_city, location_latitude, location_longitude)
-  SELECT seq, IF(seq % 2 = 0, 3, 1 + (seq DIV 2) % 3), LEFT(UNHEX(MD5(seq DIV 3)), 8),
+  SELECT seq, IF(seq % 2 = 0, 3, 1 + (seq DIV 2) % 3), LEFT(UNHEX(LEFT(SHA2(seq DIV 3, 256), 32)), 8),
     UTC_DATE() - INTERVAL 1 + seq % 449 DAY + INTERVAL ELT(1 + seq % 3, 720, 1290, 1410) MINUTE,
-    LEFT(UNHEX(MD5(seq)), 8),
+    LEFT(UNHEX(LEFT(SHA2(seq, 256), 32)), 8),
     CASE seq % 5 WHEN 0 THEN INET6_ATON(CONCAT('2001:db8:', HEX(seq % 65536), ':1::', HEX(1 + seq % 4000)))
       WHEN 1 THEN INET6_ATON('203.0.0.0') ELSE INET6_ATON(CONCAT_WS('.', 20 + seq % 150, seq % 200, seq % 250, 1 + seq % 254)) END,
     NULL, UTC_DATE() - INTERVAL 1 + seq % 449 DAY, seq % 900, 'https://search.example/?q=boots', 'cz',

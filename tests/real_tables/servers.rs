@@ -51,6 +51,9 @@ impl MariaDatabase {
         let options = OptsBuilder::new().user(Some("root")).socket(Some(socket)).db_name(Some(name));
         let mut database = MariaDatabase { name, connection: Conn::new(options).unwrap() };
         database.execute("SET time_zone = '+00:00', NAMES utf8mb4;");
+        if mariadb::is_mysql() {
+            database.execute(&format!("SET sql_mode = '{}'", mariadb::MODE_WITH_ZERO_DATES));
+        }
         database.execute(schema);
         database
     }
@@ -66,7 +69,8 @@ fn statements(sql: &str) -> Vec<String> {
 impl Database for MariaDatabase {
     fn execute(&mut self, sql: &str) {
         for statement in statements(sql) {
-            self.connection.query_drop(&statement).unwrap_or_else(|error| panic!("{error}: {statement}"));
+            let statement = mariadb::in_its_words(&statement);
+            self.connection.query_drop(&*statement).unwrap_or_else(|error| panic!("{error}: {statement}"));
         }
     }
 

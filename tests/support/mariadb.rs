@@ -1,4 +1,5 @@
-//! A private MariaDB server for the tests of one process, and databases on it.
+//! A private MariaDB server for the tests of one process, and databases on it. Where `FORGETD_TEST_MYSQLD` names the
+//! program of a MySQL server, it is one of those: the same tests run on either (`tests/mysql`).
 //!
 //! It listens on a socket in a directory of its own. A shell stands guard: it kills the server and starts it again for
 //! each line that it reads, waits for the end of a pipe that only this process holds, and then ends the server and
@@ -6,8 +7,9 @@
 
 #![allow(dead_code, reason = "each test file uses its part")]
 
+use std::borrow::Cow;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -25,6 +27,66 @@ const OPTIONS: &str = "--innodb-buffer-pool-size=64M --innodb-flush-log-at-trx-c
     --skip-log-bin --character-set-server=latin1";
 
 const INSTALL_HINT: &str = "apt-get install mariadb-server";
+
+/// Beside [`OPTIONS`], for MySQL: no second protocol with a port of its own, no directory that only a package makes, and
+/// as many numbers in a row as the tests want ([`in_its_words`]).
+const OPTIONS_OF_MYSQL: &str = "--mysqlx=OFF --secure-file-priv=NULL --cte-max-recursion-depth=10000000";
+
+/// What an application sets that keeps zero dates: the defaults of MySQL without those two modes.
+pub(crate) const MODE_WITH_ZERO_DATES: &str = "STRICT_TRANS_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION";
+
+/// The program of a MySQL server to run the tests on, instead of MariaDB.
+fn mysqld() -> Option<PathBuf> {
+    std::env::var_os("FORGETD_TEST_MYSQLD").map(PathBuf::from)
+}
+
+/// Whether the tests run on MySQL.
+pub(crate) fn is_mysql() -> bool {
+    mysqld().is_some()
+}
+
+/// Whether the server of the tests has what a statement needs: types and kinds of tables of MariaDB alone.
+pub(crate) fn knows(statement: &str) -> bool {
+    const OF_MARIADB: [&str; 5] = ["UUID", "INET6", "INET4", "CREATE SEQUENCE", "SYSTEM VERSIONING"];
+    !is_mysql() || !OF_MARIADB.iter().any(|words| statement.contains(words))
+}
+
+/// The privilege over everything that shows foreign keys, and no record.
+pub(crate) fn key_privilege() -> &'static str {
+    if is_mysql() { "REFERENCES" } else { "SHOW VIEW" }
+}
+
+/// A statement as the server understands it: MySQL has no tables of numbers, `FROM seq_1_to_9`.
+pub(crate) fn in_its_words(statement: &str) -> Cow<'_, str> {
+    let Some((before, rest)) = statement.split_once(" seq_").filter(|_| is_mysql()) else {
+        return Cow::Borrowed(statement);
+    };
+    let (first, rest) = rest.split_once("_to_").unwrap();
+    let (last, after) = rest.split_at(rest.find(|digit: char| !digit.is_ascii_digit()).unwrap_or(rest.len()));
+    Cow::Owned(format!(
+        "{before} (WITH RECURSIVE numbers (seq) AS (SELECT {first} UNION ALL SELECT seq + 1 FROM numbers \
+         WHERE seq < {last}) SELECT seq FROM numbers) AS seq_{first}_to_{last}{}",
+        in_its_words(after)
+    ))
+}
+
+/// The commands that make the files of a server in `directory`, and that run it.
+fn commands(directory: &Path) -> [String; 2] {
+    let directory = directory.display();
+    match mysqld() {
+        Some(program) => {
+            let server = format!("{} --no-defaults --datadir={directory}/data {OPTIONS_OF_MYSQL}", program.display());
+            [format!("{server} --initialize-insecure"), server]
+        }
+        None => [
+            format!(
+                "mariadb-install-db --no-defaults --datadir={directory}/data --skip-test-db \
+                 --auth-root-authentication-method=normal"
+            ),
+            format!("mariadbd --no-defaults --datadir={directory}/data"),
+        ],
+    }
+}
 
 /// A running server.
 pub(crate) struct MariaDb {
@@ -47,8 +109,10 @@ impl MariaDb {
 
     /// Starts a server whose files are in `directory`, which it removes at its end.
     pub(crate) fn start_in(directory: PathBuf, options: &str) -> MariaDb {
-        let installer = Command::new("mariadb-install-db").arg("--help").output();
-        assert!(installer.is_ok(), "mariadb-install-db is missing: {INSTALL_HINT}");
+        if !is_mysql() {
+            let installer = Command::new("mariadb-install-db").arg("--help").output();
+            assert!(installer.is_ok(), "mariadb-install-db is missing: {INSTALL_HINT}");
+        }
         // The server refuses to run as root.
         let as_user = if rustix::process::geteuid().is_root() {
             assert!(Command::new("chown").args(["-R", "mysql:"]).arg(&directory).status().unwrap().success());
@@ -56,11 +120,12 @@ impl MariaDb {
         } else {
             ""
         };
+        let [install, run] = commands(&directory);
         // A server that starts removes temporary tables that it finds: it must not find those of another one.
         let script = format!(
-            "set -e; exec 2>/dev/null; PATH=$PATH:/usr/sbin; export TMPDIR={0}; cd {0}; {as_user} mariadb-install-db --no-defaults --datadir={0}/data --skip-test-db \
-             --auth-root-authentication-method=normal >{0}/install.log 2>&1; \
-             start() {{ {as_user} mariadbd --no-defaults --datadir={0}/data --socket={0}/socket {OPTIONS} {options} \
+            "set -e; exec 2>/dev/null; PATH=$PATH:/usr/sbin; export TMPDIR={0}; cd {0}; \
+             {as_user} {install} >{0}/install.log 2>&1; \
+             start() {{ {as_user} {run} --socket={0}/socket {OPTIONS} {options} \
              </dev/null >>{0}/log 2>&1 & server=$!; }}; \
              end() {{ kill -9 $server; wait $server || true; }}; \
              start; while read -r seconds; do end; sleep $seconds; start; done; end; rm -rf {0}",
@@ -94,6 +159,12 @@ impl MariaDb {
     pub(crate) fn crash(&self, pause: Duration) {
         let mut pipe = self.guard.stdin.as_ref().unwrap();
         writeln!(pipe, "{}", pause.as_secs_f64()).unwrap();
+    }
+
+    /// Stops the server where it is (`STOP`), so that it hangs, or lets it go on (`CONT`).
+    pub(crate) fn signal(&self, signal: &str) {
+        let script = format!("kill -{signal} $(cat {}/data/*.pid)", self.directory.display());
+        assert!(Command::new("sh").args(["-c", &script]).status().unwrap().success());
     }
 
     fn log(&self) -> String {
@@ -137,6 +208,9 @@ impl MariaDbDatabase {
         let options = OptsBuilder::new().user(Some("root")).socket(Some(self.socket.display().to_string()));
         let mut connection = Conn::new(options.db_name(Some(&self.name))).unwrap();
         connection.query_drop("SET time_zone = '+00:00', NAMES utf8mb4").unwrap();
+        if is_mysql() {
+            connection.query_drop(format!("SET sql_mode = '{MODE_WITH_ZERO_DATES}'")).unwrap();
+        }
         connection
     }
 

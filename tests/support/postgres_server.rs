@@ -81,6 +81,15 @@ impl Server {
         Client::connect(&self.url(APPLICATION, database), NoTls).unwrap()
     }
 
+    /// Stops the server where it is (`STOP`), with all its processes, so that it hangs, or lets it go on (`CONT`).
+    pub(crate) fn signal(&self, signal: &str) {
+        let script = format!(
+            "server=$(head -n 1 {}/data/postmaster.pid); kill -{signal} $server $(ps -o pid= --ppid $server)",
+            self.directory.display()
+        );
+        assert!(Command::new("sh").args(["-c", &script]).status().unwrap().success());
+    }
+
     /// Kills every process of the server and starts it again after a pause. Returns at once.
     pub(crate) fn crash(&self, pause: Duration) {
         let mut pipe = self.guard.stdin.as_ref().unwrap();

@@ -57,7 +57,7 @@ pub(super) fn glance(
         }
     });
     if !database.is_lost() {
-        database.limit_statements(StatementLimit::Counting)?;
+        database.limit_statements(StatementLimit::Batch)?;
     }
     looked
 }

@@ -10,6 +10,7 @@ use mysql::{Conn, Error, Opts, Row};
 
 use super::error::{self, Failure};
 use super::grants;
+use super::line::MysqlLine;
 use super::options::{Address, Replicas};
 use super::server_facts::{ServerFacts, VARIABLES};
 use crate::config::site::Server;
@@ -36,7 +37,9 @@ const IDLE_TRANSACTION: Duration = Duration::from_secs(60);
 
 /// A session on the server, in one database.
 pub(super) struct Database {
-    connection: Conn,
+    line: MysqlLine,
+    /// How long a statement may take here.
+    limit: Duration,
     /// The server, as errors name it.
     pub(super) place: String,
     /// The database's name.
@@ -47,6 +50,8 @@ pub(super) struct Database {
     pub(super) address: Address,
     is_lost: bool,
 }
+
+const UNEXPECTED: &str = "the server answers in an unexpected form";
 
 /// What an error means at the moment when a connection is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,9 +82,9 @@ impl Database {
             }
             _ => unavailable(error::with_hint(&error)),
         };
-        let mut connection = Conn::new(options).map_err(told)?;
-        let facts = configure(&mut connection).map_err(told)?;
-        Ok(Database { connection, place: place.clone(), name, server: facts, address, is_lost: false })
+        let (line, facts) = MysqlLine::open(options, configure).map_err(told)?;
+        let limit = StatementLimit::Batch.duration();
+        Ok(Database { line, limit, place: place.clone(), name, server: facts, address, is_lost: false })
     }
 
     /// Whether the connection is gone.
@@ -87,45 +92,40 @@ impl Database {
         self.is_lost
     }
 
-    /// Runs `work`, with its error put in terms of the contract.
-    pub(super) fn run<T>(&mut self, work: impl FnOnce(&mut Conn) -> mysql::Result<T>) -> Result<T, StoreError> {
-        work(&mut self.connection).map_err(|error| self.error(&error))
+    /// Runs a statement, gives each of its rows to `take`, and says how many it changed.
+    fn ask(&mut self, sql: &str, take: impl FnMut(Row)) -> mysql::Result<u64> {
+        self.line.ask(sql, self.limit, take)
     }
 
     /// An error in terms of the contract. Remembers a lost connection.
-    pub(super) fn error(&mut self, error: &Error) -> StoreError {
+    fn error(&mut self, error: &Error) -> StoreError {
         self.is_lost |= Failure::of(error) == Failure::Lost;
         error::store_error(&self.place, millis(LOCK_WAIT), error)
     }
 
     /// A statement whose result does not matter; how many rows it changed.
     pub(super) fn execute(&mut self, sql: &str) -> Result<u64, StoreError> {
-        self.run(|connection| {
-            connection.query_drop(sql)?;
-            Ok(connection.affected_rows())
-        })
+        self.ask(sql, drop).map_err(|error| self.error(&error))
     }
 
     /// All rows of a query.
     pub(super) fn rows<T: FromRow>(&mut self, sql: &str) -> Result<Vec<T>, StoreError> {
-        self.run(|connection| rows(connection, sql))
+        let mut rows = Vec::new();
+        self.each(sql, |row| rows.push(T::from_row_opt(row)))?;
+        let rows: Result<_, _> = rows.into_iter().collect();
+        rows.map_err(|_| self.failed(UNEXPECTED))
     }
 
     /// The first row of a query that always gives one.
     pub(super) fn row<T: FromRow>(&mut self, sql: &str) -> Result<T, StoreError> {
-        let row = self.run(|connection| connection.query_first::<Row, _>(sql))?;
-        let row = row.and_then(|row| T::from_row_opt(row).ok());
-        row.ok_or_else(|| self.failed("the server answers in an unexpected form"))
+        let mut row = None;
+        self.each(sql, |another| row = row.take().or_else(|| T::from_row_opt(another).ok()))?;
+        row.ok_or_else(|| self.failed(UNEXPECTED))
     }
 
     /// Every row of a query in turn, so that memory stays bounded.
-    pub(super) fn each(&mut self, sql: &str, mut take: impl FnMut(Row)) -> Result<(), StoreError> {
-        self.run(|connection| {
-            for row in connection.query_iter(sql)? {
-                take(row?);
-            }
-            Ok(())
-        })
+    pub(super) fn each(&mut self, sql: &str, take: impl FnMut(Row)) -> Result<(), StoreError> {
+        self.ask(sql, take).map(drop).map_err(|error| self.error(&error))
     }
 
     /// A failure that is not the server's.
@@ -145,7 +145,7 @@ impl Database {
 
     /// A statement after which something is done or not, whatever else the server says.
     pub(super) fn decide(&mut self, sql: &str) -> Result<(), StoreError> {
-        let Err(error) = self.connection.query_drop(sql) else { return Ok(()) };
+        let Err(error) = self.ask(sql, drop) else { return Ok(()) };
         let told = self.error(&error);
         if Failure::rolls_back(&error) {
             return Err(told);
@@ -168,13 +168,10 @@ impl Database {
 
     /// The limit on a statement's time from here on.
     pub(super) fn limit_statements(&mut self, limit: StatementLimit) -> Result<(), StoreError> {
-        let limit = match limit {
-            StatementLimit::Batch => BATCH_STATEMENT,
-            StatementLimit::Counting => LONGEST_STATEMENT,
-            StatementLimit::Glance => LONGEST_GLANCE,
-        };
-        let sql = self.server.flavour.statement_limit(limit);
-        self.execute(&sql).map(drop)
+        let sql = self.server.flavour.statement_limit(limit.duration());
+        self.line.ask(&sql, LONGEST_GLANCE, drop).map_err(|error| self.error(&error))?;
+        self.limit = limit.duration();
+        Ok(())
     }
 
     /// Whether the user has the privilege PROCESS. What it shows is asked for, since roles may grant it as well; and
@@ -186,9 +183,22 @@ impl Database {
 
     /// The rows of a query for which the user may lack a privilege over the whole server.
     pub(super) fn asked(&mut self, sql: &str) -> Result<Asked, StoreError> {
-        match self.connection.query(sql) {
-            Ok(rows) => Ok(Asked::Rows(rows)),
+        let mut rows = Vec::new();
+        match self.ask(sql, |row| rows.push(row)) {
+            Ok(_) => Ok(Asked::Rows(rows)),
             Err(error) if error::code(&error) == Some(error::NO_PRIVILEGE) => Ok(Asked::Forbidden),
+            Err(error) => Err(self.error(&error)),
+        }
+    }
+
+    /// Whether the user may run a statement on the tables that it names. It is only explained, as a table: newer servers
+    /// of MySQL would draw a tree.
+    pub(super) fn may_run(&mut self, sql: &str) -> Result<bool, StoreError> {
+        match self.ask(&format!("EXPLAIN FORMAT=TRADITIONAL {sql}"), drop) {
+            Ok(_) => Ok(true),
+            Err(error) if error::code(&error).is_some_and(|code| error::NO_TABLE_PRIVILEGE.contains(&code)) => {
+                Ok(false)
+            }
             Err(error) => Err(self.error(&error)),
         }
     }
@@ -219,22 +229,26 @@ pub(super) enum StatementLimit {
     Glance,
 }
 
+impl StatementLimit {
+    fn duration(self) -> Duration {
+        match self {
+            StatementLimit::Batch => BATCH_STATEMENT,
+            StatementLimit::Counting => LONGEST_STATEMENT,
+            StatementLimit::Glance => LONGEST_GLANCE,
+        }
+    }
+}
+
 impl std::fmt::Debug for Database {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Database").field("place", &self.place).field("server", &self.server).finish_non_exhaustive()
     }
 }
 
-fn rows<T: FromRow>(connection: &mut Conn, sql: &str) -> mysql::Result<Vec<T>> {
-    let mut rows = Vec::new();
-    for row in connection.query_iter(sql)? {
-        rows.push(T::from_row_opt(row?).map_err(Error::from)?);
-    }
-    Ok(rows)
-}
-
 fn configure(connection: &mut Conn) -> mysql::Result<ServerFacts> {
-    let facts = ServerFacts::of(&rows(connection, VARIABLES)?);
+    // One without a value is as good as none.
+    let variables: Vec<_> = connection.query_opt(VARIABLES)?.into_iter().filter_map(Result::ok).collect();
+    let facts = ServerFacts::of(&variables);
     let lock_wait = LOCK_WAIT.as_secs();
     connection.query_drop("SET NAMES utf8mb4")?;
     connection.query_drop(format!(
@@ -243,7 +257,7 @@ fn configure(connection: &mut Conn) -> mysql::Result<ServerFacts> {
          autocommit = 1, foreign_key_checks = 1, unique_checks = 1",
         IDLE.as_secs()
     ))?;
-    connection.query_drop(facts.flavour.statement_limit(LONGEST_STATEMENT))?;
+    connection.query_drop(facts.flavour.statement_limit(BATCH_STATEMENT))?;
     if let Some(settings) = facts.flavour.session(IDLE_TRANSACTION) {
         connection.query_drop(settings)?;
     }

@@ -86,6 +86,37 @@ impl Flavour {
         }
     }
 
+    /// With any of these privileges on a table its foreign keys show, with what they do.
+    pub(super) fn shows_keys(self) -> &'static [&'static str] {
+        match self {
+            // SELECT is not among them: MariaDB hides from whoever may only read what a key does, and that a key of
+            // another table exists at all.
+            Flavour::MariaDb => &[
+                "SHOW VIEW",
+                "REFERENCES",
+                "INSERT",
+                "UPDATE",
+                "DELETE",
+                "CREATE",
+                "DROP",
+                "INDEX",
+                "ALTER",
+                "CREATE VIEW",
+                "TRIGGER",
+            ],
+            // MySQL shows the column of a key to those alone who may do something with columns.
+            Flavour::MySql => &["REFERENCES", "SELECT", "INSERT", "UPDATE"],
+        }
+    }
+
+    /// The privilege to ask for where foreign keys cannot be seen.
+    pub(super) fn key_privilege(self) -> &'static str {
+        match self {
+            Flavour::MariaDb => "SHOW VIEW",
+            Flavour::MySql => "REFERENCES",
+        }
+    }
+
     /// Whether the server tells when each partition last changed.
     pub(super) fn tells_changes_of_partitions(self) -> bool {
         match self {

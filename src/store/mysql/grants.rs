@@ -6,7 +6,7 @@ use mysql::prelude::{FromRow, Queryable};
 use mysql::{Conn, OptsBuilder, Row};
 
 use super::connection::Database;
-use super::error;
+use super::flavour::Flavour;
 use super::schema::TableFacts;
 use super::sql::quoted;
 use crate::store::StoreError;
@@ -147,17 +147,9 @@ fn quoted_user(user: &str) -> String {
 /// every rule needs it, to see foreign keys.
 pub(super) fn entrance(options: &OptsBuilder) -> Option<String> {
     let mut connection = Conn::new(options.clone().db_name(None::<String>)).ok()?;
-    let row = connection.query_first::<Row, _>("SELECT CURRENT_USER()").ok().flatten()?;
-    let (user,) = <(String,)>::from_row_opt(row).ok()?;
-    Some(format!("GRANT SHOW VIEW ON *.* TO {};", quoted_user(&user)))
-}
-
-/// Whether the server would let the user run `sql`, which changes nothing: it is only explained.
-pub(super) fn may_run(database: &mut Database, sql: &str) -> Result<bool, StoreError> {
-    database.run(|connection| match connection.query_drop(format!("EXPLAIN {sql}")) {
-        Err(error) if error::code(&error).is_some_and(|code| error::NO_TABLE_PRIVILEGE.contains(&code)) => Ok(false),
-        other => other.map(|()| true),
-    })
+    let row = connection.query_first::<Row, _>("SELECT CURRENT_USER(), VERSION()").ok().flatten()?;
+    let (user, version) = <(String, String)>::from_row_opt(row).ok()?;
+    Some(format!("GRANT {} ON *.* TO {};", Flavour::of(&version).key_privilege(), quoted_user(&user)))
 }
 
 /// The statement that gives `privileges` on a table of the database to the user.

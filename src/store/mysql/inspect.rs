@@ -96,11 +96,7 @@ fn server(database: &mut Database, findings: &mut Findings) -> Result<(), StoreE
     if facts.read_only {
         findings.refuse("the server is read-only".to_owned(), "name the primary, not a replica, in `url`");
     }
-    if is_replica(database)? {
-        let hint = "name the primary in `url`; where this server has become it, say so to the server: RESET REPLICA ALL; \
-                    (servers that replicate each other are not supported)";
-        findings.refuse("the server replicates another one".to_owned(), hint);
-    }
+    no_replica(database, findings)?;
     if let Some(flush) = &facts.late_flush {
         let message = format!("a COMMIT is not on the disk at once: innodb_flush_log_at_trx_commit is {flush}");
         let hint = "after a crash about a second of what the evidence says is gone may be back; the next run erases it \
@@ -112,6 +108,22 @@ fn server(database: &mut Database, findings: &mut Findings) -> Result<(), StoreE
         Replicas::Unsaid => unnamed_replicas(database, findings),
         Replicas::At(places) => named_replicas(database, &places, findings),
     }
+}
+
+fn no_replica(database: &mut Database, findings: &mut Findings) -> Result<(), StoreError> {
+    match is_replica(database)? {
+        Some(false) => {}
+        Some(true) => {
+            let hint = "name the primary in `url`; where this server has become it, say so to the server: RESET REPLICA \
+                        ALL; (servers that replicate each other are not supported)";
+            findings.refuse("the server replicates another one".to_owned(), hint);
+        }
+        None => {
+            let grant = grants::grant_on_server(database, database.server.flavour.replica_privilege())?;
+            findings.refuse("whether the server replicates another one cannot be seen".to_owned(), grant);
+        }
+    }
+    Ok(())
 }
 
 fn unnamed_replicas(database: &mut Database, findings: &mut Findings) -> Result<(), StoreError> {
@@ -310,6 +322,8 @@ fn privileges(
 ) -> Result<(), StoreError> {
     let mut needed = Vec::new();
     match rule.action.column() {
+        // It is refused already, and MySQL does not even explain how it would be written.
+        Some(column) if facts.column(column).is_some_and(|column| column.generated) => {}
         Some(column) => {
             let automatic = facts.columns.iter().filter(|other| other.on_update && other.name != column);
             let written: Vec<String> =
@@ -327,7 +341,7 @@ fn privileges(
     }
     for (table, probe, privileges) in needed {
         let select = format!("SELECT * FROM {} WHERE FALSE", sql::table(&database.name, table));
-        if !grants::may_run(database, &probe)? || !grants::may_run(database, &select)? {
+        if !database.may_run(&probe)? || !database.may_run(&select)? {
             let grant = grants::grant(database, &privileges, table)?;
             findings.refuse(format!("the user may not do on {table} what the rule needs"), grant);
         }

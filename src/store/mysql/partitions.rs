@@ -340,7 +340,9 @@ pub(super) fn resolve(
 ) -> Result<Resolution, StoreError> {
     let sql =
         format!("SELECT COUNT(*) FROM {} WHERE {} AND {}", predicate.table, predicate.matches(), range.condition());
+    database.limit_statements(StatementLimit::Counting)?;
     let left: u64 = database.row(&sql)?;
+    database.limit_statements(StatementLimit::Batch)?;
     Ok(if left > rows / 2 { Resolution::RolledBack } else { Resolution::Committed })
 }
 

@@ -148,31 +148,16 @@ pub(super) fn foreign_keys(
     Ok(references)
 }
 
-/// With any of these on a table its foreign keys show. SELECT is not among them: MariaDB hides from whoever may only
-/// read what a key does, and that a key of another table exists at all.
-const SHOWS_KEYS: [&str; 11] = [
-    "SHOW VIEW",
-    "REFERENCES",
-    "INSERT",
-    "UPDATE",
-    "DELETE",
-    "CREATE",
-    "DROP",
-    "INDEX",
-    "ALTER",
-    "CREATE VIEW",
-    "TRIGGER",
-];
-
 /// Foreign keys act whether they can be seen or not, and those of other databases as well.
 fn all_tables_visible(database: &mut Database, findings: &mut Findings) -> Result<bool, StoreError> {
     let grants = Grants::read(database)?;
-    if SHOWS_KEYS.iter().any(|privilege| grants.on_server(privilege)) {
+    let flavour = database.server.flavour;
+    if flavour.shows_keys().iter().any(|privilege| grants.on_server(privilege)) {
         return Ok(true);
     }
     findings.refuse(
         "whether foreign keys of other tables reach further cannot be seen; they act all the same".to_owned(),
-        format!("this shows them, and no record: {}", grants::grant_on_server(database, "SHOW VIEW")?),
+        format!("this shows them, and no record: {}", grants::grant_on_server(database, flavour.key_privilege())?),
     );
     Ok(false)
 }

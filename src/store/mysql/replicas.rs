@@ -150,15 +150,21 @@ pub(super) fn silent(database: &Database, places: &[Place]) -> Vec<(Place, Silen
 }
 
 /// Whether the server itself replicates another, or did and may do so again. Where the user may not know all of it,
-/// what is known.
-pub(super) fn is_replica(database: &mut Database) -> Result<bool, StoreError> {
-    let sql = database.server.flavour.replica_status();
-    match database.asked(sql)? {
-        Asked::Rows(statuses) => Ok(!statuses.is_empty()),
-        Asked::Forbidden => {
+/// whether it does so now; `None` where not even that is known.
+pub(super) fn is_replica(database: &mut Database) -> Result<Option<bool>, StoreError> {
+    let flavour = database.server.flavour;
+    match (database.asked(flavour.replica_status())?, flavour) {
+        (Asked::Rows(statuses), _) => Ok(Some(!statuses.is_empty())),
+        (Asked::Forbidden, Flavour::MariaDb) => {
             let running = database.rows::<(String, String)>("SHOW GLOBAL STATUS LIKE 'Slave_running'")?;
-            Ok(running.iter().any(|(_, value)| value.eq_ignore_ascii_case("ON")))
+            Ok(Some(running.iter().any(|(_, value)| value.eq_ignore_ascii_case("ON"))))
         }
+        (Asked::Forbidden, Flavour::MySql) if database.may_see_processes()? => {
+            // The threads that fetch and apply what another server has done.
+            let sql = "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE USER = 'system user'";
+            Ok(Some(database.row::<u64>(sql)? > 0))
+        }
+        (Asked::Forbidden, Flavour::MySql) => Ok(None),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::connection::Database;
+use super::connection::{Database, StatementLimit};
 use super::predicate::Predicate;
 use super::sql::all;
 use crate::config::TimeFormat;
@@ -10,7 +10,10 @@ use crate::store::{StoreError, Survey};
 
 /// Counts.
 pub(super) fn survey(database: &mut Database, predicate: &Predicate) -> Result<Survey, StoreError> {
-    in_snapshot(database, |database| counts(database, predicate))
+    database.limit_statements(StatementLimit::Counting)?;
+    let survey = in_snapshot(database, |database| counts(database, predicate))?;
+    database.limit_statements(StatementLimit::Batch)?;
+    Ok(survey)
 }
 
 /// Queries that see one state of the database.

@@ -52,8 +52,10 @@ pub(super) fn glance(
     let limit = |statement: std::time::Duration, lock: std::time::Duration| {
         format!("SET statement_timeout = {}; SET lock_timeout = {}", statement.as_millis(), lock.as_millis())
     };
+    session.limited_to(LONGEST_GLANCE);
     session.batch(&limit(LONGEST_GLANCE, LONGEST_GLANCE))?;
     let rows = session.query(&sql, &[]);
+    session.limited_to(LONGEST_READ);
     if !session.is_closed() {
         session.batch(&limit(LONGEST_READ, LOCK_WAIT))?;
     }

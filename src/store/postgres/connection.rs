@@ -14,12 +14,13 @@ use std::time::Duration;
 use postgres::config::{Host, SslMode};
 use postgres::error::SqlState;
 use postgres::types::{ToSql, Type};
-use postgres::{Client, Config, Row};
+use postgres::{Config, Row};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::super::server::{self, ServerError};
 use super::super::{StoreError, Unknown};
 use super::error::{clients_trouble, describe, ends_the_connection, is_of_the_value};
+use super::line::{Given, PostgresLine, Trouble, Way};
 use super::mask::Charset;
 use crate::config::site::Server;
 
@@ -67,16 +68,23 @@ const SETTINGS: [(&str, &str); 10] = [
 const DURABLE: &str = "SELECT set_config('synchronous_commit', 'on', false) \
      WHERE current_setting('synchronous_commit') = 'off'";
 
+const NOT_OF_ITS_TYPE: &str = "a value does not fit its type";
+
 /// What a pooler's refusal means.
 const POOLED: &str = "a connection pooler stands in between, which cannot keep the settings of a session: name the \
      server itself in `url`";
+
+/// A standby that COMMIT waits for may be started anew meanwhile.
+const LONGEST_COMMIT: Duration = Duration::from_secs(2 * 60);
 
 /// A parameter with its type.
 pub(super) type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
 
 /// An open connection.
 pub(super) struct Session {
-    client: Client,
+    line: PostgresLine,
+    /// How long the server lets a statement take.
+    limit: Duration,
     /// The server, as errors name it.
     pub(super) place: String,
     /// `server_version_num`.
@@ -97,15 +105,22 @@ impl Session {
         let place = server.url.clone();
         let unavailable = |reason: String| StoreError::Unavailable { place: place.clone(), reason };
         let config = config(server).map_err(unavailable)?;
-        let client = match config.get_ssl_mode() {
-            SslMode::Disable => config.connect(postgres::NoTls),
+        let line = match config.get_ssl_mode() {
+            SslMode::Disable => PostgresLine::open(move || config.connect(postgres::NoTls)),
             _ => {
                 let tls = server::tls(server).map_err(|error| unavailable(error.to_string()))?;
-                config.connect(MakeRustlsConnect::new(tls))
+                PostgresLine::open(move || config.connect(MakeRustlsConnect::new(tls)))
             }
         };
-        let client = client.map_err(|error| connect_error(&place, &error))?;
-        let mut session = Session { client, place, version: 0, charset: Charset::Other };
+        let line = line.map_err(|trouble| match trouble {
+            Trouble::Told(error) => connect_error(&place, &error),
+            Trouble::Silence(silence) => {
+                let reason = server::with_hint_of_network(silence.to_string());
+                StoreError::Lost { place: place.clone(), reason }
+            }
+            Trouble::Parameter => unavailable(NOT_OF_ITS_TYPE.to_owned()),
+        })?;
+        let mut session = Session { line, limit: LONGEST_READ, place, version: 0, charset: Charset::Other };
         session.set_up()?;
         Ok(session)
     }
@@ -134,27 +149,38 @@ impl Session {
 
     /// Whether the connection is known to be gone.
     pub(super) fn is_closed(&self) -> bool {
-        self.client.is_closed()
+        self.line.is_closed()
+    }
+
+    /// From here on the server lets a statement take so long.
+    pub(super) fn limited_to(&mut self, limit: Duration) {
+        self.limit = limit;
+    }
+
+    fn ask(&mut self, sql: &str, way: Way, parameters: &[Parameter<'_>]) -> Result<Given, StoreError> {
+        self.line.ask(sql, way, parameters, self.limit).map_err(|trouble| self.told(trouble))
     }
 
     /// Statements without parameters and without results.
     pub(super) fn batch(&mut self, sql: &str) -> Result<(), StoreError> {
-        self.client.batch_execute(sql).map_err(|error| self.error(&error))
+        self.ask(sql, Way::Batch, &[]).map(drop)
     }
 
     /// Rows of a query.
     pub(super) fn query(&mut self, sql: &str, parameters: &[Parameter<'_>]) -> Result<Vec<Row>, StoreError> {
-        self.client.query_typed(sql, parameters).map_err(|error| self.error(&error))
+        self.ask(sql, Way::Rows, parameters).map(|given| given.rows)
     }
 
     /// The one row of a query.
     pub(super) fn one(&mut self, sql: &str, parameters: &[Parameter<'_>]) -> Result<Row, StoreError> {
-        self.client.query_typed_one(sql, parameters).map_err(|error| self.error(&error))
+        let given = self.ask(sql, Way::OneRow, parameters)?;
+        let row = given.rows.into_iter().next();
+        row.ok_or_else(|| StoreError::Failed { place: self.place.clone(), reason: "there is no row".to_owned() })
     }
 
     /// How many rows a statement changed.
     pub(super) fn execute(&mut self, sql: &str, parameters: &[Parameter<'_>]) -> Result<u64, StoreError> {
-        self.client.execute_typed(sql, parameters).map_err(|error| self.error(&error))
+        self.ask(sql, Way::Count, parameters).map(|given| given.changed)
     }
 
     /// A value in a row.
@@ -170,17 +196,20 @@ impl Session {
     /// Whether `value` can be read as the type called `type_name`, which is quoted.
     pub(super) fn can_cast(&mut self, value: &str, type_name: &str) -> Result<bool, StoreError> {
         let sql = format!("SELECT $1::{type_name} IS NULL");
-        match self.client.query_typed(&sql, &[(&value, Type::TEXT)]) {
+        match self.line.ask(&sql, Way::Rows, &[(&value, Type::TEXT)], self.limit) {
             Ok(_) => Ok(true),
-            Err(error) if error.code().is_some_and(|code| is_of_the_value(code.code())) => Ok(false),
-            Err(error) => Err(self.error(&error)),
+            Err(Trouble::Told(error)) if error.code().is_some_and(|code| is_of_the_value(code.code())) => Ok(false),
+            Err(trouble) => Err(self.told(trouble)),
         }
     }
 
     /// COMMIT. Whatever ends the connection here leaves its outcome open.
     pub(super) fn commit(&mut self) -> Result<(), StoreError> {
-        let Err(error) = self.client.batch_execute("COMMIT") else { return Ok(()) };
-        match self.error(&error) {
+        self.limit = LONGEST_COMMIT;
+        let committed = self.batch("COMMIT");
+        self.limit = LONGEST_READ;
+        let Err(error) = committed else { return Ok(()) };
+        match error {
             StoreError::Lost { place, reason } => {
                 Err(StoreError::CommitUnknown { place, reason, because: Unknown::ConnectionLost })
             }
@@ -191,9 +220,19 @@ impl Session {
     /// Ends a transaction that is not to be. Closing the connection rolls back as well.
     pub(super) fn roll_back(&mut self) {
         if !self.is_closed()
-            && let Err(error) = self.client.batch_execute("ROLLBACK")
+            && let Err(error) = self.batch("ROLLBACK")
         {
-            tracing::warn!(store = %self.place, error = describe(&error), "ROLLBACK failed");
+            tracing::warn!(store = %self.place, %error, "ROLLBACK failed");
+        }
+        self.limit = LONGEST_READ;
+    }
+
+    fn told(&self, trouble: Trouble) -> StoreError {
+        let place = self.place.clone();
+        match trouble {
+            Trouble::Told(error) => self.error(&error),
+            Trouble::Silence(silence) => StoreError::Lost { place, reason: silence.to_string() },
+            Trouble::Parameter => StoreError::Failed { place, reason: NOT_OF_ITS_TYPE.to_owned() },
         }
     }
 

@@ -254,6 +254,7 @@ impl<'s> PostgresWalk<'s> {
 
     /// Opens the transaction of a batch and keeps everybody else who erases from the table out of it: its number.
     fn open(&mut self) -> Result<String, StoreError> {
+        self.session.limited_to(LONGEST_STATEMENT);
         self.session.batch(&format!("BEGIN; SET LOCAL statement_timeout = {}", LONGEST_STATEMENT.as_millis()))?;
         let sql = "SELECT pg_advisory_xact_lock($1), pg_current_xact_id()::text";
         let row = self.session.one(sql, &[(&self.lock, Type::INT8)])?;

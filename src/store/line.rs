@@ -1,0 +1,143 @@
+//! A connection at arm's length: a thread waits for the server, and whoever asks waits for the thread, but only so long.
+//!
+//! A server that hangs (stopped, paused with its container, on a disk that is full) answers nothing and closes nothing.
+//! The network sees no fault in that, the client would wait for ever, and every other rule with it. Here the connection
+//! is given up instead. Its thread ends when the server answers after all, and closes what it holds: that rolls back,
+//! or the server has committed, which is found out as after every lost connection.
+
+use std::io;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, SyncSender};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// Answers that may wait: memory stays bounded.
+const WAITING: usize = 2;
+
+/// The server ends a statement at its limit, mostly; where it says nothing for so much longer, it hangs.
+pub(super) const GRACE: Duration = Duration::from_secs(10);
+
+/// How long the server may take to let the user in: longer than the network may take to reach it.
+pub(super) const LOGIN: Duration = Duration::from_secs(20);
+
+/// A connection, and the thread that has it.
+pub(super) struct Line<Job, Answer> {
+    /// `None` once nothing can be asked any more.
+    jobs: Option<Sender<Job>>,
+    answers: Receiver<Answer>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Silence {
+    /// It was waited for.
+    #[error("the server has not answered for {} s", .0.as_secs())]
+    Waited(Duration),
+    /// It was waited for earlier.
+    #[error("the connection was given up")]
+    GivenUp,
+    /// There is no thread that could wait.
+    #[error("no thread can be started: {0}")]
+    NoThread(#[from] io::Error),
+}
+
+impl<Job: Send + 'static, Answer: Send + 'static> Line<Job, Answer> {
+    /// Lets `connect` make the connection in `patience`. From then on each job goes to `serve`.
+    pub(super) fn open<Connection: 'static, Told: Send + 'static, Error: Send + 'static>(
+        connect: impl FnOnce() -> Result<(Connection, Told), Error> + Send + 'static,
+        serve: fn(&mut Connection, Job, &SyncSender<Answer>),
+        patience: Duration,
+    ) -> Result<Result<(Self, Told), Error>, Silence> {
+        let (jobs, asked) = mpsc::channel();
+        let (answer, answers) = mpsc::sync_channel(WAITING);
+        let (connected, connecting) = mpsc::sync_channel(1);
+        let work = move || match connect() {
+            Err(error) => drop(connected.send(Err(error))),
+            Ok((mut connection, told)) => {
+                // Where nobody waits any more, no job comes.
+                let _heard = connected.send(Ok(told));
+                while let Ok(job) = asked.recv() {
+                    serve(&mut connection, job, &answer);
+                }
+            }
+        };
+        let thread = Some(std::thread::Builder::new().name("server".to_owned()).spawn(work)?);
+        let told = connecting.recv_timeout(patience).map_err(|error| silence(error, patience))?;
+        Ok(told.map(|told| (Line { jobs: Some(jobs), answers, thread }, told)))
+    }
+
+    /// Hands a job over.
+    pub(super) fn ask(&mut self, job: Job) -> Result<(), Silence> {
+        let asked = self.jobs.as_ref().is_some_and(|jobs| jobs.send(job).is_ok());
+        if asked { Ok(()) } else { Err(Silence::GivenUp) }
+    }
+
+    /// Waits for the next answer, for `patience`. After that nothing can be asked any more: what is answered later would
+    /// be taken for the answer to something else.
+    pub(super) fn hear(&mut self, patience: Duration) -> Result<Answer, Silence> {
+        self.answers.recv_timeout(patience).map_err(|error| {
+            (self.jobs, self.thread) = (None, None);
+            silence(error, patience)
+        })
+    }
+
+    /// Whether nothing can be asked any more.
+    pub(super) fn is_given_up(&self) -> bool {
+        self.jobs.is_none()
+    }
+}
+
+impl<Job, Answer> Drop for Line<Job, Answer> {
+    /// The farewell is said before anything else happens: locks of the session are free then. A thread that was given up
+    /// is not waited for.
+    fn drop(&mut self) {
+        self.jobs = None;
+        if let Some(thread) = self.thread.take() {
+            let _ended = thread.join();
+        }
+    }
+}
+
+fn silence(error: RecvTimeoutError, patience: Duration) -> Silence {
+    match error {
+        RecvTimeoutError::Timeout => Silence::Waited(patience),
+        RecvTimeoutError::Disconnected => Silence::GivenUp,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A server that takes a while: so many seconds for a job.
+    fn line() -> Line<u64, u64> {
+        let serve = |_: &mut (), job: u64, answer: &SyncSender<u64>| {
+            std::thread::sleep(Duration::from_secs(job));
+            let _heard = answer.send(job);
+        };
+        Line::open(|| Ok::<_, ()>(((), ())), serve, LOGIN).unwrap().unwrap().0
+    }
+
+    #[test]
+    fn after_an_answer_that_did_not_come_nothing_is_asked_any_more() {
+        let mut line = line();
+        line.ask(0).unwrap();
+        assert_eq!(line.hear(LOGIN).unwrap(), 0);
+        line.ask(3_600).unwrap();
+        assert!(matches!(line.hear(Duration::from_millis(10)), Err(Silence::Waited(_))));
+        assert!(line.is_given_up());
+        assert!(matches!(line.ask(0), Err(Silence::GivenUp)));
+        // Nor is the thread waited for.
+        drop(line);
+    }
+
+    #[test]
+    fn a_login_that_takes_too_long_is_given_up() {
+        let connect = || {
+            std::thread::sleep(LOGIN);
+            Ok::<_, ()>(((), ()))
+        };
+        let opened = Line::<(), ()>::open(connect, |(), (), _| {}, Duration::from_millis(10));
+        assert!(matches!(opened, Err(Silence::Waited(_))));
+    }
+}
