@@ -444,12 +444,7 @@ fn next_but_life(socket: &UnixDatagram, expected: &str) -> String {
 #[test]
 fn systemd_hears_of_readiness_reloads_life_and_the_end() {
     let shop = Installation::new(FAST, QUIET, 10);
-    let path = shop.path().join("notify");
-    let socket = UnixDatagram::bind(&path).unwrap();
-    socket.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
-    let environment = [("NOTIFY_SOCKET", path.to_str().unwrap()), ("WATCHDOG_USEC", "2000000")];
-    let daemon = Daemon::spawn(&shop, &shop.config(), &environment);
-    next_but_life(&socket, "READY=1");
+    let (socket, daemon) = watched(&shop);
     let ready = std::time::Instant::now();
     assert!(told(&socket).contains("WATCHDOG=1"));
     assert!(told(&socket).contains("WATCHDOG=1"));
@@ -466,6 +461,53 @@ fn systemd_hears_of_readiness_reloads_life_and_the_end() {
     assert!(ready.contains("STATUS=the configuration is invalid; 1 of 1 sites suspended"), "{ready}");
     daemon.signal(Signal::TERM);
     next_but_life(&socket, "STOPPING=1");
+}
+
+/// The daemon with a service manager that wants to hear of it every two seconds.
+fn watched(shop: &Installation) -> (UnixDatagram, Daemon) {
+    let path = shop.path().join("notify");
+    let socket = UnixDatagram::bind(&path).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    let environment = [("NOTIFY_SOCKET", path.to_str().unwrap()), ("WATCHDOG_USEC", "2000000")];
+    let daemon = Daemon::spawn(shop, &shop.config(), &environment);
+    next_but_life(&socket, "READY=1");
+    (socket, daemon)
+}
+
+#[test]
+fn a_scheduler_that_is_stuck_gives_no_sign_of_life_until_it_goes_on() {
+    let shop = Installation::new(FAST, QUIET, 10);
+    let (socket, daemon) = watched(&shop);
+    assert!(told(&socket).contains("WATCHDOG=1"));
+
+    // Whoever has the log locked keeps the scheduler from recording a change, and from everything else.
+    let log = fs::File::open(shop.state().join("audit/log.jsonl")).unwrap();
+    log.lock().unwrap();
+    shop.set_site(visit("7 months"));
+    next_but_life(&socket, "RELOADING=1");
+    // Six times as long as it is silent otherwise.
+    socket.set_read_timeout(Some(Duration::from_secs(6))).unwrap();
+    let mut buffer = [0; 4096];
+    let heard = socket.recv(&mut buffer).map(|length| String::from_utf8_lossy(&buffer[..length]).into_owned());
+    assert!(heard.is_err(), "{heard:?}");
+
+    log.unlock().unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    next_but_life(&socket, "READY=1");
+    while !told(&socket).contains("WATCHDOG=1") {}
+    daemon.stop();
+}
+
+#[test]
+fn a_long_run_is_no_reason_to_think_that_the_scheduler_is_stuck() {
+    let shop = Installation::new(SLOW, WITHOUT_ADDRESSES, 40_000);
+    let (socket, daemon) = watched(&shop);
+    shop.wait_for("batch.committed", 1);
+    for _ in 0..3 {
+        assert!(told(&socket).contains("WATCHDOG=1"));
+    }
+    assert_eq!(shop.entries_of("run.finished").len(), 0, "the run was over before anything was heard");
+    daemon.stop();
 }
 
 #[test]

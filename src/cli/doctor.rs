@@ -5,6 +5,7 @@
 //! counted: that is `status`.
 
 mod machine;
+mod metrics;
 mod state;
 mod work;
 
@@ -139,6 +140,7 @@ fn examine(
     let rules = in_force.as_ref().map(|in_force| plan::derive(&in_force.config)).unwrap_or_default();
     let installation = Installation { paths, register, rules, in_force, clock };
     machine::check(&installation, checks);
+    metrics::check(&installation, checks);
     work::check(&installation, checks);
 }
 
