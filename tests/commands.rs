@@ -272,6 +272,22 @@ fn a_terminal_shows_headings_and_colour_and_no_name_or_token_is_broken() {
 }
 
 #[test]
+fn who_watches_sees_which_store_is_being_looked_at_and_nobody_else_does() {
+    let shop = shop(GUARDED);
+    let rules = shop.json(&["plan"], 3)["rules"].as_array().unwrap().len();
+    for command in [&["plan"][..], &["status"], &["drift"], &["check", "--stores"], &["doctor"]] {
+        let ran = shop.on_a_terminal(200, command, "");
+        let place = if command == ["drift"] { "chat.db" } else { "shop.example/chat/visitors" };
+        let shown = ran.stdout.split('\r').find(|shown| shown.contains(" 1 of ")).unwrap_or_else(|| panic!("{ran:?}"));
+        assert!(shown.contains(place), "{shown}");
+        // The comparison looks at stores, too, and not only at what rules are about.
+        assert!(command == ["drift"] || shown.contains(&format!(" 1 of {rules}: ")), "{shown}");
+        let piped = shop.run(command);
+        assert!(piped.stderr.is_empty() && !piped.stdout.contains(" 1 of "), "{piped:?}");
+    }
+}
+
+#[test]
 fn a_person_is_asked_before_anything_is_erased() {
     let shop = shop(UNGUARDED);
     let no = shop.on_a_terminal(100, &["purge", "shop.example/chat/visitors"], "n\n");

@@ -444,12 +444,7 @@ fn next_but_life(socket: &UnixDatagram, expected: &str) -> String {
 #[test]
 fn systemd_hears_of_readiness_reloads_life_and_the_end() {
     let shop = Installation::new(FAST, QUIET, 10);
-    let path = shop.path().join("notify");
-    let socket = UnixDatagram::bind(&path).unwrap();
-    socket.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
-    let environment = [("NOTIFY_SOCKET", path.to_str().unwrap()), ("WATCHDOG_USEC", "2000000")];
-    let daemon = Daemon::spawn(&shop, &shop.config(), &environment);
-    next_but_life(&socket, "READY=1");
+    let (socket, daemon) = watched(&shop);
     let ready = std::time::Instant::now();
     assert!(told(&socket).contains("WATCHDOG=1"));
     assert!(told(&socket).contains("WATCHDOG=1"));
@@ -468,6 +463,53 @@ fn systemd_hears_of_readiness_reloads_life_and_the_end() {
     next_but_life(&socket, "STOPPING=1");
 }
 
+/// The daemon with a service manager that wants to hear of it every two seconds.
+fn watched(shop: &Installation) -> (UnixDatagram, Daemon) {
+    let path = shop.path().join("notify");
+    let socket = UnixDatagram::bind(&path).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    let environment = [("NOTIFY_SOCKET", path.to_str().unwrap()), ("WATCHDOG_USEC", "2000000")];
+    let daemon = Daemon::spawn(shop, &shop.config(), &environment);
+    next_but_life(&socket, "READY=1");
+    (socket, daemon)
+}
+
+#[test]
+fn a_scheduler_that_is_stuck_gives_no_sign_of_life_until_it_goes_on() {
+    let shop = Installation::new(FAST, QUIET, 10);
+    let (socket, daemon) = watched(&shop);
+    assert!(told(&socket).contains("WATCHDOG=1"));
+
+    // Whoever has the log locked keeps the scheduler from recording a change, and from everything else.
+    let log = fs::File::open(shop.state().join("audit/log.jsonl")).unwrap();
+    log.lock().unwrap();
+    shop.set_site(visit("7 months"));
+    next_but_life(&socket, "RELOADING=1");
+    // Six times as long as it is silent otherwise.
+    socket.set_read_timeout(Some(Duration::from_secs(6))).unwrap();
+    let mut buffer = [0; 4096];
+    let heard = socket.recv(&mut buffer).map(|length| String::from_utf8_lossy(&buffer[..length]).into_owned());
+    assert!(heard.is_err(), "{heard:?}");
+
+    log.unlock().unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    next_but_life(&socket, "READY=1");
+    while !told(&socket).contains("WATCHDOG=1") {}
+    daemon.stop();
+}
+
+#[test]
+fn a_long_run_is_no_reason_to_think_that_the_scheduler_is_stuck() {
+    let shop = Installation::new(SLOW, WITHOUT_ADDRESSES, 40_000);
+    let (socket, daemon) = watched(&shop);
+    shop.wait_for("batch.committed", 1);
+    for _ in 0..3 {
+        assert!(told(&socket).contains("WATCHDOG=1"));
+    }
+    assert_eq!(shop.entries_of("run.finished").len(), 0, "the run was over before anything was heard");
+    daemon.stop();
+}
+
 #[test]
 fn the_unit_file_starts_this_program_and_does_not_restart_what_cannot_get_better() {
     let shipped = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("systemd/forgetd.service");
@@ -479,15 +521,12 @@ fn the_unit_file_starts_this_program_and_does_not_restart_what_cannot_get_better
     has("RestartPreventExitStatus=2 4 78");
     has("StateDirectory=forgetd");
 
-    // What systemd itself thinks of it, where it is installed: the program is not, so this one stands in.
+    // What systemd itself thinks of it: the program is not, so this one stands in.
     let directory = tempfile::TempDir::new().unwrap();
     let installed = directory.path().join("forgetd.service");
     fs::write(&installed, unit.replace("/usr/bin/forgetd", env!("CARGO_BIN_EXE_forgetd"))).unwrap();
-    match std::process::Command::new("systemd-analyze").args(["verify", "--man=no"]).arg(&installed).output() {
-        Ok(verified) => {
-            let complaints = String::from_utf8_lossy(&verified.stderr);
-            assert!(verified.status.success() && !complaints.contains("forgetd"), "{complaints}");
-        }
-        Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::NotFound),
-    }
+    let verify = std::process::Command::new("systemd-analyze").args(["verify", "--man=no"]).arg(&installed).output();
+    let verified = verify.expect("systemd-analyze: `tests/run` installs what the tests need");
+    let complaints = String::from_utf8_lossy(&verified.stderr);
+    assert!(verified.status.success() && !complaints.contains("forgetd"), "{complaints}");
 }

@@ -4,6 +4,12 @@
 
 #[path = "support/daemon.rs"]
 mod daemon;
+#[path = "support/faketime.rs"]
+mod faketime;
+#[path = "doctor/faults.rs"]
+mod faults;
+#[path = "doctor/outside.rs"]
+mod outside;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -27,11 +33,14 @@ struct Page {
 
 impl Page {
     fn of(shop: &Installation) -> Page {
-        let output = shop.command(&["doctor", "--json"]);
-        let page: Value = serde_json::from_slice(&output.stdout)
-            .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&output.stderr)));
+        Page::within(shop, &[])
+    }
+
+    /// Asked for in an environment.
+    fn within(shop: &Installation, environment: &[(&str, &str)]) -> Page {
+        let (code, page) = shop.told(environment, &["doctor"]);
         let checks = page["checks"].as_array().unwrap().clone();
-        Page { code: output.status.code(), checks, sound: page["sound"].as_bool().unwrap() }
+        Page { code: Some(code), checks, sound: page["sound"].as_bool().unwrap() }
     }
 
     /// What is said about one thing, as `condition: finding (advice)`.
@@ -105,10 +114,12 @@ fn nothing_fails_on_a_sound_installation_and_every_question_is_answered() {
         "key",
         "audit log",
         "heartbeat",
+        "drift",
         "clock",
         "time synchronisation",
         "daemon",
         "sandbox",
+        "landlock",
         "stores",
         "physical remnants",
         "runs",

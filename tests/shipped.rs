@@ -7,7 +7,6 @@ mod installation;
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -27,12 +26,11 @@ fn run(arguments: &[&str]) -> Ran {
     Ran::of(forgetd().args(arguments).stdin(Stdio::null()).output().unwrap())
 }
 
-/// Runs a program of the system on a file; `None` where it is not installed.
-fn checked_by(program: &str, arguments: &[&str], file: &Path) -> Option<Ran> {
+/// Runs a program of the system on a file. Without it nothing is shown, and that is a failure.
+fn checked_by(program: &str, arguments: &[&str], file: &Path) -> Ran {
     match Command::new(program).args(arguments).arg(file).stdin(Stdio::null()).output() {
-        Ok(output) => Some(Ran::of(output)),
-        Err(error) if error.kind() == ErrorKind::NotFound => None,
-        Err(error) => panic!("{program}: {error}"),
+        Ok(output) => Ran::of(output),
+        Err(error) => panic!("{program}: {error}: `tests/run` installs what the tests need"),
     }
 }
 
@@ -191,10 +189,9 @@ fn systemd_finds_nothing_wrong_with_the_units() {
         // The program need not be installed for its unit to be checked.
         let copy = directory.path().join(unit.file_name().unwrap());
         fs::write(&copy, text.replace(program, env!("CARGO_BIN_EXE_forgetd"))).unwrap();
-        if let Some(ran) = checked_by("systemd-analyze", &["verify", "--man=no"], &copy) {
-            let name = unit.file_name().unwrap().to_string_lossy().into_owned();
-            assert!(ran.code == 0 && !ran.stderr.contains(&name), "{ran:?}");
-        }
+        let ran = checked_by("systemd-analyze", &["verify", "--man=no"], &copy);
+        let name = unit.file_name().unwrap().to_string_lossy().into_owned();
+        assert!(ran.code == 0 && !ran.stderr.contains(&name), "{ran:?}");
     }
 }
 
@@ -203,7 +200,7 @@ fn prometheus_takes_the_alerts_and_each_is_raised_by_what_it_is_for() {
     let alerts = root().join("packaging/prometheus/forgetd.rules.yml");
     let cases = root().join("packaging/prometheus/forgetd.rules.test.yml");
     for (arguments, file) in [(["check", "rules"], &alerts), (["test", "rules"], &cases)] {
-        let ran = checked_by("promtool", &arguments, file).expect("promtool of the package prometheus is there");
+        let ran = checked_by("promtool", &arguments, file);
         assert_eq!(ran.code, 0, "{ran:?}");
     }
     // Every metric that an alert asks for is told, and described.
@@ -236,9 +233,8 @@ fn completions_parse_in_their_shell_and_know_every_command(#[case] shell: &str, 
     }
     let script = tempfile::NamedTempFile::new().unwrap();
     fs::write(script.path(), &ran.stdout).unwrap();
-    if let Some(parsed) = checked_by(shell, arguments, script.path()) {
-        assert_eq!((parsed.code, parsed.stderr.as_str()), (0, ""), "{shell}");
-    }
+    let parsed = checked_by(shell, arguments, script.path());
+    assert_eq!((parsed.code, parsed.stderr.as_str()), (0, ""), "{shell}");
 }
 
 #[test]
@@ -254,6 +250,31 @@ fn every_command_has_a_manual_page() {
     assert!(main.contains(".SH \"EXIT STATUS\""));
 }
 
+#[test]
+fn a_manual_page_has_whatever_the_help_of_its_command_has() {
+    let directory = tempfile::tempdir().unwrap();
+    assert_eq!(run(&["man", directory.path().to_str().unwrap()]).code, 0);
+    for command in [vec![Vec::new()], commands()].concat() {
+        let name = [vec!["forgetd".to_owned()], command.clone()].concat().join("-");
+        // roff escapes hyphens, and sets names and placeholders in fonts of their own.
+        let page = read(directory.path().join(format!("{name}.8")));
+        let page =
+            page.replace("\\*(Aq", "'").replace("\\fB", "").replace("\\fI", "").replace("\\fR", "").replace('\\', "");
+        let help = help_of(&command);
+        for title in ["Commands:", "Arguments:", "Options:", "Options of every command:"] {
+            for (what, description) in section(&help, title).into_iter().filter(|(what, _)| !what.ends_with("help")) {
+                let words = what.split([' ', ',', '=', '[', ']']).filter(|word| !word.is_empty());
+                for word in words.filter(|word| word.starts_with('-') || !word.starts_with('<')) {
+                    assert!(page.contains(word.trim_end_matches("...")), "{name}: {word}");
+                }
+                let first = description.split(" Possible values").next().unwrap();
+                let first = first.split(['.', ':', '[']).next().unwrap().trim();
+                assert!(page.contains(first), "{name}: {what}: {first}");
+            }
+        }
+    }
+}
+
 #[rstest]
 #[case("forgetd.toml", "batch-time", "200 ms")]
 #[case("forgetd-categories.toml", "setting", "store-ip")]
@@ -267,8 +288,7 @@ fn every_configuration_file_has_a_manual_page_that_man_can_read(
     let directory = tempfile::tempdir().unwrap();
     assert_eq!(run(&["man", directory.path().to_str().unwrap()]).code, 0);
     let file = directory.path().join(format!("{name}.5"));
-    let ran = checked_by("man", &["--warnings", "--local-file", "--no-hyphenation"], &file)
-        .unwrap_or_else(|| panic!("man is not installed: apt-get install man-db"));
+    let ran = checked_by("man", &["--warnings", "--local-file", "--no-hyphenation"], &file);
     assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{name}");
     let page = ran.stdout.replace('\u{8}', "");
     assert!(page.contains(key) && page.contains(said), "{page}");
@@ -341,6 +361,38 @@ fn the_help_says_what_every_exit_code_means() {
     let codes: Vec<&str> = codes.lines().filter_map(|line| line.split_whitespace().next()).collect();
     assert_eq!(codes, ["0", "1", "2", "3", "4", "78"]);
     assert!(help.lines().all(|line| line.chars().count() <= 100), "it fits on a terminal");
+}
+
+fn version(text: &str) -> Vec<u64> {
+    let mut numbers: Vec<u64> = text.split('.').map(|number| number.parse().unwrap()).collect();
+    numbers.resize(3, 0);
+    numbers
+}
+
+#[test]
+fn nothing_needs_a_newer_compiler_than_is_stated() {
+    // What forgetd itself uses of a newer standard library is found by clippy (`incompatible_msrv`).
+    let platform = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
+    let cargo = Command::new(env!("CARGO"))
+        .args(["metadata", "--locked", "--offline", "--format-version", "1", "--filter-platform", &platform])
+        .arg("--manifest-path")
+        .arg(root().join("Cargo.toml"))
+        .output()
+        .unwrap();
+    assert!(cargo.status.success(), "{}", String::from_utf8_lossy(&cargo.stderr));
+    let metadata: serde_json::Value = serde_json::from_slice(&cargo.stdout).unwrap();
+    let packages = metadata["packages"].as_array().unwrap();
+    let stated = packages.iter().find(|package| package["name"] == "forgetd").unwrap();
+    let stated = stated["rust_version"].as_str().unwrap();
+    assert!(packages.len() > 100, "{}", packages.len());
+    for package in packages {
+        let Some(needs) = package["rust_version"].as_str() else { continue };
+        assert!(version(needs) <= version(stated), "{} needs {needs}", package["name"]);
+    }
+    for document in ["README.md", "CONTRIBUTING.md", "tests/run"] {
+        let text = read(root().join(document));
+        assert!(text.contains(&format!("{stated} or later")), "{document} does not say {stated}");
+    }
 }
 
 /// Everything under version control; nothing in a package, which was checked before it was packed.

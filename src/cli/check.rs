@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::arguments::CheckOptions;
 use super::output::{Output, instant};
+use super::progress::Looks;
 use super::{Ended, Exit, session};
 use crate::config::site::Site;
 use crate::config::{Config, Problems};
@@ -61,7 +62,7 @@ pub(super) fn run(directory: &Path, options: &CheckOptions, output: &Output) -> 
     };
     let now = session::clock()?.wall;
     let rules = plan::derive(&config);
-    let stores = if options.stores { look_at_stores(&rules, now) } else { Vec::new() };
+    let stores = if options.stores { look_at_stores(&rules, now, output) } else { Vec::new() };
     let checked = Checked {
         valid: true,
         problems: &Problems(Vec::new()),
@@ -87,9 +88,11 @@ fn checked_site<'a>(site: &'a Site, rules: &[Rule], now: Timestamp) -> CheckedSi
     }
 }
 
-pub(super) fn look_at_stores(rules: &[Rule], now: Timestamp) -> Vec<StoreFinding> {
+pub(super) fn look_at_stores(rules: &[Rule], now: Timestamp, output: &Output) -> Vec<StoreFinding> {
     let mut findings = Vec::new();
+    let looks = Looks::at(rules.len(), output);
     for rule in rules {
+        looks.next(rule.name.as_str());
         let name = || rule.name.to_string();
         let selection = Selection { rule: (&rule.definition).into(), now, cutoff: None, holds: Vec::new() };
         match safety::open_store(rule).inspect(&selection) {

@@ -5,6 +5,7 @@
 //! counted: that is `status`.
 
 mod machine;
+mod metrics;
 mod state;
 mod work;
 
@@ -83,7 +84,7 @@ pub(super) fn run(directory: &Path, output: &Output) -> Ended {
     };
     let clock = session::clock()?;
     match state_dir {
-        Some(state_dir) => examine(directory, loaded, StatePaths::new(&state_dir), clock, &mut checks),
+        Some(state_dir) => examine(directory, loaded, (StatePaths::new(&state_dir), clock), output, &mut checks),
         None => checks.push(
             Finding::failed("state directory", "it is not known where the state is: nothing else can be looked at")
                 .advising("write `state-dir` in forgetd.toml, or name the configuration with `--config DIR`"),
@@ -129,8 +130,8 @@ fn told(about: &'static str, directory: &Path, problems: &Problems, checks: &mut
 fn examine(
     directory: &Path,
     loaded: Result<Config, Problems>,
-    paths: StatePaths,
-    clock: ClockSample,
+    (paths, clock): (StatePaths, ClockSample),
+    output: &Output,
     checks: &mut Vec<Finding>,
 ) {
     let Access::Open(register) = state::check(&paths, clock.wall, checks) else { return };
@@ -139,7 +140,8 @@ fn examine(
     let rules = in_force.as_ref().map(|in_force| plan::derive(&in_force.config)).unwrap_or_default();
     let installation = Installation { paths, register, rules, in_force, clock };
     machine::check(&installation, checks);
-    work::check(&installation, checks);
+    metrics::check(&installation, checks);
+    work::check(&installation, output, checks);
 }
 
 fn print(diagnosis: &Diagnosis, output: &Output) {

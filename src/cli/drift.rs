@@ -5,6 +5,7 @@ use std::path::Path;
 use jiff::Timestamp;
 
 use super::output::{Output, count, instant, number_of};
+use super::progress::Looks;
 use super::session::Reading;
 use super::{Ended, Exit, Failure};
 use crate::drift::{self, Declared, Drift, Enforced, Moment, Observed, RuleDrift, Stores, Task};
@@ -16,9 +17,13 @@ pub(super) fn run(directory: &Path, site: Option<&str>, output: &Output) -> Ende
     let enforced = Enforced::read(reading.register.as_ref(), &declared)?;
     let moment = Moment { circumstances: reading.circumstances(), suspended: &reading.in_force.suspended };
     let (mut observed, mut stores) = (Observed::default(), Stores::default());
-    for task in Task::all(&declared, &enforced) {
+    let tasks = Task::all(&declared, &enforced);
+    let looks = Looks::at(tasks.len(), output);
+    for task in tasks {
+        looks.next(&task.location());
         observed.take(drift::look(&task, &mut stores, &moment));
     }
+    drop(looks);
     let drift = drift::judge(&declared, &enforced, &observed, reading.clock.wall);
     output.result(&drift, |output| print(&drift, output));
     Ok(reading.exit(exit(&drift)))

@@ -38,7 +38,7 @@ struct Plan<'a> {
 pub(super) fn run(directory: &Path, prefix: Option<&str>, output: &Output) -> Ended {
     let reading = Reading::begin(directory, output)?;
     let rules = reading.select(prefix)?;
-    let planned: Vec<(&Rule, Assessment)> = rules.into_iter().map(|rule| (rule, reading.assess(rule))).collect();
+    let planned = reading.assess_each(rules, output);
     let json = Plan { rules: planned.iter().map(|(rule, assessment)| planned_rule(rule, assessment)).collect() };
     output.result(&json, |output| print(&planned, output));
     Ok(reading.exit(exit(planned.iter().map(|(_, assessment)| assessment))))

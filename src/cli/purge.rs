@@ -12,7 +12,7 @@ use super::{Ended, Exit, Failure, plan};
 use crate::plan::Rule;
 use crate::purge::{self, Order, Outcome};
 use crate::register::FinishedRun;
-use crate::safety::{Assessment, State};
+use crate::safety::State;
 use crate::service::{Fingerprint, Interrupt};
 use crate::visible::visible;
 
@@ -68,7 +68,7 @@ fn confirm(directory: &Path, options: &PurgeOptions, output: &Output) -> Result<
     }
     let reading = Reading::begin(directory, output)?;
     let rules = reading.select(options.rule.as_deref())?;
-    let planned: Vec<(&Rule, Assessment)> = rules.into_iter().map(|rule| (rule, reading.assess(rule))).collect();
+    let planned = reading.assess_each(rules, output);
     plan::print(&planned, output);
     let ready = planned.iter().filter(|(_, assessment)| assessment.state() == State::Ready);
     let (rules, records) = ready.fold((0, 0), |(rules, records), (_, a)| (rules + 1, records + a.matches()));

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 
 use super::output::Output;
+use super::progress::Looks;
 use super::{Exit, Failure};
 use crate::config::{Config, Trust, state_directory};
 use crate::plan::{self, Rule};
@@ -92,6 +93,16 @@ impl Reading {
     pub(super) fn assess(&self, rule: &Rule) -> Assessment {
         let suspended = self.in_force.suspended.get(&rule.site).map(String::as_str);
         safety::assess(rule, &mut *safety::open_store(rule), &self.circumstances(), suspended)
+    }
+
+    /// Asks the guards about each, and shows whoever watches which one it is.
+    pub(super) fn assess_each<'a>(&self, rules: Vec<&'a Rule>, output: &Output) -> Vec<(&'a Rule, Assessment)> {
+        let looks = Looks::at(rules.len(), output);
+        let look = |rule: &'a Rule| {
+            looks.next(rule.name.as_str());
+            (rule, self.assess(rule))
+        };
+        rules.into_iter().map(look).collect()
     }
 
     /// How a command ends whose own result is `exit`.

@@ -13,7 +13,7 @@ use crate::audit::{self, Compared, DriftChecked, Verdict};
 use crate::drift;
 use crate::plan::Rule;
 use crate::register::FinishedRun;
-use crate::safety::{State, Stop};
+use crate::safety::{Assessment, State, Stop};
 use crate::service;
 use crate::visible::visible;
 
@@ -64,7 +64,9 @@ struct RuleStatus {
 pub(super) fn run(directory: &Path, output: &Output) -> Ended {
     let reading = Reading::begin(directory, output)?;
     let (audit_log, drift, log_exit) = log_health(&reading);
-    let rules = reading.rules.iter().map(|rule| rule_status(rule, &reading)).collect::<Result<Vec<_>, _>>()?;
+    let assessed = reading.assess_each(reading.rules.iter().collect(), output);
+    let rules = assessed.into_iter().map(|(rule, found)| rule_status(rule, found, &reading));
+    let rules = rules.collect::<Result<Vec<_>, _>>()?;
     let status = Status {
         daemon: if service::is_running(&reading.paths) { "running" } else { "not running" },
         purges: if reading.paths.stop() == Stop::Set { "stopped" } else { "allowed" },
@@ -104,8 +106,7 @@ fn log_health(reading: &Reading) -> (LogHealth, Option<LastDrift>, Exit) {
     }
 }
 
-fn rule_status(rule: &Rule, reading: &Reading) -> Result<RuleStatus, super::Failure> {
-    let assessment = reading.assess(rule);
+fn rule_status(rule: &Rule, assessment: Assessment, reading: &Reading) -> Result<RuleStatus, super::Failure> {
     let last_run = match &reading.register {
         Some(register) => register.last_run(rule.name.as_str())?,
         None => None,

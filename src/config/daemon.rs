@@ -1,6 +1,7 @@
 //! `forgetd.toml` as values: where the daemon keeps its state, who answers for it, how careful and how gentle it is.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -157,4 +158,13 @@ pub enum Listen {
     Unix(PathBuf),
     /// A port of this machine's own address.
     Loopback(SocketAddr),
+}
+
+impl fmt::Display for Listen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Listen::Unix(path) => write!(f, "unix:{}", path.display()),
+            Listen::Loopback(address) => address.fmt(f),
+        }
+    }
 }

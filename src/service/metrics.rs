@@ -234,15 +234,15 @@ impl Exporter {
     fn listen(&mut self, listen: &Listen) {
         match Listener::bind(listen) {
             Ok(listener) => {
-                info!(at = %told(listen), "metrics are offered");
+                info!(at = %listen, "metrics are offered");
                 self.complaint = None;
                 self.listening = Some(tokio::spawn(listener.serve(self.shared.clone())));
             }
             // Erasing is not for metrics to stop; it is tried again with the next poll.
             Err(error) => {
-                let complaint = format!("{}: {error}", told(listen));
+                let complaint = format!("{listen}: {error}");
                 if self.complaint.as_ref() != Some(&complaint) {
-                    warn!(at = %told(listen), %error, "metrics are not offered: see `listen` under [metrics]");
+                    warn!(at = %listen, %error, "metrics are not offered: see `listen` under [metrics]");
                 }
                 self.complaint = Some(complaint);
             }
@@ -267,12 +267,5 @@ impl Exporter {
 impl Drop for Exporter {
     fn drop(&mut self) {
         self.stop_listening();
-    }
-}
-
-fn told(listen: &Listen) -> String {
-    match listen {
-        Listen::Unix(path) => format!("unix:{}", path.display()),
-        Listen::Loopback(address) => address.to_string(),
     }
 }

@@ -6,7 +6,8 @@ use std::process::{Command, Stdio};
 
 use super::{Finding, Installation, error};
 use crate::audit::read;
-use crate::purge::StatePaths;
+use crate::plan::{Definition, Rule};
+use crate::purge::{Confinement, StatePaths};
 use crate::register::Register;
 use crate::safety::{self, Stop};
 use crate::service;
@@ -21,6 +22,7 @@ pub(super) fn check(installation: &Installation, checks: &mut Vec<Finding>) {
     checks.push(clock(installation));
     checks.push(time_synchronisation());
     daemon(&installation.paths, checks);
+    checks.push(landlock(&installation.rules));
     if installation.paths.stop() == Stop::Set {
         let stopped = Finding::warning("stop switch", "purges are stopped: nothing is erased");
         checks.push(stopped.advising("when the reason is gone: `forgetd stop-purges --lift`"));
@@ -104,8 +106,55 @@ fn sandbox(status: &str, user: Option<&str>) -> Finding {
     Finding::ok(ABOUT, found)
 }
 
+/// Whether the kernel keeps a purge of files within its own root. It is asked as the purge asks it, since of another
+/// process's thread it does not tell.
+fn landlock(rules: &[Rule]) -> Finding {
+    const ABOUT: &str = "landlock";
+    let advice = "the checks of the stores hold without it; a kernel of Linux 6.2 or later that has `landlock` in \
+                  /sys/kernel/security/lsm adds to them";
+    let told = match Confinement::of_this_kernel() {
+        Confinement::Full => {
+            return Finding::ok(ABOUT, "full: the kernel keeps each purge of files within its own root");
+        }
+        Confinement::Partial => "in part: the kernel does not keep a purge of files from truncating others",
+        Confinement::None => "none: the kernel does not keep a purge of files within its own root",
+    };
+    let about_files = |rule: &Rule| !matches!(rule.definition, Definition::Table(_));
+    if rules.iter().any(about_files) {
+        return Finding::warning(ABOUT, told).advising(advice);
+    }
+    Finding::ok(ABOUT, format!("{told}; no rule is about files"))
+}
+
 /// The value of one line of /proc/PID/status.
 fn field<'a>(status: &'a str, name: &str) -> Option<&'a str> {
     let value = |line: &'a str| line.strip_prefix(name)?.strip_prefix(':').map(str::trim);
     status.lines().find_map(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::super::Condition;
+    use super::*;
+
+    #[rstest]
+    #[case::as_the_unit_starts_it("1", "2", "997", Condition::Ok)]
+    #[case::that_may_gain_privileges("0", "2", "997", Condition::Warning)]
+    #[case::whose_calls_are_not_filtered("1", "0", "997", Condition::Warning)]
+    #[case::of_root("1", "2", "0", Condition::Warning)]
+    fn a_process_is_judged_by_what_the_kernel_says_of_it(
+        #[case] no_new_privileges: &str,
+        #[case] seccomp: &str,
+        #[case] user: &str,
+        #[case] condition: Condition,
+    ) {
+        // As in proc(5).
+        let status = format!(
+            "Name:\tforgetd\nUid:\t{user}\t{user}\t{user}\t{user}\nNoNewPrivs:\t{no_new_privileges}\n\
+             Seccomp:\t{seccomp}\nSeccomp_filters:\t3\n"
+        );
+        assert_eq!(sandbox(&status, Some(user)).condition, condition);
+    }
 }

@@ -8,7 +8,7 @@ use std::path::Path;
 use jiff::Timestamp;
 
 use super::{Finding, error};
-use crate::audit::{self, AuditError, Verdict};
+use crate::audit::{self, AuditError, Compared, Verdict};
 use crate::cli::audit::{explanation, verdict};
 use crate::cli::output::{count, instant};
 use crate::purge::StatePaths;
@@ -23,6 +23,9 @@ const SCARCE_SPACE: u64 = 1 << 30;
 
 /// A daemon that runs writes an entry a day; so much later it should be there.
 const LATE_HEARTBEAT: jiff::SignedDuration = jiff::SignedDuration::from_hours(1);
+
+/// The daemon looks every day, and may need hours for it.
+const OLD_DRIFT: jiff::SignedDuration = jiff::SignedDuration::from_hours(48);
 
 /// Permissions of those who are neither the daemon's user nor of its group.
 const OTHERS: u32 = 0o007;
@@ -169,6 +172,7 @@ fn log(paths: &StatePaths, now: Timestamp, checks: &mut Vec<Finding>) {
     if let Some(last) = verification.last {
         checks.push(heartbeat(last, now, running));
     }
+    checks.push(drift(verification.drift.as_ref(), now));
     if verification.unreviewed > 0 {
         let unreviewed = format!("{} entries were not reviewed yet", count(verification.unreviewed));
         checks.push(Finding::ok("review", unreviewed));
@@ -184,4 +188,24 @@ fn heartbeat(last: Timestamp, now: Timestamp, running: bool) -> Finding {
         return Finding::failed(ABOUT, format!("{found}, although the daemon runs")).advising(advice);
     }
     Finding::ok(ABOUT, found)
+}
+
+/// What the daily comparison with the stores came to.
+fn drift(compared: Option<&Compared>, now: Timestamp) -> Finding {
+    const ABOUT: &str = "drift";
+    let Some(Compared { at, found }) = compared else {
+        let never = "nobody has looked yet whether the stores are as declared";
+        return Finding::warning(ABOUT, never).advising("the daemon looks once a day, and `forgetd drift` at once");
+    };
+    let at_instant = instant(*at);
+    if now.duration_since(*at) > OLD_DRIFT {
+        let old = format!("the last look whether the stores are as declared was at {at_instant}");
+        return Finding::warning(ABOUT, old)
+            .advising("is the daemon running all the time? `forgetd drift` looks at once");
+    }
+    if found.counts.is_empty() {
+        return Finding::ok(ABOUT, format!("none at {at_instant}: the stores were as declared"));
+    }
+    let counts: Vec<String> = found.counts.iter().map(|(kind, many)| format!("{many} {kind}")).collect();
+    Finding::warning(ABOUT, format!("at {at_instant} {}", counts.join(", "))).advising("`forgetd drift` says where")
 }

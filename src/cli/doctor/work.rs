@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::{Finding, Installation, error};
 use crate::cli::check::{StoreFinding, look_at_stores};
-use crate::cli::output::{instant, number_of};
+use crate::cli::output::{Output, instant, number_of};
 use crate::config::site::DatabaseKind;
 use crate::plan::{Definition, Rule};
 use crate::register::{InForce, Register, RegisterError};
@@ -18,9 +18,9 @@ const MOST_NAMED: usize = 5;
 
 const RUNS: &str = "runs";
 
-pub(super) fn check(installation: &Installation, checks: &mut Vec<Finding>) {
+pub(super) fn check(installation: &Installation, output: &Output, checks: &mut Vec<Finding>) {
     let Some(in_force) = &installation.in_force else { return };
-    stores(installation, checks);
+    stores(installation, output, checks);
     remnants(installation, checks);
     if let Some(register) = &installation.register
         && let Err(found) = runs(register, in_force, &installation.rules, checks)
@@ -41,10 +41,11 @@ pub(super) fn check(installation: &Installation, checks: &mut Vec<Finding>) {
 }
 
 /// What `check --stores` finds, each once for all rules of which it is true.
-fn stores(installation: &Installation, checks: &mut Vec<Finding>) {
+fn stores(installation: &Installation, output: &Output, checks: &mut Vec<Finding>) {
     const ABOUT: &str = "stores";
     let mut found: BTreeMap<(&str, String), Vec<String>> = BTreeMap::new();
-    for StoreFinding { rule, severity, finding } in look_at_stores(&installation.rules, installation.clock.wall) {
+    let looked = look_at_stores(&installation.rules, installation.clock.wall, output);
+    for StoreFinding { rule, severity, finding } in looked {
         found.entry((severity, finding)).or_default().push(rule);
     }
     if found.is_empty() && !installation.rules.is_empty() {
