@@ -2,6 +2,8 @@
 //! status of the built binary. The settings are the default ones unless a test says otherwise.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
+#[path = "guards/limits.rs"]
+mod limits;
 #[path = "guards/schema.rs"]
 mod schema;
 #[path = "support/shop.rs"]

@@ -118,6 +118,8 @@ mod tests {
         assert_eq!(Lines::new(&longest[..]).next().unwrap(), Next::Line(&longest[..65_535]));
         let longer = [vec![b'x'; 65_536], vec![b'\n']].concat();
         assert_eq!(Lines::new(&longer[..]).next().unwrap(), Next::TooLong);
+        assert_eq!(Lines::new(&longest[..65_535]).next().unwrap(), Next::Torn(65_535));
+        assert_eq!(Lines::new(&longer[..65_536]).next().unwrap(), Next::TooLong);
     }
 
     #[test]

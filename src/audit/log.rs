@@ -91,10 +91,10 @@ impl Log {
         if rotate::successor(&log.key_path)?.is_none() {
             log.trust_index();
         }
-        let torn = log.take_in()?;
+        log.take_in()?;
         rotate::discard_unused(&log)?;
         if log.tree.size() == 0 {
-            log.begin(now, torn)?;
+            log.begin(now)?;
         }
         log.unlock();
         Ok(log)
@@ -277,10 +277,8 @@ impl Log {
     }
 
     /// Writes the first entry and its checkpoint; what an interrupted first start left of it goes.
-    fn begin(&mut self, now: Timestamp, torn: u64) -> Result<(), AuditError> {
-        if torn > 0 {
-            self.cut().map_err(not_writable(&self.paths.log))?;
-        }
+    fn begin(&mut self, now: Timestamp) -> Result<(), AuditError> {
+        self.cut().map_err(not_writable(&self.paths.log))?;
         let version = env!("CARGO_PKG_VERSION").to_owned();
         self.write(now, &Event::LogCreated { origin: self.origin().to_owned(), version }, Sync::Now)?;
         self.seal().map(drop)

@@ -272,6 +272,26 @@ mod tests {
     }
 
     #[test]
+    fn every_tree_extends_every_beginning_of_it_and_no_other() {
+        let leaves = leaves(33);
+        let tree = |size: usize| (u64::try_from(size).unwrap(), root(&leaves[..size]));
+        for new in 1..=leaves.len() {
+            for old in 1..=new {
+                let proof = prove_consistency(&leaves[..new], old).unwrap();
+                assert!(extends(tree(old), tree(new), &proof), "{old} in {new}");
+                let forged = Hash::leaf(b"forged");
+                assert!(!extends((tree(old).0, forged), tree(new), &proof), "{old} in {new}");
+                assert!(!extends(tree(old), (tree(new).0, forged), &proof), "{old} in {new}");
+                assert!(!extends(tree(old), tree(new), &[&proof[..], &[forged]].concat()), "{old} in {new}");
+                if old < new {
+                    assert!(!extends(tree(new), tree(old), &proof), "{new} in {old}");
+                    assert!(!extends(tree(new), (tree(old).0, tree(new).1), &[]), "{new} in {old}");
+                }
+            }
+        }
+    }
+
+    #[test]
     fn proofs_beyond_the_tree_are_not_made() {
         assert_eq!(prove_inclusion(&leaves(4), 4), None);
         assert_eq!(prove_consistency(&leaves(4), 5), None);

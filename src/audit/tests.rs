@@ -10,9 +10,12 @@ use super::*;
 
 mod append;
 mod entries;
+mod index;
+mod notes;
 mod rotate;
 mod start;
 mod tamper;
+mod unreadable;
 mod verdicts;
 
 /// Something done to a file's content.

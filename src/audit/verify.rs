@@ -280,7 +280,8 @@ impl Pass {
 
     /// The first changed line, if the index knows what was signed.
     fn changed_line(&self, paths: &Paths, signed: &Checkpoint) -> Option<u64> {
-        let line = self.differs.filter(|index| *index < signed.size)?;
+        // Reading stopped at the statement at the latest: the line is one of those it speaks of.
+        let line = self.differs?;
         let mut tree = Frontier::default();
         let size = usize::try_from(signed.size).ok()?;
         Records::open(&paths.index).take(size).for_each(|record| tree.push(record.leaf));

@@ -103,6 +103,8 @@ impl Mask {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
     use super::*;
     use crate::config::site::Scalar;
 
@@ -116,6 +118,106 @@ mod tests {
 
     fn truncate(mask: Mask) -> Action {
         Action::TruncateColumn { column: "ip".to_owned(), mask, stand_in: None }
+    }
+
+    /// What the register keeps of an approved rule: over rows, over files, over lines.
+    fn approved() -> [Value; 3] {
+        let rule = json!({"rule": "shop.example/chat", "when": {"older": "6 months"}, "zone": "Europe/Prague"});
+        let [mut rows, mut files, mut lines] = [rule.clone(), rule.clone(), rule];
+        rows["store"] = json!({"sqlite": {"path": "/srv/chat.db"}});
+        rows["target"] =
+            json!({"table": "visitors", "key": "id", "filter": {"site_id": 3}, "accepts": [{"trigger": "note"}]});
+        rows["target"]["time"] =
+            json!({"column": "last_seen", "format": "unix-seconds", "zone": null, "meaning": "recorded"});
+        rows["action"] = json!({"action": "erase-rows", "children": [{"table": "pages", "column": "visitor_id"}]});
+        files["directory"] =
+            json!({"path": "/srv/chat", "pattern": "*", "age": "modified", "settle": {"secs": 60, "nanos": 0}});
+        lines["log"] = json!({"directory": "/srv", "pattern": "chat.log", "format": "combined", "zone": null,
+            "unparsed": "scan", "parameters": []});
+        lines["action"] = json!({"addresses": {"do": "truncate", "v4": 16, "v6": 32, "unparsed": "erase"}});
+        [json!({"table": rows}), json!({"directory": files}), json!({"log": lines})]
+    }
+
+    fn definition(json: Value) -> Definition {
+        serde_json::from_value(json).unwrap()
+    }
+
+    /// The same rule with the value at one place replaced.
+    fn with(rule: &Value, at: &str, value: Value) -> Definition {
+        let mut changed = rule.clone();
+        *changed.pointer_mut(at).unwrap_or_else(|| panic!("{at} in {rule}")) = value;
+        assert_ne!(changed, *rule);
+        definition(changed)
+    }
+
+    #[test]
+    fn a_rule_that_is_what_it_was_keeps_as_much_and_another_kind_of_rule_does_not() {
+        let approved = approved().map(definition);
+        for (at, rule) in approved.iter().enumerate() {
+            let keeps = [0, 1, 2].map(|other| rule.keeps_at_least(&approved[other]));
+            assert_eq!(keeps, [0, 1, 2].map(|other| other == at));
+        }
+    }
+
+    #[test]
+    fn a_rule_that_acts_elsewhere_or_on_more_or_sooner_or_harder_does_not_keep_as_much() {
+        let [rows, files, lines] = approved();
+        let of_rows = [
+            ("/table/rule", json!("shop.example/other")),
+            ("/table/store/sqlite/path", json!("/srv/other.db")),
+            ("/table/zone", json!("Asia/Tokyo")),
+            ("/table/target/table", json!("other")),
+            ("/table/target/key", json!("other")),
+            ("/table/target/time/column", json!("other")),
+            ("/table/target/filter", json!({})),
+            ("/table/target/filter/site_id", json!(4)),
+            ("/table/target/accepts", json!([{"trigger": "note"}, {"trigger": "other"}])),
+            ("/table/when", json!({"older": "5 months"})),
+            ("/table/when", json!("not-stored")),
+            ("/table/action/children/0/column", json!("other")),
+        ];
+        let of_files = [
+            ("/directory/rule", json!("shop.example/other")),
+            ("/directory/zone", json!("Asia/Tokyo")),
+            ("/directory/directory/path", json!("/srv/other")),
+            ("/directory/directory/pattern", json!("*.log")),
+            ("/directory/directory/age", json!({"named": "%Y"})),
+            ("/directory/directory/settle/secs", json!(59)),
+            ("/directory/when", json!({"older": "5 months"})),
+        ];
+        let of_lines = [
+            ("/log/rule", json!("shop.example/other")),
+            ("/log/zone", json!("Asia/Tokyo")),
+            ("/log/log/pattern", json!("other.log")),
+            ("/log/when", json!({"older": "5 months"})),
+            ("/log/action", json!("drop")),
+            ("/log/action", json!({"addresses": {"do": "erase"}})),
+            ("/log/action/addresses/v6", json!(24)),
+        ];
+        for (approved, changes) in [(rows, &of_rows[..]), (files, &of_files[..]), (lines, &of_lines[..])] {
+            for (at, value) in changes {
+                let changed = with(&approved, at, value.clone());
+                assert!(!changed.keeps_at_least(&definition(approved.clone())), "{at}: {value}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_rule_that_acts_on_less_or_later_or_less_hard_keeps_as_much() {
+        let [rows, files, lines] = approved();
+        for (approved, at, value) in [
+            (&rows, "/table/target/filter", json!({"site_id": 3, "city": "Brno"})),
+            (&rows, "/table/target/accepts", json!([])),
+            (&rows, "/table/when", json!({"older": "7 months"})),
+            (&files, "/directory/directory/settle/secs", json!(61)),
+            (&files, "/directory/when", json!({"older": "7 months"})),
+            (&lines, "/log/when", json!({"older": "7 months"})),
+            (&lines, "/log/action/addresses/v6", json!(48)),
+        ] {
+            assert!(with(approved, at, value.clone()).keeps_at_least(&definition(approved.clone())), "{at}: {value}");
+        }
+        let erased = with(&lines, "/log/action", json!({"addresses": {"do": "erase"}}));
+        assert!(definition(lines).keeps_at_least(&erased));
     }
 
     #[test]

@@ -90,6 +90,38 @@ fn try_to_restrict(writable: &[PathBuf]) -> Result<RulesetStatus, RulesetError> 
 mod tests {
     use super::*;
 
+    fn rule(definition: &str) -> Rule {
+        let definition: Definition = serde_json::from_str(definition).unwrap();
+        let (name, site) = (definition.rule().clone(), "shop.example".to_owned());
+        Rule { name, site, definition, because: String::new(), goes_along: Vec::new() }
+    }
+
+    #[test]
+    fn a_purge_of_files_changes_those_below_its_root_and_the_state_and_one_of_rows_is_not_confined() {
+        let [root, state, outside] = [(); 3].map(|()| tempfile::tempdir().unwrap());
+        let paths = StatePaths::new(state.path());
+        let root_name = root.path().display();
+        let files = format!(
+            r#"{{"directory":{{"rule":"shop.example/files","directory":{{"path":"{root_name}","pattern":"*",
+            "age":"modified","settle":{{"secs":0,"nanos":0}}}},"when":"not-stored","zone":"UTC"}}}}"#
+        );
+        let lines = format!(
+            r#"{{"log":{{"rule":"shop.example/log","log":{{"directory":"{root_name}","pattern":"*","format":"combined",
+            "zone":null,"unparsed":"scan","parameters":[]}},"when":"not-stored","action":"drop","zone":"UTC"}}}}"#
+        );
+        let rows = r#"{"table":{"rule":"shop.example/rows","store":{"sqlite":{"path":"/srv/x.db"}},"target":{
+            "table":"t","key":"id","time":{"column":"at","format":"unix-seconds","zone":null,"meaning":"recorded"},
+            "filter":{},"accepts":[]},"when":"not-stored","action":{"action":"erase-rows","children":[]},"zone":"UTC"}}"#;
+        let can_write = |rule: &Rule| {
+            let write = |place: &tempfile::TempDir| std::fs::write(place.path().join("x"), "x").is_ok();
+            confined(rule, &paths, || [&root, &state, &outside].map(write))
+        };
+        let elsewhere = Confinement::of_this_kernel() == Confinement::None;
+        assert_eq!(can_write(&rule(&files)), [true, true, elsewhere]);
+        assert_eq!(can_write(&rule(&lines)), [true, true, elsewhere]);
+        assert_eq!(can_write(&rule(rows)), [true; 3]);
+    }
+
     #[test]
     fn a_confined_thread_changes_nothing_outside() {
         let (inside, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());

@@ -105,3 +105,36 @@ impl InFlight {
         remove().map_err(StateError::file(&self.path))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn a_batch_in_flight_that_cannot_be_read_or_removed_is_not_one_that_is_not_there() {
+        let directory = tempfile::tempdir().unwrap();
+        let paths = StatePaths::new(directory.path());
+        fs::create_dir(paths.in_flight()).unwrap();
+        let in_flight = InFlight::of(&paths, "absent");
+        assert!(in_flight.read().unwrap().is_none());
+        in_flight.remove().unwrap();
+        let in_flight = InFlight::of(&paths, "blocked");
+        fs::create_dir(paths.in_flight().join("blocked")).unwrap();
+        let told = |error: StateError| error.to_string().starts_with(&*in_flight.path.to_string_lossy());
+        assert!(in_flight.read().is_err_and(told));
+        assert!(in_flight.remove().is_err_and(told));
+    }
+
+    #[test]
+    fn a_file_still_being_written_is_no_batch_in_flight() {
+        let directory = tempfile::tempdir().unwrap();
+        let paths = StatePaths::new(directory.path());
+        fs::create_dir(paths.in_flight()).unwrap();
+        let put = |name: &str| fs::write(Path::new(&paths.in_flight()).join(name), "").unwrap();
+        put("0123");
+        put("4567.new");
+        assert_eq!(InFlight::names(&paths).unwrap(), ["0123"]);
+    }
+}

@@ -149,6 +149,56 @@ mod tests {
     }
 
     #[test]
+    fn from_one_batch_to_the_next_it_is_a_quarter_at_least_and_four_times_at_most() {
+        let mut pacer = Pacer::new(pace(200, 1_000_000));
+        for smaller in [125, 50, 50] {
+            pacer.after(500, Duration::from_secs(60));
+            assert_eq!(pacer.limit(), smaller);
+        }
+        for larger in [200, 800, 3_200] {
+            pacer.after(500, Duration::from_micros(1));
+            assert_eq!(pacer.limit(), larger);
+        }
+    }
+
+    #[test]
+    fn who_is_in_the_way_of_others_tries_again_with_half_as_much() {
+        let mut pacer = Pacer::new(pace(200, 1_000_000));
+        for half in [250, 125, 62, 50, 50] {
+            assert!(pacer.locked(Instant::now()).is_some());
+            assert_eq!(pacer.limit(), half);
+        }
+    }
+
+    #[test]
+    fn replicas_are_waited_for_a_quarter_of_an_hour_after_each_batch() {
+        let mut pacer = Pacer::new(pace(200, 1_000_000));
+        for _ in 0..2 {
+            let pauses: Vec<Duration> = std::iter::from_fn(|| pacer.lagging()).collect();
+            let whole: Duration = pauses.iter().sum();
+            assert!(whole >= Duration::from_secs(899) && whole <= Duration::from_secs(900), "{whole:?}");
+            pacer.after(500, Duration::from_millis(100));
+        }
+    }
+
+    #[test]
+    fn the_wait_is_over_when_its_time_is() {
+        let (mut pacer, since) = (Pacer::new(pace(200, 1_000_000)), Instant::now());
+        assert!(pacer.locked(since).is_some());
+        assert!(pacer.locked(since + LONGEST_LOCK_WAIT - Duration::from_nanos(1)).is_some());
+        assert_eq!(pacer.locked(since + LONGEST_LOCK_WAIT), None);
+    }
+
+    #[test]
+    fn a_rest_takes_its_time_and_ends_with_a_signal() {
+        let (quiet, signal) = (AtomicBool::new(false), AtomicBool::new(true));
+        let (began, rest) = (Instant::now(), Duration::from_millis(60));
+        sleep(rest, &quiet);
+        assert!(began.elapsed() >= rest);
+        sleep(Duration::from_secs(100_000), &signal);
+    }
+
+    #[test]
     fn a_duty_of_a_quarter_rests_three_times_as_long_as_it_works() {
         let mut pacer = Pacer::new(pace(200, 250_000));
         assert_eq!(pacer.after(10, Duration::from_millis(100)), Duration::from_millis(300));

@@ -228,3 +228,48 @@ pub(super) fn outcome_row(finished: &RunFinished, started_at: Timestamp, counted
         reason: finished.reason.clone(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn prepared(batch: u64, rows: u64, children: u64) -> Event {
+        Event::BatchPrepared { run: "r".to_owned(), batch, rows, children, transaction: None }
+    }
+
+    #[test]
+    fn what_a_run_has_erased_is_what_its_entries_say_together() {
+        let run = || "r".to_owned();
+        let mut seen = Seen::default();
+        let events = [
+            prepared(1, 500, 7),
+            Event::BatchCommitted { run: run(), batch: 1, rows: 499 },
+            prepared(2, 400, 5),
+            Event::BatchRolledBack { run: run(), batch: 2, reason: "locked".to_owned() },
+            prepared(3, 300, 3),
+            Event::BatchResolved { run: run(), batch: 3, outcome: BatchOutcome::Committed, rows: 20, children: 2 },
+            prepared(4, 200, 1),
+            prepared(5, 100, 1),
+            Event::BatchCommitted { run: run(), batch: 5, rows: 100 },
+        ];
+        events.iter().for_each(|event| seen.take_in(Timestamp::UNIX_EPOCH, event));
+        assert_eq!((seen.batches, seen.erased, seen.children), (5, 619, 10));
+        assert_eq!(seen.open, [(4, 200, 1)]);
+    }
+
+    #[test]
+    fn a_batch_before_the_one_in_flight_was_committed_with_as_many_as_that_one_says() {
+        let resolved = |before: &str, rows| {
+            let header = format!(
+                r#"{{"run":"r","definition":{{"directory":{{"rule":"shop.example/files","directory":{{"path":"/srv",
+                "pattern":"*","age":"modified","settle":{{"secs":0,"nanos":0}}}},"when":"not-stored","zone":"UTC"}}}},
+                "now":"2027-03-01T12:00:00Z","cutoff":null,"first_entry":1,"batch":2,"before":{before}}}"#
+            );
+            outcome_of(super::before(&serde_json::from_str(&header).unwrap(), rows), Committed { rows, children: 4 })
+        };
+        let committed = |rows, children| (BatchOutcome::Committed, Committed { rows, children });
+        assert_eq!(resolved(r#"{"rows":499}"#, 500), committed(499, 0));
+        assert_eq!(resolved(r#"{"rows":500}"#, 500), committed(500, 4));
+        assert_eq!(resolved("null", 500), committed(500, 4), "an earlier version said nothing of it");
+    }
+}

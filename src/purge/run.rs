@@ -485,21 +485,4 @@ fn run_id() -> Result<String, StateError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_was_waited_for_in_vain_is_told_with_what_to_do() {
-        let place = || "the shop".to_owned();
-        let reason = |error: StoreError| End::failed(&error).reason.unwrap();
-        for (error, advice) in [
-            (StoreError::Busy { place: place(), waited_ms: 5_000 }, "look for transactions that stay open"),
-            (StoreError::Lagging { place: place(), lag_s: None }, "`max-lag` under `[pace]`"),
-            (StoreError::Lost { place: place(), reason: "gone".to_owned() }, "did not come back in time"),
-        ] {
-            let told = reason(error);
-            assert!(told.contains(advice) && told.ends_with("the next run goes on where this one ended"), "{told}");
-        }
-        assert_eq!(reason(StoreError::Failed { place: place(), reason: "no".to_owned() }), "the shop: no");
-    }
-}
+mod tests;

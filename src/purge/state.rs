@@ -238,3 +238,18 @@ impl RuleLock {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hundred_changes_are_named_and_more_are_counted() {
+        let changes: Vec<String> = (1..=102).map(|number| format!("change {number}")).collect();
+        assert_eq!(in_bounds(&changes[..100]), changes[..100]);
+        let more = |count: &str| [&changes[..100], &[format!("and {count} more: `forgetd register history`")]].concat();
+        assert_eq!(in_bounds(&changes[..101]), more("1"));
+        assert_eq!(in_bounds(&changes), more("2"));
+        assert_eq!(in_bounds(&["ž".repeat(300)]), ["ž".repeat(200)]);
+    }
+}

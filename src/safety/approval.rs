@@ -193,3 +193,37 @@ pub fn definition_json(definition: &Definition) -> String {
     // Plain values into memory: an empty text could only make a definition that approves nothing.
     serde_json::to_string(definition).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_tells_what_was_counted_and_releases_a_tenth_more() {
+        for (counted, ceiling) in [(0, 0), (9, 9), (10, 11), (15, 16), (100, 110), (u64::MAX, u64::MAX)] {
+            let token: PlanToken = format!("0123456789abcdef-{counted}-1796079926").parse().unwrap();
+            assert_eq!((token.counted(), token.ceiling()), (counted, ceiling));
+        }
+    }
+
+    #[test]
+    fn a_token_has_one_spelling() {
+        for text in ["0123456789abcdef-7-1796079926", "0000000000000000-0-0"] {
+            assert_eq!(text.parse::<PlanToken>().map(|token| token.to_string()).as_deref(), Ok(text));
+        }
+        for text in [
+            "0123456789abcde-7-1",
+            "0123456789abcdef0-7-1",
+            "0123456789ABCDEF-7-1",
+            "0123456789abcdeg-7-1",
+            "0123456-7-1",
+            "0123456789abcdef-7",
+            "0123456789abcdef-7-1-1",
+            "0123456789abcdef-x-1",
+            "0123456789abcdef-7-x",
+            "",
+        ] {
+            assert_eq!(text.parse::<PlanToken>(), Err(NotAToken), "{text}");
+        }
+    }
+}

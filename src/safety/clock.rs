@@ -135,6 +135,17 @@ mod tests {
     }
 
     #[test]
+    fn the_day_of_the_release_is_believed_from_its_first_moment_and_no_moment_before_it() {
+        let midnight = RELEASED.to_zoned_datetime(TimeZone::UTC).unwrap().timestamp();
+        let at = |wall| check(&ClockSample { wall, ..kept() }, None, None);
+        assert_eq!(at(midnight), Ok(()));
+        for before in [SignedDuration::from_nanos(1), SECOND, SignedDuration::from_hours(24 * 365)] {
+            let now = midnight - before;
+            assert_eq!(at(now), Err(ClockDoubt::BeforeRelease { now }));
+        }
+    }
+
+    #[test]
     fn a_clock_may_be_five_minutes_behind_the_last_entry_and_not_a_second_more() {
         let last = kept().wall + TOLERANCE;
         assert_eq!(check(&kept(), None, Some(last)), Ok(()));

@@ -33,3 +33,28 @@ impl Expired {
         should_have_gone.is_some_and(|due| now.duration_since(due) > GRACE)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_run_should_have_erased_is_overdue_after_an_hour_and_not_a_second_before() {
+        let expired: Timestamp = "2027-03-01T00:00:00Z".parse().unwrap();
+        let run: Timestamp = "2027-03-01T03:30:00Z".parse().unwrap();
+        let next = |since| (since == expired).then_some(run);
+        let overdue = |matches, since, last, after: SignedDuration| {
+            Expired { matches, since }.are_overdue(last, next, run + after)
+        };
+        let hour = SignedDuration::from_hours(1);
+        let more = hour + SignedDuration::from_secs(1);
+        for last in [None, Some("done"), Some("held")] {
+            assert!(!overdue(5, Some(expired), last, SignedDuration::ZERO));
+            assert!(!overdue(5, Some(expired), last, hour));
+            assert!(overdue(5, Some(expired), last, more));
+            assert!(!overdue(5, None, last, more), "nobody knows since when");
+        }
+        assert!(overdue(5, Some(expired), Some("failed"), SignedDuration::ZERO), "the run was, and did not erase them");
+        assert!(!overdue(0, Some(expired), Some("failed"), more), "there is nothing");
+    }
+}

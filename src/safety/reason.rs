@@ -158,3 +158,18 @@ fn in_bounds(changes: &[String]) -> String {
     }
     named.join("; ")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn eight_changes_are_named_and_more_are_counted() {
+        let changes: Vec<String> = (1..=10).map(|number| format!("change {number}")).collect();
+        let eight = "change 1; change 2; change 3; change 4; change 5; change 6; change 7; change 8";
+        assert_eq!(in_bounds(&changes[..1]), "change 1");
+        assert_eq!(in_bounds(&changes[..8]), eight);
+        assert_eq!(in_bounds(&changes[..9]), format!("{eight}; and 1 more"));
+        assert_eq!(in_bounds(&changes), format!("{eight}; and 2 more"));
+    }
+}

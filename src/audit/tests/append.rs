@@ -17,6 +17,18 @@ fn an_appended_entry_is_read_back_as_it_was() {
 }
 
 #[test]
+fn the_time_of_an_entry_is_never_before_the_last_but_where_a_clock_was_approved() {
+    let place = Place::new();
+    let mut log = place.open().unwrap();
+    let times = [(10, event(1)), (5, event(2)), (3, Event::ClockApproved { uid: 0, jump_seconds: -7 }), (4, event(4))];
+    for (time, event) in times {
+        log.append(at(time), &event, Sync::Later).unwrap();
+    }
+    let told = read::entries(&place.dir(), 1).unwrap().map(|entry| entry.unwrap().time);
+    assert_eq!(told.collect::<Vec<_>>(), [at(10), at(10), at(3), at(4)]);
+}
+
+#[test]
 fn an_unfinished_last_line_is_cut_off_and_said_so() {
     let place = Place::with(3);
     let mut log = place.open().unwrap();

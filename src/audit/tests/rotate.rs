@@ -96,6 +96,29 @@ fn what_a_replaced_key_signs_later_is_not_believed() {
 }
 
 #[test]
+fn the_checkpoint_of_a_rotation_is_believed_of_either_key_and_ends_with_its_entry() {
+    let place = Place::with(4);
+    let old = Key::load(&place.key()).unwrap().unwrap();
+    let new = rotate(&place);
+    let file = place.paths().rotations.join("4.tlog-proof");
+    let proof = Proof::parse(&fs::read(&file).unwrap()).unwrap();
+    let of_rotation = new.open(proof.checkpoint.as_bytes()).unwrap();
+    let keys = Keys::following(old.verifier().clone(), &[proof.to_string().into_bytes()]).unwrap();
+    assert_eq!((keys.name(), of_rotation.size), (new.name(), 5));
+    assert_eq!(keys.open(old.sign(&of_rotation).as_bytes()), Ok(of_rotation));
+
+    // Both keys have signed, the entry is in what they signed, and still it is not what a rotation leaves.
+    place.open().unwrap().append(at(60), &event(5), Sync::Now).unwrap();
+    let leaves: Vec<_> = place.text().lines().map(|line| merkle::Hash::leaf(line.as_bytes())).collect();
+    let later = Checkpoint { origin: new.name().to_owned(), size: 6, root: merkle::root(&leaves) };
+    let hashes = merkle::prove_inclusion(&leaves, 4).unwrap();
+    let checkpoint = old.sign_with(&Key::load(&place.key()).unwrap().unwrap(), &later);
+    fs::write(file, Proof { hashes, checkpoint, ..proof }.to_string()).unwrap();
+    let fault = Fault::Rotation(RotationFault::NotARotation);
+    assert_eq!(place.verdict(), Verdict::Tampered { entry: None, fault });
+}
+
+#[test]
 fn a_rotation_whose_proof_is_gone_or_bent_is_tampering() {
     let place = Place::with(4);
     rotate(&place);

@@ -60,6 +60,21 @@ fn a_lost_key_is_never_replaced_by_a_second() {
 }
 
 #[test]
+fn whatever_is_left_of_a_log_keeps_it_from_being_taken_for_a_new_one() {
+    let files: [fn(Paths) -> PathBuf; 3] = [|paths| paths.log, |paths| paths.checkpoint, |paths| paths.verifier_key];
+    for left in files {
+        let place = Place::with(2);
+        let kept = fs::read(left(place.paths())).unwrap();
+        fs::remove_file(place.key()).unwrap();
+        fs::remove_dir_all(place.dir()).unwrap();
+        fs::create_dir(place.dir()).unwrap();
+        fs::write(left(place.paths()), &kept).unwrap();
+        assert!(matches!(place.open(), Err(AuditError::KeyMissing { .. })));
+        assert_eq!(fs::read(left(place.paths())).unwrap(), kept);
+    }
+}
+
+#[test]
 fn a_key_of_another_log_is_refused() {
     let (place, other) = (Place::with(2), Place::with(2));
     fs::copy(other.key(), place.key()).unwrap();
@@ -90,7 +105,9 @@ fn a_damaged_key_is_refused_without_showing_it() {
 fn the_private_key_does_not_show_in_debug_output() {
     let place = Place::with(1);
     let secret = fs::read_to_string(place.key()).unwrap();
-    let shown = format!("{:?}", place.open().unwrap());
+    let log = place.open().unwrap();
+    let shown = format!("{log:?}");
+    assert!(shown.contains(&format!("Key {{ name: {:?}", log.origin())), "{shown}");
     assert!(!shown.contains(secret_of(&secret)));
     assert!(!shown.contains("signing"));
 }

@@ -119,6 +119,15 @@ fn a_checkpoint_that_the_reader_kept_anchors_the_log() {
     assert_eq!((verification.first, verification.last), (Some(at(0)), Some(at(7))));
 }
 
+#[test]
+fn a_statement_about_nothing_anchors_nothing() {
+    let place = Place::with(3);
+    let key = super::key::Key::load(&place.key()).unwrap().unwrap();
+    let nothing = Checkpoint { origin: key.verifier().name().to_owned(), size: 0, root: merkle::Hash::empty() };
+    let verification = verify(&place.dir(), &[key.sign(&nothing).into_bytes()]).unwrap();
+    assert_eq!((verification.verdict, verification.anchored), (Verdict::SelfConsistent { size: 3 }, None));
+}
+
 /// Root on the host rewrites the history and signs it again.
 fn forge(place: &Place) {
     let forged = place.text().replace("\"rows\":502", "\"rows\":402");
