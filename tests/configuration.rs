@@ -570,7 +570,7 @@ fn an_item_in_the_name_of_another_host_is_no_tag_and_takes_no_name_from_one_that
         put(&mut sources, "sites/shop.example.toml", &site.replace("[retention]\n", &format!("{used}{period}")));
         Config::parse(sources)
     };
-    let Problems(problems) = checked("PREF", "PREF = \"1 hour\"\n").unwrap_err();
+    let Problems(problems) = checked("PREF", "PREF = \"1 day\"\n").unwrap_err();
     let told: Vec<&str> = problems.iter().map(|problem| problem.message.as_str()).collect();
     assert_eq!(told, ["`PREF` stands in the name of `video.example`: no record of this site holds it"]);
     // The shipped site has columns that hold the item of that name of its own.
