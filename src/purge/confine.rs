@@ -93,7 +93,7 @@ mod tests {
     fn rule(definition: &str) -> Rule {
         let definition: Definition = serde_json::from_str(definition).unwrap();
         let (name, site) = (definition.rule().clone(), "shop.example".to_owned());
-        Rule { name, site, definition, because: String::new(), goes_along: Vec::new() }
+        Rule { name, site, definition, because: String::new(), goes_along: Vec::new(), beside: Vec::new() }
     }
 
     #[test]

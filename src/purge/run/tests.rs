@@ -163,7 +163,14 @@ impl Place {
         let state = State::open(directory.path(), noon()).unwrap();
         let definition: Definition = serde_json::from_str(DEFINITION).unwrap();
         let (name, site) = (definition.rule().clone(), "shop.example".to_owned());
-        let rule = Rule { name, site, definition, because: "it is over".to_owned(), goes_along: Vec::new() };
+        let rule = Rule {
+            name,
+            site,
+            definition,
+            because: "it is over".to_owned(),
+            goes_along: Vec::new(),
+            beside: Vec::new(),
+        };
         let survey = Survey { total: 2_000, matches: 1_000, oldest: Some(oldest()), ..Survey::default() };
         let assessment = Assessment {
             reasons: Vec::new(),
