@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use postgres::types::Type;
 
-use super::connection::{LONGEST_STATEMENT, Session};
+use super::connection::{LONGEST_READ, LONGEST_STATEMENT, Session};
 use super::erase::{self, ChildSql};
 use super::in_flight::{self, Touched};
 use super::lag::Lag;
@@ -335,7 +335,11 @@ impl<'s> PostgresWalk<'s> {
 impl Walk for PostgresWalk<'_> {
     fn prepare(&mut self, limit: u32) -> Result<Option<Box<dyn Prepared + '_>>, StoreError> {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX).max(1);
-        self.lag.check(self.session)?;
+        // A server that hangs between two batches shows at once.
+        self.session.limited_to(LONGEST_STATEMENT);
+        let in_time = self.lag.check(self.session);
+        self.session.limited_to(LONGEST_READ);
+        in_time?;
         while self.leaf < self.leaves.len() {
             if let Some(erased) = self.try_drop()? {
                 return Ok(Some(self.batch(erased, Part::Leaf)));
