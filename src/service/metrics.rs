@@ -104,7 +104,7 @@ struct Textfile {
     again: bool,
 }
 
-/// The reader, and the last page it made.
+/// The reader, and the last page that somebody asked for.
 #[derive(Debug)]
 struct Made {
     reader: Reader,
@@ -124,7 +124,8 @@ impl Shared {
     /// Writes the file until nothing has happened meanwhile. Blocks.
     fn write_file(&self) {
         loop {
-            let page = self.make(&mut locked(&self.made));
+            // It is not kept: between two minutes nobody needs it, and of a thousand sites it has megabytes.
+            let (_, page) = self.make(&mut locked(&self.made).reader);
             let mut textfile = locked(&self.textfile);
             if let Some(path) = &textfile.path
                 && let Err(error) = textfile::write(path, &page)
@@ -163,21 +164,23 @@ impl Shared {
         let mut made = locked(&self.made);
         match &made.last {
             Some((at, version, page)) if at.elapsed() < FRESH && *version == self.known().version => page.clone(),
-            _ => self.make(&mut made),
+            _ => {
+                let (version, page) = self.make(&mut made.reader);
+                made.last = Some((Instant::now(), version, page.clone()));
+                page
+            }
         }
     }
 
-    /// The page at this moment.
-    fn make(&self, made: &mut Made) -> String {
+    /// The page at this moment, and the version of what is known that it tells of.
+    fn make(&self, reader: &mut Reader) -> (u64, String) {
         let known = self.known();
         let figures = match read_clock() {
-            Ok(clock) => made.reader.read(&known, clock.wall).map_err(|error| error.to_string()),
+            Ok(clock) => reader.read(&known, clock.wall).map_err(|error| error.to_string()),
             Err(error) => Err(error.to_string()),
         };
         let figures = figures.inspect_err(|error| debug!(error, "metrics without figures")).ok();
-        let page = page::page(&known, figures.as_ref());
-        made.last = Some((Instant::now(), known.version, page.clone()));
-        page
+        (known.version, page::page(&known, figures.as_ref()))
     }
 }
 
