@@ -237,6 +237,11 @@ mod tests {
         assert!(!truncate(WIDE).is_no_harder(&truncate(LENIENT)));
         let longer_in_one_only = Mask { v4: 24, v6: 32, ..WIDE };
         assert!(!truncate(longer_in_one_only).is_no_harder(&truncate(NARROW)));
+        let elsewhere = Action::TruncateColumn { column: "other".to_owned(), mask: WIDE, stand_in: None };
+        assert!(!elsewhere.is_no_harder(&truncate(WIDE)));
+        let stand_in = Some(Scalar::Text(String::new()));
+        let otherwise = Action::TruncateColumn { column: "ip".to_owned(), mask: WIDE, stand_in };
+        assert!(!otherwise.is_no_harder(&truncate(WIDE)));
     }
 
     #[test]

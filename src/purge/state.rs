@@ -244,6 +244,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn each_rule_has_files_of_its_own_whose_name_does_not_tell_it() {
+        let rule = |name: &str| serde_json::from_value::<RuleName>(name.into()).unwrap();
+        let names = ["shop.example/chat/visitors", "shop.example/chat/visitor"].map(|name| file_name(&rule(name)));
+        assert_ne!(names[0], names[1]);
+        assert!(names.iter().all(|name| name.len() == 32 && name.bytes().all(|byte| byte.is_ascii_hexdigit())));
+    }
+
+    #[test]
     fn a_hundred_changes_are_named_and_more_are_counted() {
         let changes: Vec<String> = (1..=102).map(|number| format!("change {number}")).collect();
         assert_eq!(in_bounds(&changes[..100]), changes[..100]);

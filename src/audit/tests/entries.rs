@@ -211,3 +211,27 @@ fn a_review_covers_what_was_there_and_the_furthest_one_counts() {
     let verification = verify(&place.dir(), &[]).unwrap();
     assert_eq!((verification.review, verification.unreviewed), (Some(Review { through: 7, at: at(13) }), 0));
 }
+
+#[test]
+fn who_follows_the_log_knows_since_when_what_was_not_reviewed() {
+    let place = Place::with(3);
+    let mut log = place.open().unwrap();
+    let mut follower = Follower::default();
+    let review = |through| Event::LogReviewed { through, note: "x".to_owned(), uid: 0 };
+    let mut told = |appended: &[Event]| {
+        for event in appended {
+            log.append(at(log.size()), event, Sync::Later).unwrap();
+        }
+        follower.follow(&place.dir()).unwrap();
+        assert_eq!((follower.entries(), follower.last()), (log.size(), log.last_time()));
+        (follower.unreviewed(), follower.unreviewed_since())
+    };
+    assert_eq!(told(&[]), (3, Some(at(0))));
+    // The entry of a review needs none.
+    assert_eq!(told(&[review(1)]), (1, Some(at(2))));
+    assert_eq!(told(&[review(2)]), (0, None));
+    assert_eq!(told(&[event(5), event(6)]), (2, Some(at(5))));
+    // One that was read, and one that says less than is known.
+    assert_eq!(told(&[review(5), review(3), event(9)]), (2, Some(at(6))));
+    assert_eq!(told(&[review(9)]), (0, None));
+}

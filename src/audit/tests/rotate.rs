@@ -20,6 +20,14 @@ fn kept_key(place: &Place, key: &VerifierKey, anchors: &[Vec<u8>]) -> Result<Ver
     verify_with(&place.dir(), Trusted { anchors, key: Some(key) }).map(|verification| verification.verdict)
 }
 
+/// The key to which the entry of a rotation hands over.
+fn successor(place: &Place, index: u64) -> VerifierKey {
+    match read::entry(&place.dir(), index).unwrap().unwrap().event {
+        Event::KeyRotated { to, .. } => VerifierKey::parse(&to).unwrap(),
+        other => panic!("{other:?}"),
+    }
+}
+
 #[test]
 fn a_new_key_is_logged_and_signs_from_then_on() {
     let place = Place::with(4);
@@ -58,6 +66,8 @@ fn who_kept_the_old_key_or_an_old_checkpoint_follows_any_number_of_rotations() {
     proofs.reverse();
     let keys = Keys::following(first.clone(), &proofs).unwrap();
     assert_eq!(proof.check(&line, &keys).unwrap().size, 7);
+    assert_eq!(keys.rotations().len(), 3);
+    assert_eq!(Keys::following(successor(&place, 4), &proofs).unwrap().rotations().len(), 2);
     let unsigned = proof.check(&line, &Keys::only(first.clone()));
     assert!(matches!(unsigned, Err(ProofFault::Checkpoint(NoteError::Unsigned { .. }))), "{unsigned:?}");
     proofs.remove(1);

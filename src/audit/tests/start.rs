@@ -38,6 +38,19 @@ fn a_second_opening_goes_on_where_the_first_ended() {
 }
 
 #[test]
+fn a_key_is_checked_without_opening_the_log() {
+    let (place, other) = (Place::new(), Place::with(2));
+    let check = |place: &Place| check_key(&place.dir(), &place.key());
+    assert!(matches!(check(&place), Ok(None)));
+    let origin = place.open().unwrap().origin().to_owned();
+    assert_eq!(check(&place).unwrap(), Some(origin));
+    fs::copy(other.key(), place.key()).unwrap();
+    assert!(matches!(check(&place), Err(AuditError::KeyMismatch { .. })));
+    fs::remove_file(place.key()).unwrap();
+    assert!(matches!(check(&place), Err(AuditError::KeyMissing { .. })));
+}
+
+#[test]
 fn a_key_that_others_can_read_is_refused() {
     for bits in [0o640, 0o604, 0o620] {
         let place = Place::with(2);

@@ -120,6 +120,21 @@ fn a_checkpoint_that_the_reader_kept_anchors_the_log() {
 }
 
 #[test]
+fn nothing_is_proved_of_a_log_that_is_not_what_was_signed() {
+    let damages: [&Damage; 2] =
+        [&|bytes| *bytes = String::from_utf8(bytes.clone()).unwrap().replace("502", "402").into_bytes(), &|bytes| {
+            bytes.truncate(bytes.len() - 1)
+        }];
+    for damage in damages {
+        let place = Place::with(5);
+        assert!(prove(&place.dir(), 1, None).is_ok());
+        place.rewrite(damage);
+        let refused = prove(&place.dir(), 1, None);
+        assert!(matches!(refused, Err(ProveError::NotWhatWasSigned { .. })), "{refused:?}");
+    }
+}
+
+#[test]
 fn a_statement_about_nothing_anchors_nothing() {
     let place = Place::with(3);
     let key = super::key::Key::load(&place.key()).unwrap().unwrap();
