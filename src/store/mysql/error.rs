@@ -130,6 +130,10 @@ pub(super) fn describe(error: &Error) -> String {
         // The client's own words about the network and TLS: the server has no part in them.
         Error::IoError(error) => error.to_string(),
         Error::TlsError(error) => error.to_string(),
+        // MySQL hides so, at times, that there is no such user.
+        Error::DriverError(DriverError::UnknownAuthPlugin(method)) => {
+            format!("the login was refused, or the server wants the method {method}, which is not supported")
+        }
         Error::DriverError(error) => error.to_string(),
         Error::CodecError(error) => error.to_string(),
         Error::UrlError(_) => "the URL cannot be read".to_owned(),
@@ -153,6 +157,9 @@ pub(super) fn with_hint(error: &Error) -> String {
             1130 => "does the user exist for this host?",
             _ => return told,
         },
+        Error::DriverError(DriverError::UnknownAuthPlugin(_)) => {
+            "is the user in `url` the right one? MySQL's own method is caching_sha2_password"
+        }
         Error::DriverError(DriverError::CouldNotConnect(_) | DriverError::ConnectTimeout) | Error::IoError(_) => {
             return server::with_hint_of_network(told);
         }
