@@ -44,6 +44,11 @@ fn an_endpoint_of_metrics_is_asked_and_what_it_answers_is_looked_at() {
     daemon.stop();
 }
 
+#[expect(clippy::disallowed_methods, reason = "the time of a file that another process wrote")]
+fn ten_minutes_ago() -> SystemTime {
+    SystemTime::now() - Duration::from_secs(600)
+}
+
 #[test]
 fn a_file_of_metrics_that_is_not_written_any_more_is_told() {
     let shop = Installation::new(FAST, QUIET, 10);
@@ -53,11 +58,9 @@ fn a_file_of_metrics_that_is_not_written_any_more_is_told() {
     eventually("the file", || file.exists().then_some(()));
     let told = Page::of(&shop).about("metrics");
     assert!(told.starts_with("ok: ") && told.contains("forgetd.prom is of "), "{told}");
-    #[expect(clippy::disallowed_methods, reason = "a file is made older than it is")]
-    let long_ago = SystemTime::now() - Duration::from_secs(600);
     // Unless the minute turns in between.
     let old = eventually("an old file", || {
-        fs::File::options().write(true).open(&file).unwrap().set_modified(long_ago).unwrap();
+        fs::File::options().write(true).open(&file).unwrap().set_modified(ten_minutes_ago()).unwrap();
         Some(Page::of(&shop).about("metrics")).filter(|told| !told.starts_with("ok: "))
     });
     assert!(old.starts_with("warning: ") && old.contains("is to be written every minute"), "{old}");
