@@ -334,3 +334,24 @@ fn lock(file: &File) -> io::Result<()> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::OwnedFd;
+
+    use super::*;
+
+    #[test]
+    fn after_a_sync_that_failed_nothing_is_appended() {
+        let state = tempfile::tempdir().unwrap();
+        let now = Timestamp::UNIX_EPOCH;
+        let mut log = Log::open(&state.path().join("audit"), &state.path().join("keys/audit.key"), now).unwrap();
+        // A pipe cannot be synced.
+        let (_reader, writer) = io::pipe().unwrap();
+        let file = std::mem::replace(&mut log.file, File::from(OwnedFd::from(writer)));
+        assert!(log.sync().is_err());
+        log.file = file;
+        let refused = log.append(now, &Event::Heartbeat {}, Sync::Now);
+        assert!(matches!(refused, Err(AuditError::Broken { .. })), "{refused:?}");
+    }
+}

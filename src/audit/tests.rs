@@ -12,6 +12,7 @@ mod append;
 mod entries;
 mod index;
 mod notes;
+mod publish;
 mod rotate;
 mod start;
 mod tamper;

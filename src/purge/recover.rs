@@ -257,19 +257,35 @@ mod tests {
         assert_eq!(seen.open, [(4, 200, 1)]);
     }
 
+    /// The second batch of a run in flight, and what is said in it of the first.
+    fn in_flight(before: &str) -> Header {
+        let header = format!(
+            r#"{{"run":"r","definition":{{"directory":{{"rule":"shop.example/files","directory":{{"path":"/srv/absent",
+            "pattern":"*","age":"modified","settle":{{"secs":0,"nanos":0}}}},"when":"not-stored","zone":"UTC"}}}},
+            "now":"2027-03-01T12:00:00Z","cutoff":null,"first_entry":1,"batch":2,"before":{before}}}"#
+        );
+        serde_json::from_str(&header).unwrap()
+    }
+
     #[test]
     fn a_batch_before_the_one_in_flight_was_committed_with_as_many_as_that_one_says() {
-        let resolved = |before: &str, rows| {
-            let header = format!(
-                r#"{{"run":"r","definition":{{"directory":{{"rule":"shop.example/files","directory":{{"path":"/srv",
-                "pattern":"*","age":"modified","settle":{{"secs":0,"nanos":0}}}},"when":"not-stored","zone":"UTC"}}}},
-                "now":"2027-03-01T12:00:00Z","cutoff":null,"first_entry":1,"batch":2,"before":{before}}}"#
-            );
-            outcome_of(super::before(&serde_json::from_str(&header).unwrap(), rows), Committed { rows, children: 4 })
-        };
+        let resolved = |said, rows| outcome_of(before(&in_flight(said), rows), Committed { rows, children: 4 });
         let committed = |rows, children| (BatchOutcome::Committed, Committed { rows, children });
         assert_eq!(resolved(r#"{"rows":499}"#, 500), committed(499, 0));
         assert_eq!(resolved(r#"{"rows":500}"#, 500), committed(500, 4));
         assert_eq!(resolved("null", 500), committed(500, 4), "an earlier version said nothing of it");
+    }
+
+    #[test]
+    fn only_of_the_batch_in_flight_the_store_is_asked() {
+        let directory = tempfile::tempdir().unwrap();
+        let now = "2027-03-01T12:00:00Z".parse().unwrap();
+        let mut state = State::open(directory.path(), now).unwrap();
+        let mut resolve = |batch| {
+            let mut seen = Seen { open: vec![(batch, 500, 4)], ..Seen::default() };
+            resolve_batches(&mut state, &in_flight("null"), b"no keys", &mut seen, now).map(|()| seen.erased)
+        };
+        assert_eq!(resolve(1).unwrap(), 500);
+        assert!(matches!(resolve(2), Err(RecoverError::Store(_))));
     }
 }

@@ -46,3 +46,18 @@ impl Remembered {
         self.approved.get(rule).copied()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_remembered_when_a_rule_was_approved() {
+        let mut register = Register::in_memory().unwrap();
+        let at: Timestamp = "2027-03-01T12:00:00Z".parse().unwrap();
+        register.approve("shop.example/chat", "{}", (7, 7), 0, at).unwrap();
+        let remembered = Remembered::read(&register).unwrap();
+        assert_eq!(remembered.approved_at("shop.example/chat"), Some(at));
+        assert_eq!(remembered.approved_at("shop.example/other"), None);
+    }
+}

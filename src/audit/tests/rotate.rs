@@ -129,6 +129,17 @@ fn the_checkpoint_of_a_rotation_is_believed_of_either_key_and_ends_with_its_entr
 }
 
 #[test]
+fn a_key_that_is_not_used_and_cannot_be_removed_is_told() {
+    let place = Place::with(2);
+    let log = place.open().unwrap();
+    let unused = place.key().with_file_name("audit.key.next");
+    assert!(super::super::rotate::discard_unused(&log).is_ok());
+    fs::create_dir(&unused).unwrap();
+    let refused = super::super::rotate::discard_unused(&log);
+    assert!(matches!(refused, Err(AuditError::NotWritable { path, .. }) if path == unused));
+}
+
+#[test]
 fn a_rotation_whose_proof_is_gone_or_bent_is_tampering() {
     let place = Place::with(4);
     rotate(&place);

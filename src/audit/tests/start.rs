@@ -79,9 +79,8 @@ fn whatever_is_left_of_a_log_keeps_it_from_being_taken_for_a_new_one() {
         let place = Place::with(2);
         let kept = fs::read(left(place.paths())).unwrap();
         fs::remove_file(place.key()).unwrap();
-        for entry in fs::read_dir(place.dir()).unwrap() {
-            fs::remove_file(entry.unwrap().path()).unwrap();
-        }
+        let Paths { log, checkpoint, verifier_key, index, .. } = place.paths();
+        [log, checkpoint, verifier_key, index].iter().for_each(|file| fs::remove_file(file).unwrap());
         fs::write(left(place.paths()), &kept).unwrap();
         assert!(matches!(place.open(), Err(AuditError::KeyMissing { .. })));
         assert_eq!(fs::read(left(place.paths())).unwrap(), kept);
