@@ -364,7 +364,7 @@ fn smartsupps_two_groups_of_personal_data_and_what_is_entered_into_the_chat_have
         "visit.location.country",
         "visit.location.city",
     ];
-    let entered = ("Conversations", vec!["conversation"]);
+    let entered = ("Data entered into the chat box", vec!["conversation"]);
     assert_eq!(groups, [("Contact details", contact), ("Details about visiting the website", visit), entered]);
 }
 
