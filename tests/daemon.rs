@@ -500,7 +500,7 @@ fn a_scheduler_that_is_stuck_gives_no_sign_of_life_until_it_goes_on() {
 
 #[test]
 fn a_long_run_is_no_reason_to_think_that_the_scheduler_is_stuck() {
-    let shop = Installation::new(SLOW, WITHOUT_ADDRESSES, 40_000);
+    let shop = Installation::new(SLOW, WITHOUT_ADDRESSES, 400_000);
     let (socket, daemon) = watched(&shop);
     shop.wait_for("batch.committed", 1);
     for _ in 0..3 {

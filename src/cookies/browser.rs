@@ -23,9 +23,10 @@ use tempfile::TempDir;
 const NAMES: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
 
 /// Makes descriptors 3 and 4 of the two pipes, runs the browser, and removes its profile: also where this process was
-/// killed meanwhile. A part of the browser that is still ending may write once more.
-const SHELL: &str = "profile=$1; shift; \"$@\" 3<&0 4>&1 </dev/null >/dev/null 2>&1; \
-                     rm -rf -- \"$profile\" || { sleep 1; rm -rf -- \"$profile\"; }";
+/// killed meanwhile. Parts of the browser that are still ending may write once more, so it looks again until nothing is
+/// there. Whoever waits for the end of the browser sees the pipes closed before that.
+const SHELL: &str = "profile=$1; shift; \"$@\" 3<&0 4>&1 </dev/null >/dev/null 2>&1; exec <&- >&-; \
+                     for again in 1 2 3 4 5 6 7 8 9; do rm -rf -- \"$profile\"; sleep 2; [ -e \"$profile\" ] || exit; done";
 
 /// What it is started with: no window, no services of its maker, every frame in one process, so that the storage of
 /// frames can be asked for, and no word to pages that nobody sits before it: consent managers hide from robots.

@@ -1,28 +1,35 @@
 //! Which checkpoints the journal is told of.
 
+use std::cell::RefCell;
 use std::io::{self, Write};
-use std::sync::{Arc, Mutex};
+use std::sync::Once;
 
 use super::*;
 
-/// What is written while `work` is done, in this thread.
-fn events(work: impl FnOnce()) -> Vec<String> {
-    #[derive(Clone, Default)]
-    struct Written(Arc<Mutex<Vec<u8>>>);
-    impl Write for Written {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().write(bytes)
-        }
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
+thread_local! {
+    static WRITTEN: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Each thread's events, apart from those of the others.
+struct OfThread;
+
+impl Write for OfThread {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        WRITTEN.with_borrow_mut(|written| written.write(bytes))
     }
-    let written = Written::default();
-    let writer = written.clone();
-    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
-    tracing::subscriber::with_default(subscriber, work);
-    let bytes = written.0.lock().unwrap().clone();
-    String::from_utf8(bytes).unwrap().lines().map(str::to_owned).collect()
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// What is written while `work` is done, in this thread. The subscriber stays: one for a moment may miss what other threads
+/// have met before it.
+fn events(work: impl FnOnce()) -> Vec<String> {
+    static SUBSCRIBER: Once = Once::new();
+    SUBSCRIBER.call_once(|| tracing_subscriber::fmt().with_ansi(false).with_writer(|| OfThread).init());
+    WRITTEN.take();
+    work();
+    String::from_utf8(WRITTEN.take()).unwrap().lines().map(str::to_owned).collect()
 }
 
 #[test]
