@@ -12,9 +12,13 @@ use crate::scene::{EXPIRED, Scene};
 const PAGE: usize = 4_096;
 const PAGES: usize = 64;
 
-/// Entries before the run, so that the last page of the log has more room or less; and pages that are free. From
-/// nothing, through several points of a run, to enough.
-const CASES: [(u32, usize); 9] = [(0, 0), (4, 0), (8, 0), (12, 0), (16, 0), (20, 0), (0, 1), (8, 1), (0, 8)];
+/// So many entries fill a page of the log: with one more before each run, every part of a run comes to the page's end.
+const A_PAGE: u32 = 14;
+
+/// Entries before the run, and pages that are free: from none to enough.
+fn cases() -> impl Iterator<Item = (u32, usize)> {
+    (0..A_PAGE).map(|entries| (entries, 0)).chain([(0, 1), (8, 1), (0, 8)])
+}
 
 struct Mounted(PathBuf);
 
@@ -52,7 +56,7 @@ fn fill_up(directory: &Path, free: usize) -> PathBuf {
 #[test]
 fn while_the_disk_of_the_audit_log_is_full_nothing_goes_unannounced_and_once_it_is_not_the_next_run_ends_it() {
     let (mut refused, mut done) = (Vec::new(), 0);
-    for (entries, free) in CASES {
+    for (entries, free) in cases() {
         let scene = Scene::new(Night::Second);
         for number in 0..entries {
             let rule = format!("other.example/{number}");
