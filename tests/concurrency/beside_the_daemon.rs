@@ -6,7 +6,7 @@ use std::thread;
 
 use crate::daemon::{AGE_RULE, Daemon, FAST, Installation, QUIET, Rules, SETTING_RULE, Site};
 
-const VISITORS: u64 = 6_000;
+const VISITORS: u64 = 60_000;
 
 /// So that the run lasts.
 const SLOW: Rules = Rules { duty: "0.05", ..FAST };
