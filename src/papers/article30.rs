@@ -156,7 +156,7 @@ fn agreement(activity: &Activity, cells: Cells<'_>) -> String {
     }
 }
 
-const PROCESSOR_COLUMNS: [&str; 13] = [
+const PROCESSOR_COLUMNS: [&str; 15] = [
     "reference",
     "operator",
     "operator-representative",
@@ -166,6 +166,8 @@ const PROCESSOR_COLUMNS: [&str; 13] = [
     "controllers-dpo",
     "categories-of-processing",
     "data",
+    "countries",
+    "safeguards",
     "location",
     "measures",
     "register-date",
@@ -187,6 +189,8 @@ pub(super) fn processor_table(papers: &Papers, language: &Language) -> Table {
             cells.person(papers.dpo.as_ref()),
             processing.categories_of_processing.clone(),
             cells.data(&processing.data),
+            cells.known(processing.transfers.as_ref().map(|transfers| cells.countries(transfers)).as_ref()),
+            cells.known(processing.transfers.as_ref().map(|transfers| cells.safeguards(transfers)).as_ref()),
             processing.locations.join("; "),
             cells.measures(&papers.measures, papers.other_measures.as_ref()),
             papers.stamp.date.clone(),

@@ -100,7 +100,7 @@ impl Builder<'_> {
             operator_dpo: config.daemon.dpo.as_ref().map(plain),
             on_behalf,
             operator_line,
-            processing: server.processing(self).filter(|_| on_behalf),
+            processing: server.processing(self, &processors).filter(|_| on_behalf),
             data_subjects: language.told("data-subjects", &[("site", &site.domain)]),
             uses_legitimate_interest: rests_on(LawfulBasis::LegitimateInterest),
             uses_consent,

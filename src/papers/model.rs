@@ -239,6 +239,8 @@ pub(super) struct Processing {
     pub(super) reference: String,
     pub(super) categories_of_processing: String,
     pub(super) data: Vec<Group>,
+    /// Null where no processor's file tells of the operator.
+    pub(super) transfers: Option<Vec<Transfer>>,
     pub(super) locations: Vec<String>,
 }
 

@@ -42,6 +42,13 @@ fn the_operator_s_record_is_of_what_it_keeps_for_other_controllers() {
     assert_eq!(record[0]["Name and contact details of controller"], "Client a.s., Street 2, client@client.example");
     assert_eq!(record[0]["Categories of processing"], "Storing and erasing records of visitors");
     assert_eq!(record[0]["Categories of personal data"], "Records of visitors: Visits to the website");
+    // Article 30(2)(c): nobody has told where the operator's own server sends data.
+    for column in [
+        "Third countries or international organisations that personal data are transferred to",
+        "Safeguards for transfers of personal data",
+    ] {
+        assert_eq!(record[0][column], "[missing]", "{column}");
+    }
     let value: Value = serde_json::from_str(&export(&client, "article30-processor", "json", &[])).unwrap();
     assert_eq!(value["processing"]["reference"], "shop.example/server");
     assert!(!value.to_string().contains("Smartsupp"), "{value}");
@@ -83,6 +90,9 @@ fn who_keeps_the_records_for_another_controller_is_its_processor() {
     client.write("sites/shop.example.toml", &with);
     assert!(!found(&client).contains(missing));
     assert!(export(&client, "agreement-annex", "md", &[]).contains("Agreement of 1 February 2026"));
+    client.write("processors/operator.toml", &format!("{operator}[[location]]\nregion = \"US\"\n"));
+    let record = rows(&export(&client, "article30-processor", "csv", &[]));
+    assert_eq!(record[0]["Safeguards for transfers of personal data"], "the United States: [missing]");
 }
 
 #[test]

@@ -32,7 +32,7 @@ impl Builder<'_> {
                 "processors/NAME.toml with `name = \"{}\"`; {}: that processor, with `agreement = DATE`",
                 operator.name, site.file
             ),
-            papers: &[Paper::Article30, Paper::PrivacyNotice, Paper::AgreementAnnex],
+            papers: OF_THE_CONTROLLER,
         });
         Some(self.line(&plain(operator), None))
     }

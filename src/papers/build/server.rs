@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::super::model::{Group, Place, Processing};
+use super::super::model::{Group, Place, Processing, Processor};
 use super::super::{Subject, periods};
 use super::Builder;
 use crate::config::site::{Column, ColumnAction, Site, Store, Tag, Treatment};
@@ -34,13 +34,16 @@ impl Server {
     }
 
     /// What whoever runs the server does with what it holds.
-    pub(super) fn processing(&self, builder: &Builder<'_>) -> Option<Processing> {
+    pub(super) fn processing(&self, builder: &Builder<'_>, processors: &[Processor]) -> Option<Processing> {
+        let operator = &builder.subject.config.daemon.controller.party.name;
+        let told = processors.iter().find(|processor| processor.party.name == *operator);
         let text = |key: &str| builder.language.text(key);
         let held = Group { name: text("own-data"), categories: self.held.clone() };
         (!self.held.is_empty()).then(|| Processing {
             reference: format!("{}/server", builder.subject.site.domain),
             categories_of_processing: text("processing"),
             data: vec![held],
+            transfers: told.map(|processor| processor.transfers.clone()),
             locations: vec![text("own-server")],
         })
     }
