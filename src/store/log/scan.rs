@@ -150,11 +150,16 @@ fn v4s(line: &[u8], run: Range<usize>, apart: Apart) -> Vec<Range<usize>> {
     found
 }
 
-/// Bytes of `:54321` at the beginning of `text`; behind a shared address a port is the visitor.
+/// Bytes of `:54321` at the beginning of `text`; behind a shared address a port is the visitor. What `:36` follows is the
+/// time of day or the like: were it removed, the `:36` would be taken for a port the next time.
 fn port_at(text: &[u8]) -> usize {
     let [b':', rest @ ..] = text else { return 0 };
     let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
-    if (1..=5).contains(&digits) && !is_word(rest.get(digits)) { 1 + digits } else { 0 }
+    let ends = match &rest[digits..] {
+        [b':', next, ..] => !next.is_ascii_digit(),
+        behind => !is_word(behind.first()),
+    };
+    if (1..=5).contains(&digits) && ends { 1 + digits } else { 0 }
 }
 
 /// Finds what follows a fixed text.
