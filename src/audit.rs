@@ -4,7 +4,7 @@
 //! leaf of an RFC 6962 Merkle tree, so that 32 bytes stand for the whole history. A *checkpoint* is the tree's size
 //! and root in a C2SP signed note; whoever keeps a copy of one can later tell whether the history before it was
 //! rewritten. Root on the host can always sign again, so a claim is only as strong as the checkpoint that somebody
-//! else kept: [`verify`] says *anchored* only when it was given one.
+//! else kept: [`verify()`] says *anchored* only when it was given one.
 //!
 //! These stand in the log's directory ([`Paths`]); the private key stands elsewhere:
 //!
@@ -17,7 +17,7 @@
 //! No entry carries personal data: rules, counts, instants, reasons and user ids of operators, never a key, an
 //! address, a file name or a hash of one.
 //!
-//! [`Log`] appends, [`read`] reads, [`verify`] judges, [`prove`] proves one entry to whoever does not have the log;
+//! [`Log`] appends, [`read`] reads, [`verify()`] judges, [`prove`] proves one entry to whoever does not have the log;
 //! [`merkle`], [`note`] and [`Proof`] are the public formats.
 
 mod entry;

@@ -1,6 +1,6 @@
 //! A purge: one rule, executed batch by batch, evidence first.
 //!
-//! [`run`] reads as the protocol does. Before anything is erased the guards are asked and `run.started` says what was
+//! [`run()`] reads as the protocol does. Before anything is erased the guards are asked and `run.started` says what was
 //! counted. Every batch is erased in an open transaction; its keys go to the batch in flight, its counts to the audit
 //! log, durably; only then does it commit. If the entry cannot be written the transaction rolls back and every job
 //! stops: **no deletion without evidence**. A process that dies at any point leaves enough for the next one to find
@@ -97,7 +97,7 @@ pub enum Step {
     Registered,
 }
 
-/// How a call of [`run`] ended.
+/// How a call of [`run()`] ended.
 #[derive(Debug)]
 #[must_use]
 pub enum Outcome {

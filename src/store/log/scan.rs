@@ -114,7 +114,9 @@ fn with_brackets(line: &[u8], address: Range<usize>) -> Range<usize> {
     let runs_on = |byte: Option<&u8>| is_word(byte) || matches!(byte, Some(b'.' | b':'));
     let stops = line.get(whole.end) == Some(&b'.') && !runs_on(line.get(whole.end + 1));
     let apart = !runs_on(before(line, whole.start)) && (stops || !runs_on(line.get(whole.end)));
-    if apart { whole } else { start..end }
+    // Within further brackets it would look the same again without these.
+    let nested = before(line, whole.start) == Some(&b'[') && line.get(whole.end) == Some(&b']');
+    if apart && !nested { whole } else { start..end }
 }
 
 fn is_v6(text: &[u8]) -> bool {

@@ -372,6 +372,7 @@ fn addresses_are_found_anywhere_in_a_line_that_is_not_in_the_format(#[case] line
 #[case("192.0.2.9::192.0.2.8", "---")]
 #[case("at 192.0.2.9:55:36 [error]", "at -:55:36 [error]")]
 #[case("[2001:db8::9]:55:36", "[-]:55:36")]
+#[case("[[2001:db8::9]:1]:82", "[[-]:1]:82")]
 fn addresses_side_by_side_are_gone_after_one_time(#[case] line: &str, #[case] expected: &str) {
     assert_eq!(masked(log(LogFormat::Combined), LineAction::Addresses(ColumnAction::Erase), line), expected);
     assert_eq!(masked(log(LogFormat::Combined), LineAction::Addresses(ColumnAction::Erase), expected), expected);
