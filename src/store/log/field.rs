@@ -49,8 +49,8 @@ impl Fields {
         self.fields.push(Field { place, kind });
     }
 
-    /// From the beginning of the line to its end; of two that overlap the first. A parameter within a field that only may
-    /// hold addresses is taken out of it: there the name says that an address follows.
+    /// From the beginning of the line to its end; of two that overlap the first. What a parameter has in common with
+    /// a field that only may hold addresses is the parameter's: there the name says that an address follows.
     pub(super) fn in_order(&mut self) -> &[Field] {
         // As most lines have it.
         if self.fields.len() < 2 {
@@ -77,11 +77,12 @@ impl Fields {
             // What is pushed holds no more of this one.
             for other in 0..self.fields.len() {
                 let Field { place, kind } = &mut self.fields[other];
-                if *kind == FieldKind::Possible && place.start <= value.start && value.end <= place.end {
-                    let behind = value.end..place.end;
-                    place.end = value.start;
-                    self.fields.push(Field { place: behind, kind: FieldKind::Possible });
+                if *kind != FieldKind::Possible || place.end <= value.start || value.end <= place.start {
+                    continue;
                 }
+                let behind = value.end..place.end.max(value.end);
+                place.end = value.start.max(place.start);
+                self.fields.push(Field { place: behind, kind: FieldKind::Possible });
             }
         }
     }

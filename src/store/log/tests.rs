@@ -253,6 +253,14 @@ fn an_agent_with_escaped_quotes_is_not_taken_for_further_fields() {
     assert_eq!(masked(log(LogFormat::Combined), TRUNCATE, line), expected);
 }
 
+#[test]
+fn a_declared_parameter_is_masked_to_its_end_also_where_it_looks_like_a_client_before() {
+    let log = Log { parameters: BTreeSet::from(["ip".to_owned()]), ..log(LogFormat::ApacheError) };
+    let line = "[Sat Oct 10 13:55:36 2026] [core:error] [client 192.0.2.0] /?x=client a?ip=192.0.2.9,198.51.100.9";
+    let expected = line.replace("192.0.2.9,198.51.100.9", "192.0.2.0,198.51.100.0");
+    assert_eq!(masked(log, TRUNCATE, line), expected);
+}
+
 #[rstest]
 #[case("/?ip=192.0.2.9&x=1", "/?ip=192.0.2.0&x=1")]
 #[case("/?x=1&ip=2001%3Adb8%3A1%3A2%3A%3A9", "/?x=1&ip=2001%3Adb8%3A1%3A%3A")]
