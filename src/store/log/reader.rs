@@ -184,7 +184,8 @@ impl Clf {
                 let opens = bracket.is_some_and(|bracket| end < bracket);
                 let before = line[..quote].strip_suffix(b"] ").filter(|_| opens)?;
                 let (before, time) = before.split_last_chunk()?;
-                let names = before.get(end..before.len() - 1)?;
+                // What is not apart from the time, such as a parameter in a user's name, would take it along.
+                let names = before.strip_suffix(b" [")?.get(end..)?;
                 return Some(Head { client: start..end, names: Some(names), time, request: quote });
             }
             from = quote + 1;

@@ -254,6 +254,14 @@ fn an_agent_with_escaped_quotes_is_not_taken_for_further_fields() {
 }
 
 #[test]
+fn a_parameter_that_runs_into_the_time_does_not_hide_an_address_until_the_next_run() {
+    let log = Log { parameters: BTreeSet::from(["ip".to_owned()]), ..log(LogFormat::Common) };
+    let line = r#"- - a<[2001:db8::1] ?ip=y[10/Oct/2026:13:55:36 +0200] "GET / HTTP/1.1" 200 5"#;
+    let expected = r#"- - a<[2001:db8::] ?ip=- +0200] "GET / HTTP/1.1" 200 5"#;
+    assert_eq!(masked(log, TRUNCATE, line), expected);
+}
+
+#[test]
 fn a_declared_parameter_is_masked_to_its_end_also_where_it_looks_like_a_client_before() {
     let log = Log { parameters: BTreeSet::from(["ip".to_owned()]), ..log(LogFormat::ApacheError) };
     let line = "[Sat Oct 10 13:55:36 2026] [core:error] [client 192.0.2.0] /?x=client a?ip=192.0.2.9,198.51.100.9";
