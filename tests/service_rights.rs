@@ -140,6 +140,44 @@ fn the_drop_in_names_what_the_files_of_all_stores_need() {
     assert_eq!(paths.split(' ').collect::<Vec<_>>(), expected);
 }
 
+/// A store in SQLite, which makes 54321 the service's user, and a directory of somebody else's with such an access list.
+fn with_access_list(list: &str) -> Installation {
+    let shop = shop();
+    let site = fs::read_to_string(shop.config().join("sites/shop.example.toml")).unwrap();
+    shop.write("sites/shop.example.toml", site.split("[store.log]").next().unwrap());
+    for name in ["sqlite", "sqlite/chat.db"] {
+        chown(shop.path().join(name), Some(54_321), Some(54_321)).unwrap();
+    }
+    let directory = shop.path().join("directory");
+    chown(&directory, Some(54_322), Some(54_322)).unwrap();
+    fs::set_permissions(&directory, fs::Permissions::from_mode(0o700)).unwrap();
+    let set = Command::new("setfacl").args(["-m", list]).arg(&directory).status();
+    assert!(set.expect("setfacl of acl is there").success(), "{list}");
+    shop
+}
+
+#[test]
+fn an_access_list_that_opens_a_directory_saves_the_capability_and_a_mask_that_closes_it_does_not() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("left out: only root can give files away");
+        return;
+    }
+    for (list, group, is_capability_needed) in [
+        ("u:54321:rwx", None, false),
+        ("u:54321:rwx,m::r-x", None, true),
+        ("u:54321:r-x", None, true),
+        ("g:adm:rwx", Some("SupplementaryGroups=adm"), false),
+        ("g:adm:rwx,m::r-x", None, true),
+        // The mode shows rwx for the group: that is the mask, and its owning group may do nothing.
+        ("u:9:rwx", None, true),
+    ] {
+        let drop_in = drop_in(&with_access_list(list));
+        assert_eq!(drop_in.contains("CAP_DAC_OVERRIDE"), is_capability_needed, "{list}: {drop_in}");
+        let groups = drop_in.lines().find(|line| line.starts_with("SupplementaryGroups="));
+        assert_eq!(groups, group, "{list}: {drop_in}");
+    }
+}
+
 #[test]
 fn systemd_takes_the_unit_with_the_drop_in() {
     let shop = shop();

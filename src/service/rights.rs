@@ -1,9 +1,10 @@
 //! What the service must be allowed for the files that its stores are in, as a drop-in for its unit.
 //!
 //! A command is run by root mostly, and root may do everything; the service is another user in a sandbox. Whether it
-//! may do what its rules ask for cannot be tried from outside, but it can be told from owners, groups and modes. Access
-//! control lists are not looked at: what they allow is asked for once more.
+//! may do what its rules ask for cannot be tried from outside, but it can be told from owners, groups, modes and access
+//! control lists.
 
+mod access_list;
 mod accounts;
 mod drop_in;
 mod facts;
@@ -107,8 +108,10 @@ impl Places {
     fn reach(&self, user: &Account, accounts: &Accounts, drop_in: &mut DropIn) {
         let needed = self.directories.iter().chain(&self.logs).flat_map(|facts| &facts.needed);
         let closed: Vec<_> = needed.filter(|needed| !needed.is_open_to(user)).collect();
-        let groups: Option<BTreeSet<String>> =
-            closed.iter().map(|needed| accounts.group(needed.opening_group(user)?)).collect();
+        let groups: Option<BTreeSet<String>> = closed
+            .iter()
+            .map(|needed| needed.opening_groups(user).into_iter().find_map(|gid| accounts.group(gid)))
+            .collect();
         match groups {
             Some(groups) => drop_in.groups = groups,
             None => drop_in.capabilities.extend(["CAP_DAC_OVERRIDE"]),
@@ -131,5 +134,7 @@ impl Places {
     }
 }
 
+#[cfg(test)]
+mod kernel_tests;
 #[cfg(test)]
 mod tests;

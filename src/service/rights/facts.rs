@@ -1,4 +1,4 @@
-//! Owners, groups and modes of what a store works on. Names of files are seen and not kept.
+//! Owners, groups, modes and access control lists of what a store works on. Names of files are seen and not kept.
 
 use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt;
@@ -6,6 +6,7 @@ use std::path::Path;
 
 use globset::Glob;
 
+use super::access_list::{AccessList, Unknown};
 use super::accounts::Account;
 use crate::config::site::Log;
 
@@ -28,10 +29,12 @@ pub(super) struct Owner {
 }
 
 /// What must be done with something, and by whom it may be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Needed {
     pub(super) owner: Owner,
     pub(super) mode: u32,
+    /// Where its mode does not say everything.
+    pub(super) list: Option<AccessList>,
     /// The bits that are needed.
     pub(super) bits: u32,
 }
@@ -59,25 +62,42 @@ impl Owner {
 }
 
 impl Needed {
-    fn new(metadata: &Metadata, bits: u32) -> Needed {
-        Needed { owner: Owner::in_(metadata), mode: metadata.mode(), bits }
+    fn new(path: &Path, metadata: &Metadata, bits: u32) -> Needed {
+        let owner = Owner::in_(metadata);
+        match AccessList::of(path, owner.gid) {
+            // Where the mask leaves nothing the kernel does not look into the list, not even for who is named in it.
+            Ok(list) => {
+                let mode = metadata.mode();
+                Needed { owner, mode, list: list.filter(|_| mode >> 3 & WHOLE != 0), bits }
+            }
+            // Taken for closed: a capability too many is asked for, and is seen where the drop-in is read.
+            Err(Unknown) => Needed { owner, mode: 0, list: None, bits },
+        }
     }
 
-    /// Whether the user may do it (path_resolution(7)): the first of owner, group and others that it is decides.
+    /// Whether the user may do it (path_resolution(7), acl(5)): the first of owner, group and others that it is decides.
     pub(super) fn is_open_to(&self, user: &Account) -> bool {
-        let Needed { owner, mode, bits } = *self;
-        let allowed = match () {
-            () if owner.uid == user.uid => mode >> 6,
-            () if user.groups.contains(&owner.gid) => mode >> 3,
-            () => mode,
-        };
-        allowed & bits == bits
+        let Needed { owner, mode, list, bits } = self;
+        let allows = |class: u32| class & bits == *bits;
+        if owner.uid == user.uid {
+            return allows(mode >> 6);
+        }
+        match list {
+            Some(list) => list.allows(user, *bits).unwrap_or_else(|| allows(*mode)),
+            None if user.groups.contains(&owner.gid) => allows(mode >> 3),
+            None => allows(*mode),
+        }
     }
 
-    /// The group that may do it, where joining it would help.
-    pub(super) fn opening_group(&self, user: &Account) -> Option<u32> {
-        let helps = self.owner.uid != user.uid && !user.groups.contains(&self.owner.gid);
-        (helps && self.mode >> 3 & self.bits == self.bits).then_some(self.owner.gid)
+    /// The groups that may do it, where joining one would help.
+    pub(super) fn opening_groups(&self, user: &Account) -> Vec<u32> {
+        let Needed { owner, mode, list, bits } = self;
+        match list {
+            _ if owner.uid == user.uid => Vec::new(),
+            Some(list) => list.opening_groups(user, *bits),
+            None if !user.groups.contains(&owner.gid) && mode >> 3 & bits == *bits => vec![owner.gid],
+            None => Vec::new(),
+        }
     }
 }
 
@@ -105,7 +125,7 @@ impl Facts {
         let entries = fs::read_dir(&log.directory).into_iter().flatten().filter_map(Result::ok);
         for entry in entries.filter(|entry| matcher.is_match(entry.file_name())).take(MOST_FILES) {
             if let Some(file) = entry.metadata().ok().filter(Metadata::is_file) {
-                facts.needed.push(Needed::new(&file, READ));
+                facts.needed.push(Needed::new(&entry.path(), &file, READ));
                 facts.rewritten.push(Owner::in_(&file));
             }
         }
@@ -118,7 +138,7 @@ impl Facts {
 
     fn add_directory(&mut self, path: &Path) -> Option<Owner> {
         let directory = fs::metadata(path).ok()?;
-        self.needed.push(Needed::new(&directory, WHOLE));
+        self.needed.push(Needed::new(path, &directory, WHOLE));
         let owner = Owner::in_(&directory);
         if directory.mode() & STICKY != 0 {
             self.sticky.push(owner);

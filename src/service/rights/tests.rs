@@ -8,7 +8,7 @@ const PASSWD: &str =
 const GROUP: &str = "root:x:0:\nadm:x:4:syslog\nwww-data:x:33:\nforgetd:x:900:\nshop:x:1001:\nlogs:x:50:forgetd\n";
 
 fn at(uid: u32, gid: u32, mode: u32, bits: u32) -> Needed {
-    Needed { owner: Owner { uid, gid }, mode, bits }
+    Needed { owner: Owner { uid, gid }, mode, list: None, bits }
 }
 
 fn directory(needed: Needed) -> Facts {
@@ -17,7 +17,8 @@ fn directory(needed: Needed) -> Facts {
 }
 
 fn log(directory: Needed, file: Needed) -> Facts {
-    Facts { needed: vec![directory, file], sticky: vec![], rewritten: vec![file.owner] }
+    let rewritten = vec![file.owner];
+    Facts { needed: vec![directory, file], sticky: vec![], rewritten }
 }
 
 /// The lines of the drop-in for stores below `/srv/shop`, without remarks and what is always said.
@@ -45,7 +46,7 @@ fn with(capabilities: &str, further: &[&str]) -> Vec<String> {
 #[test]
 fn a_directory_of_the_services_own_needs_no_capability() {
     for needed in [at(900, 900, 0o40700, 7), at(33, 50, 0o40770, 7), at(33, 33, 0o40777, 7)] {
-        assert_eq!(of_directory(needed), ["RestrictSUIDSGID=no"], "{needed:?}");
+        assert_eq!(of_directory(needed.clone()), ["RestrictSUIDSGID=no"], "{needed:?}");
     }
 }
 
@@ -57,7 +58,7 @@ fn a_group_is_enough_where_it_may_write() {
 #[test]
 fn no_group_helps_where_it_may_not_write_or_is_roots() {
     for needed in [at(33, 33, 0o40750, 7), at(33, 0, 0o40770, 7), at(33, 777, 0o40770, 7), at(900, 33, 0o40570, 7)] {
-        assert_eq!(of_directory(needed), with("CAP_DAC_OVERRIDE", &[]), "{needed:?}");
+        assert_eq!(of_directory(needed.clone()), with("CAP_DAC_OVERRIDE", &[]), "{needed:?}");
     }
 }
 
