@@ -18,6 +18,7 @@ pub mod server;
 mod shape;
 pub mod sqlite;
 
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -332,11 +333,11 @@ pub trait Store {
     fn resolve(&mut self, selection: &Selection<'_>, in_flight: &[u8]) -> Result<Resolution, StoreError>;
 
     /// Removes what the store itself still keeps of erased records, as far as that is possible without making
-    /// anybody wait, and says what is left. Called once after a run.
+    /// anybody wait, and says what is left. Called once after a run. What takes long is given up once `interrupt` is set.
     ///
     /// # Errors
     /// The store cannot be read.
-    fn settle(&mut self) -> Result<Physical, StoreError>;
+    fn settle(&mut self, interrupt: &AtomicBool) -> Result<Physical, StoreError>;
 
     /// The store's own clock, where it has one.
     ///
