@@ -1,22 +1,17 @@
 //! The server as a whole: TLS, logins, clocks, replicas.
 
-use std::net::TcpListener;
 use std::path::Path;
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use forgetd::config::site::{DatabaseKind, Password, Server};
 use forgetd::store::{self, Physical, Severity, StoreError};
+use mysql::Conn;
 use mysql::prelude::Queryable;
-use mysql::{Conn, Row};
 
 use super::mariadb::{self, MariaDb, MariaDbDatabase};
+use super::mariadb_pair::{Pair, free_port, until};
 use super::{VISITORS, database, inspect, rows, rule, run, selection};
-
-/// A port that was free a moment ago.
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
 
 /// An authority and a certificate of it for `localhost`, in `directory`.
 fn certificates(directory: &Path) {

@@ -2,12 +2,18 @@
 
 #![allow(dead_code, reason = "each test file uses its part")]
 
+use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
 use mysql::prelude::Queryable;
 use mysql::{Conn, Row};
 
 use super::mariadb::{self, MariaDb};
+
+/// A port that was free a moment ago.
+pub(crate) fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
 
 pub(crate) fn until(condition: impl Fn() -> bool) {
     let started = Instant::now();
@@ -71,4 +77,3 @@ fn of_replication(statement: &str) -> String {
     let newer = |text: String, (from, to): (&str, &str)| text.replace(from, to);
     if mariadb::is_mysql() { older.into_iter().fold(statement.to_owned(), newer) } else { statement.to_owned() }
 }
-

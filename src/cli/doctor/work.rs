@@ -1,7 +1,7 @@
 //! The work: the stores as the rules need them, what runs left behind, and when the next ones are.
 
-use std::sync::atomic::AtomicBool;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::AtomicBool;
 
 use jiff::Timestamp;
 
@@ -93,9 +93,11 @@ fn left_by(rule: &Rule, register: Option<&Register>) -> Result<Option<String>, R
         Definition::Log(_) => false,
     };
     // A store that does not answer is told by `stores`.
-    Ok(says.then(|| safety::open_store(rule).settle(&AtomicBool::new(false)).ok()).flatten().and_then(|physical| match physical {
-        Physical::Gone => None,
-        Physical::Pending(what) => Some(what),
+    Ok(says.then(|| safety::open_store(rule).settle(&AtomicBool::new(false)).ok()).flatten().and_then(|physical| {
+        match physical {
+            Physical::Gone => None,
+            Physical::Pending(what) => Some(what),
+        }
     }))
 }
 
