@@ -88,6 +88,21 @@ pub struct HeldValue {
     pub value: String,
 }
 
+impl HeldValue {
+    /// Why a column of numbers, of this table and type, cannot have the value; `None` where it can. A slip of the pen
+    /// would keep nothing.
+    pub(crate) fn objection(&self, table: &str, of_type: &str) -> Option<(String, &'static str)> {
+        self.value.trim().parse::<f64>().is_err().then(|| {
+            let message = format!(
+                "a hold on column {} of table {table} keeps nothing: the column has type {of_type}, and what is held is \
+                 no number",
+                self.column
+            );
+            (message, "find it with `forgetd hold list`, hold what is meant, and lift it")
+        })
+    }
+}
+
 /// Exact counts of one selection.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Survey {

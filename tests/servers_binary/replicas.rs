@@ -12,7 +12,8 @@ const PACE: &str = "[safety]\napproval = \"automatic\"\nmax-share = 1.0\n\
 
 const ADDRESSES: &str = "SELECT count(*) FROM visitors WHERE ip IS NOT NULL";
 
-const RECORDS: &str = "SELECT id, last_seen, CASE WHEN ip IS NULL THEN 0 ELSE 1 END FROM visitors ORDER BY id";
+const RECORDS: &str =
+    "SELECT id, last_seen, last_seen * 0 + CASE WHEN ip IS NULL THEN 0 ELSE 1 END FROM visitors ORDER BY id";
 
 /// A primary, and what is done to its replica.
 struct Scene<'a> {
