@@ -10,7 +10,7 @@ use mysql::Conn;
 use mysql::prelude::Queryable;
 
 use super::mariadb::{self, MariaDb, MariaDbDatabase};
-use super::mariadb_pair::{Pair, free_port, until};
+use super::mariadb_pair::{Pair, free_port, seconds_behind, until};
 use super::{VISITORS, database, inspect, rows, rule, run, selection};
 
 /// An authority and a certificate of it for `localhost`, in `directory`.

@@ -65,7 +65,7 @@ impl Pair {
     }
 }
 
-fn seconds_behind(replica: &mut Conn) -> Option<u64> {
+pub(crate) fn seconds_behind(replica: &mut Conn) -> Option<u64> {
     let status: Row = replica.query_first("SHOW REPLICA STATUS").unwrap().unwrap();
     let name = if mariadb::is_mysql() { "Seconds_Behind_Source" } else { "Seconds_Behind_Master" };
     status.get::<Option<u64>, _>(name).unwrap()
