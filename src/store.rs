@@ -18,6 +18,7 @@ pub mod server;
 mod shape;
 pub mod sqlite;
 
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -85,6 +86,21 @@ pub struct HeldValue {
     pub column: String,
     /// The value, as the operator wrote it.
     pub value: String,
+}
+
+impl HeldValue {
+    /// Why a column of numbers, of this table and type, cannot have the value; `None` where it can. A slip of the pen
+    /// would keep nothing.
+    pub(crate) fn objection(&self, table: &str, of_type: &str) -> Option<(String, &'static str)> {
+        self.value.trim().parse::<f64>().is_err().then(|| {
+            let message = format!(
+                "a hold on column {} of table {table} keeps nothing: the column has type {of_type}, and what is held is \
+                 no number",
+                self.column
+            );
+            (message, "find it with `forgetd hold list`, hold what is meant, and lift it")
+        })
+    }
 }
 
 /// Exact counts of one selection.
@@ -332,11 +348,11 @@ pub trait Store {
     fn resolve(&mut self, selection: &Selection<'_>, in_flight: &[u8]) -> Result<Resolution, StoreError>;
 
     /// Removes what the store itself still keeps of erased records, as far as that is possible without making
-    /// anybody wait, and says what is left. Called once after a run.
+    /// anybody wait, and says what is left. Called once after a run. What takes long is given up once `interrupt` is set.
     ///
     /// # Errors
     /// The store cannot be read.
-    fn settle(&mut self) -> Result<Physical, StoreError>;
+    fn settle(&mut self, interrupt: &AtomicBool) -> Result<Physical, StoreError>;
 
     /// The store's own clock, where it has one.
     ///

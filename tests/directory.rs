@@ -339,7 +339,7 @@ fn what_is_left_on_a_disk_and_in_memory_is_told() {
             continue;
         }
         let tree = Tree::in_directory(tempfile::tempdir_in(place).unwrap());
-        let left = tree.open().settle().unwrap();
+        let left = tree.open().settle(&std::sync::atomic::AtomicBool::new(false)).unwrap();
         assert_eq!(left == Physical::Gone, is_gone, "{left:?}");
     }
 }

@@ -643,7 +643,7 @@ fn what_was_replaced_may_be_left_in_the_free_space_of_a_disk() {
     let selection = logs.selection();
     drop(store.walk(&selection, Duration::ZERO).unwrap());
     let in_memory = rustix::fs::statfs(logs.root()).unwrap().f_type == 0x0102_1994;
-    match store.settle().unwrap() {
+    match store.settle(&std::sync::atomic::AtomicBool::new(false)).unwrap() {
         Physical::Gone => assert!(in_memory),
         Physical::Pending(what) => assert!(!in_memory && what.contains("free space"), "{what}"),
     }

@@ -6,6 +6,8 @@
 mod inspect;
 #[path = "support/mariadb.rs"]
 mod mariadb;
+#[path = "support/mariadb_pair.rs"]
+mod mariadb_pair;
 #[path = "mysql_store/masks.rs"]
 mod masks;
 #[path = "mysql_store/partitions.rs"]

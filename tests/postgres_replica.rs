@@ -107,7 +107,9 @@ fn a_purge_waits_for_a_replica_and_leaves_both_equal() {
         }
     }
     drop(walk);
-    assert!(matches!(store.settle().unwrap(), Physical::Pending(what) if what.contains("1 replicas")));
+    assert!(
+        matches!(store.settle(&std::sync::atomic::AtomicBool::new(false)).unwrap(), Physical::Pending(what) if what.contains("1 replicas"))
+    );
     let of = |client: &mut postgres::Client| -> Vec<String> {
         let rows = client.query("SELECT visitors::text FROM visitors ORDER BY id", &[]).unwrap();
         rows.iter().map(|row| row.get(0)).collect()

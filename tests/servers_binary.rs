@@ -5,16 +5,30 @@
 
 #[path = "support/database.rs"]
 mod database;
+#[path = "support/faketime.rs"]
+mod faketime;
+#[path = "servers_binary/hangs.rs"]
+mod hangs;
+#[path = "servers_binary/holds.rs"]
+mod holds;
 #[path = "support/installation.rs"]
 mod installation;
 #[path = "servers_binary/logins.rs"]
 mod logins;
 #[path = "support/mariadb.rs"]
 mod mariadb;
+#[path = "support/mariadb_pair.rs"]
+mod mariadb_pair;
 #[path = "servers_binary/nights.rs"]
 mod nights;
+#[path = "servers_binary/passwords.rs"]
+mod passwords;
 #[path = "support/postgres_server.rs"]
 mod postgres_server;
+#[path = "servers_binary/replicas.rs"]
+mod replicas;
+#[path = "servers_binary/schedule.rs"]
+mod schedule;
 
 use installation::{Installation, UNGUARDED};
 
@@ -54,7 +68,12 @@ ip = "visit.ip-address"
 }
 
 fn installation(declaration: &str, settings: &str) -> Installation {
-    let installation = Installation::new(UNGUARDED);
+    installation_paced(UNGUARDED, declaration, settings)
+}
+
+/// The same with other guards and pace.
+fn installation_paced(daemon: &str, declaration: &str, settings: &str) -> Installation {
+    let installation = Installation::new(daemon);
     installation.write(SITE, &site(declaration, settings));
     installation
 }

@@ -474,7 +474,7 @@ fn nothing_is_left_of_erased_records_once_settled() {
         writer.write(&half_expired());
         let rule = kind.rule(older());
         erase(store, &selection(&rule));
-        let left = store.settle().unwrap();
+        let left = store.settle(&std::sync::atomic::AtomicBool::new(false)).unwrap();
         match kind.keeps_copies() {
             false => assert_eq!(left, Physical::Gone),
             true => assert!(matches!(&left, Physical::Pending(what) if !what.contains("dead rows")), "{left:?}"),

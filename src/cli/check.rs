@@ -12,7 +12,10 @@ use super::{Ended, Exit, session};
 use crate::config::site::Site;
 use crate::config::{Config, Problems};
 use crate::plan::{self, Rule};
+use crate::purge::StatePaths;
+use crate::register::Register;
 use crate::safety;
+use crate::safety::hold::{self, HoldEffect};
 use crate::service::rights::{self, Accounts};
 use crate::store::{Selection, Severity};
 use crate::visible::visible;
@@ -62,12 +65,21 @@ pub(super) fn run(directory: &Path, options: &CheckOptions, output: &Output) -> 
     };
     let now = session::clock()?.wall;
     let rules = plan::derive(&config);
-    let stores = if options.stores { look_at_stores(&rules, now, output) } else { Vec::new() };
+    let mut findings = plan::consent_findings(&config);
+    let mut stores = Vec::new();
+    if options.stores {
+        // What holds name must be there too.
+        let register = StatePaths::new(&config.daemon.state_dir).existing_register().unwrap_or_else(|error| {
+            findings.push(format!("what holds name was not looked for: {error}"));
+            None
+        });
+        stores = look_at_stores(&rules, register.as_ref(), now, output);
+    }
     let checked = Checked {
         valid: true,
         problems: &Problems(Vec::new()),
         sites: config.sites.values().map(|site| checked_site(site, &rules, now)).collect(),
-        findings: plan::consent_findings(&config),
+        findings,
         stores,
         drop_in: if options.stores { rights::drop_in(&config, &Accounts::read()) } else { None },
     };
@@ -88,13 +100,27 @@ fn checked_site<'a>(site: &'a Site, rules: &[Rule], now: Timestamp) -> CheckedSi
     }
 }
 
-pub(super) fn look_at_stores(rules: &[Rule], now: Timestamp, output: &Output) -> Vec<StoreFinding> {
+pub(super) fn look_at_stores(
+    rules: &[Rule],
+    register: Option<&Register>,
+    now: Timestamp,
+    output: &Output,
+) -> Vec<StoreFinding> {
     let mut findings = Vec::new();
     let looks = Looks::at(rules.len(), output);
     for rule in rules {
         looks.next(rule.name.as_str());
         let name = || rule.name.to_string();
-        let selection = Selection { rule: (&rule.definition).into(), now, cutoff: None, holds: Vec::new() };
+        let holds = match hold::effect(register, rule, now) {
+            Ok(HoldEffect::Rows(rows)) => rows,
+            // It names no column.
+            Ok(HoldEffect::Whole(_)) => Vec::new(),
+            Err(error) => {
+                findings.push(StoreFinding { rule: name(), severity: "refused", finding: error.to_string() });
+                continue;
+            }
+        };
+        let selection = Selection { rule: (&rule.definition).into(), now, cutoff: None, holds };
         match safety::open_store(rule).inspect(&selection) {
             Ok(found) => findings.extend(found.findings.into_iter().map(|finding| StoreFinding {
                 rule: name(),

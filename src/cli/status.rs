@@ -145,11 +145,15 @@ fn print(status: &Status, output: &Output) {
     let reasons = reasons.map(|(rule, reason)| {
         format!("{}: {}: {}", rule.rule, output.attention(rule.state.key()), output.advice(&visible(reason)))
     });
+    let waits = status.rules.iter().filter_map(|rule| {
+        let reason = rule.last_run.as_ref().filter(|run| run.finished_at.is_none())?.reason.as_deref()?;
+        Some(format!("{}: under way, and waits: {}", rule.rule, output.advice(&visible(reason))))
+    });
     let kept = status
         .rules
         .iter()
         .flat_map(|rule| rule.kept.iter().map(move |kept| format!("{}: {}", rule.rule, visible(kept))));
-    for (position, line) in reasons.chain(kept).enumerate() {
+    for (position, line) in reasons.chain(waits).chain(kept).enumerate() {
         if position == 0 {
             output.line("");
         }

@@ -140,6 +140,8 @@ pub(super) struct Run<'a> {
     header: Header,
     in_flight: InFlight,
     pacer: Pacer,
+    /// Since when something is waited for.
+    waits: Option<Instant>,
     shape: Option<Shape>,
     counted: u64,
     ceiling: u64,
@@ -201,6 +203,7 @@ impl<'a> Run<'a> {
             header,
             in_flight,
             pacer,
+            waits: None,
             shape: assessment.shape.clone(),
             counted,
             ceiling,
@@ -327,8 +330,35 @@ impl<'a> Run<'a> {
             StoreError::Unavailable { .. } | StoreError::Failed { .. } => None,
         };
         let Some(pause) = pause else { return Patience::Exhausted };
+        self.tell_wait(error, now);
         pace::sleep(pause, self.order.interrupt);
         Patience::Left
+    }
+
+    /// Says once for each wait that the run waits, and for what. Locks are left out: they come and go.
+    fn tell_wait(&mut self, error: &StoreError, now: Instant) {
+        let is_long =
+            matches!(error, StoreError::Lagging { .. } | StoreError::Lost { .. } | StoreError::CommitUnknown { .. });
+        if !is_long || self.waits.is_some() {
+            return;
+        }
+        self.waits = Some(now);
+        tracing::warn!(rule = self.rule.name.as_str(), reason = %error, "waiting");
+        self.note_waiting(Some(&error.to_string()));
+    }
+
+    /// Says that it goes on, where it waited.
+    fn tell_end_of_wait(&mut self) {
+        let Some(since) = self.waits.take() else { return };
+        tracing::info!(rule = self.rule.name.as_str(), seconds = since.elapsed().as_secs(), "waiting is over");
+        self.note_waiting(None);
+    }
+
+    /// Nothing depends on it but what `status` says.
+    fn note_waiting(&mut self, reason: Option<&str>) {
+        if let Err(error) = self.state.register.note_waiting(&self.id, reason) {
+            tracing::warn!(%error, "the register does not take up what is waited for");
+        }
     }
 
     /// Finds out what became of a batch, records it, and goes on (`None`). Only the store can say: it is asked as after
@@ -399,6 +429,7 @@ impl<'a> Run<'a> {
         self.order.watcher.reached(Step::Committed);
         // The next batch's entry makes this one durable; until then the batch in flight stands for it.
         let Committed { rows, children } = committed;
+        self.tell_end_of_wait();
         self.state.log.append(self.watch.now(), &Event::BatchCommitted { run, batch, rows }, Sync::Later)?;
         self.header.before = Some(Before { rows });
         self.erased += rows;
@@ -415,7 +446,7 @@ impl<'a> Run<'a> {
         assessment: &Assessment,
     ) -> Result<FinishedRun, PurgeError> {
         self.order.watcher.reached(Step::Walked);
-        let pending = match store.settle() {
+        let pending = match store.settle(self.order.interrupt) {
             Ok(Physical::Gone) => None,
             Ok(Physical::Pending(what)) => Some(what),
             Err(error) => Some(format!("not known: {error}")),

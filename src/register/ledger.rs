@@ -99,7 +99,7 @@ pub struct FinishedRun {
     pub left: Option<u64>,
     /// What is physically left, in words.
     pub pending: Option<String>,
-    /// Why it did not end with `done`.
+    /// Why it did not end with `done`; while it is under way, for what it waits.
     pub reason: Option<String>,
 }
 
@@ -282,6 +282,15 @@ impl Register {
             )?;
         }
         Ok(())
+    }
+
+    /// Writes for what a run that is under way waits, or that it does not wait any more.
+    ///
+    /// # Errors
+    /// The register cannot be written.
+    pub fn note_waiting(&mut self, run: &str, waits: Option<&str>) -> Result<(), RegisterError> {
+        let sql = "UPDATE runs SET reason = ?2 WHERE run = ?1 AND finished_at IS NULL";
+        self.execute(sql, params![run, waits])
     }
 
     /// The last run of `rule`.

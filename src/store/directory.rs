@@ -21,6 +21,7 @@ mod refused;
 mod root;
 mod walker;
 
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -110,7 +111,7 @@ impl Store for FileTree {
         in_flight::resolve(self.root()?, selection.now, in_flight)
     }
 
-    fn settle(&mut self) -> Result<Physical, StoreError> {
+    fn settle(&mut self, _interrupt: &AtomicBool) -> Result<Physical, StoreError> {
         Ok(self.root()?.what_is_left())
     }
 

@@ -4,11 +4,15 @@
 //! The network sees no fault in that, the client would wait for ever, and every other rule with it. Here the connection
 //! is given up instead. Its thread ends when the server answers after all, and closes what it holds: that rolls back,
 //! or the server has committed, which is found out as after every lost connection.
+//!
+//! Some statements may take an hour, so that silence alone says nothing. Meanwhile another connection is tried now and
+//! then: a server that is only busy answers it, if with a refusal; one that hangs does not.
 
 use std::io;
+use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, SyncSender};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Answers that may wait: memory stays bounded.
 const WAITING: usize = 2;
@@ -19,12 +23,24 @@ pub(super) const GRACE: Duration = Duration::from_secs(10);
 /// How long the server may take to let the user in: longer than the network may take to reach it.
 pub(super) const LOGIN: Duration = Duration::from_secs(20);
 
+/// After so long without an answer it is asked whether the server answers anybody.
+const QUIET: Duration = Duration::from_secs(30);
+
+/// So often a server may let an attempt pass: one that has just come under load may miss the first.
+const ATTEMPTS: u32 = 2;
+
+/// Makes another connection to the same server, and drops it.
+type Another = Arc<dyn Fn() + Send + Sync>;
+
 /// A connection, and the thread that has it.
 pub(super) struct Line<Job, Answer> {
     /// `None` once nothing can be asked any more.
     jobs: Option<Sender<Job>>,
     answers: Receiver<Answer>,
     thread: Option<JoinHandle<()>>,
+    another: Another,
+    /// How long another connection may take.
+    login: Duration,
 }
 
 /// Why there is no answer.
@@ -42,10 +58,12 @@ pub(super) enum Silence {
 }
 
 impl<Job: Send + 'static, Answer: Send + 'static> Line<Job, Answer> {
-    /// Lets `connect` make the connection in `patience`. From then on each job goes to `serve`.
+    /// Lets `connect` make the connection in `patience`. From then on each job goes to `serve`. `another` comes back as
+    /// soon as the server says anything to a new connection.
     pub(super) fn open<Connection: 'static, Told: Send + 'static, Error: Send + 'static>(
         connect: impl FnOnce() -> Result<(Connection, Told), Error> + Send + 'static,
         serve: fn(&mut Connection, Job, &SyncSender<Answer>),
+        another: impl Fn() + Send + Sync + 'static,
         patience: Duration,
     ) -> Result<Result<(Self, Told), Error>, Silence> {
         let (jobs, asked) = mpsc::channel();
@@ -63,7 +81,8 @@ impl<Job: Send + 'static, Answer: Send + 'static> Line<Job, Answer> {
         };
         let thread = Some(std::thread::Builder::new().name("server".to_owned()).spawn(work)?);
         let told = connecting.recv_timeout(patience).map_err(|error| silence(error, patience))?;
-        Ok(told.map(|told| (Line { jobs: Some(jobs), answers, thread }, told)))
+        let another = Arc::new(another);
+        Ok(told.map(|told| (Line { jobs: Some(jobs), answers, thread, another, login: patience }, told)))
     }
 
     /// Hands a job over.
@@ -72,12 +91,58 @@ impl<Job: Send + 'static, Answer: Send + 'static> Line<Job, Answer> {
         if asked { Ok(()) } else { Err(Silence::GivenUp) }
     }
 
-    /// Waits for the next answer, for `patience`. After that nothing can be asked any more: what is answered later would
-    /// be taken for the answer to something else.
+    /// Waits for the next answer, for `patience`, and no longer than the server answers anybody. After that nothing can be
+    /// asked any more: what is answered later would be taken for the answer to something else.
     pub(super) fn hear(&mut self, patience: Duration) -> Result<Answer, Silence> {
-        self.answers.recv_timeout(patience).map_err(|error| {
+        self.hear_while(patience, QUIET, &mut || ())
+    }
+
+    /// The same, and calls `look` meanwhile after each `pause`.
+    pub(super) fn hear_while(
+        &mut self,
+        patience: Duration,
+        pause: Duration,
+        look: &mut dyn FnMut(),
+    ) -> Result<Answer, Silence> {
+        let began = Instant::now();
+        let mut heard = began;
+        let error = loop {
+            let left = patience.saturating_sub(began.elapsed());
+            match self.answers.recv_timeout(left.min(pause)) {
+                Ok(answer) => return Ok(answer),
+                Err(RecvTimeoutError::Timeout) if began.elapsed() < patience => look(),
+                Err(error) => break error,
+            }
+            if heard.elapsed() >= QUIET {
+                if !self.answers_another() {
+                    break RecvTimeoutError::Timeout;
+                }
+                heard = Instant::now();
+            }
+        };
+        // It may have come in the meantime.
+        self.answers.try_recv().map_err(|_| {
             (self.jobs, self.thread) = (None, None);
-            silence(error, patience)
+            silence(error, began.elapsed())
+        })
+    }
+
+    /// Whether the server says anything to another connection. An attempt that it lets pass leaves a thread behind, which
+    /// ends when the server does or goes on.
+    fn answers_another(&self) -> bool {
+        (0..ATTEMPTS).any(|_| {
+            let (say, said) = mpsc::sync_channel(1);
+            let another = Arc::clone(&self.another);
+            let attempt = move || {
+                another();
+                // Perhaps nobody waits any more.
+                let _heard = say.send(());
+            };
+            // Without a thread nothing is known of the server.
+            let Ok(_thread) = std::thread::Builder::new().name("server alive".to_owned()).spawn(attempt) else {
+                return true;
+            };
+            said.recv_timeout(self.login).is_ok()
         })
     }
 
@@ -115,7 +180,7 @@ mod tests {
             std::thread::sleep(Duration::from_secs(job));
             let _heard = answer.send(job);
         };
-        Line::open(|| Ok::<_, ()>(((), ())), serve, LOGIN).unwrap().unwrap().0
+        Line::open(|| Ok::<_, ()>(((), ())), serve, || (), LOGIN).unwrap().unwrap().0
     }
 
     #[test]
@@ -132,12 +197,31 @@ mod tests {
     }
 
     #[test]
+    fn a_server_that_lets_nobody_in_hangs_and_one_that_answers_at_once_does_not() {
+        assert!(line().answers_another());
+        let hangs = || std::thread::sleep(LOGIN);
+        let serve = |_: &mut (), (): (), _: &SyncSender<()>| ();
+        let patience = Duration::from_millis(50);
+        let line = Line::open(|| Ok::<_, ()>(((), ())), serve, hangs, patience).unwrap().unwrap().0;
+        assert!(!line.answers_another());
+    }
+
+    #[test]
+    fn somebody_looks_while_an_answer_is_waited_for() {
+        let mut line = line();
+        line.ask(1).unwrap();
+        let mut looks = 0;
+        assert_eq!(line.hear_while(LOGIN, Duration::from_millis(10), &mut || looks += 1).unwrap(), 1);
+        assert!(looks > 1);
+    }
+
+    #[test]
     fn a_login_that_takes_too_long_is_given_up() {
         let connect = || {
             std::thread::sleep(LOGIN);
             Ok::<_, ()>(((), ()))
         };
-        let opened = Line::<(), ()>::open(connect, |(), (), _| {}, Duration::from_millis(10));
+        let opened = Line::<(), ()>::open(connect, |(), (), _| {}, || (), Duration::from_millis(10));
         assert!(matches!(opened, Err(Silence::Waited(_))));
     }
 }

@@ -33,6 +33,7 @@ mod walk;
 #[cfg(test)]
 mod tests;
 
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -198,7 +199,7 @@ impl Store for LogFiles {
         place::resolve(&directory, &own, in_flight)
     }
 
-    fn settle(&mut self) -> Result<Physical, StoreError> {
+    fn settle(&mut self, _interrupt: &AtomicBool) -> Result<Physical, StoreError> {
         Ok(self.left.clone())
     }
 

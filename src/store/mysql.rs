@@ -37,6 +37,7 @@ mod time;
 mod walk;
 mod zones;
 
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -116,7 +117,7 @@ impl Store for Mysql {
         in_flight::resolve(database, &facts, &selection, in_flight)
     }
 
-    fn settle(&mut self) -> Result<Physical, StoreError> {
+    fn settle(&mut self, _interrupt: &AtomicBool) -> Result<Physical, StoreError> {
         settle::settle(self.database()?)
     }
 

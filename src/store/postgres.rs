@@ -31,6 +31,7 @@ mod values;
 mod walk;
 
 use std::collections::BTreeMap;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -101,9 +102,9 @@ impl Store for Postgres {
         in_flight::resolve(self.session()?, &selection.of_table()?, in_flight)
     }
 
-    fn settle(&mut self) -> Result<Physical, StoreError> {
+    fn settle(&mut self, interrupt: &AtomicBool) -> Result<Physical, StoreError> {
         let (after, walked) = (self.after, self.walked.clone());
-        settle::settle(self.session()?, &walked, after)
+        settle::settle(self.session()?, &walked, after, interrupt)
     }
 
     fn clock(&mut self) -> Result<Option<Timestamp>, StoreError> {

@@ -24,6 +24,7 @@ mod walk;
 mod tests;
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -82,7 +83,7 @@ impl Store for Sqlite {
         in_flight::resolve(self.database(Access::Writing)?, &selection.of_table()?, in_flight)
     }
 
-    fn settle(&mut self) -> Result<Physical, StoreError> {
+    fn settle(&mut self, _interrupt: &AtomicBool) -> Result<Physical, StoreError> {
         self.database(Access::Writing)?.settle()
     }
 

@@ -1,22 +1,17 @@
 //! The server as a whole: TLS, logins, clocks, replicas.
 
-use std::net::TcpListener;
 use std::path::Path;
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use forgetd::config::site::{DatabaseKind, Password, Server};
 use forgetd::store::{self, Physical, Severity, StoreError};
+use mysql::Conn;
 use mysql::prelude::Queryable;
-use mysql::{Conn, Row};
 
 use super::mariadb::{self, MariaDb, MariaDbDatabase};
+use super::mariadb_pair::{Pair, free_port, seconds_behind, until};
 use super::{VISITORS, database, inspect, rows, rule, run, selection};
-
-/// A port that was free a moment ago.
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
 
 /// An authority and a certificate of it for `localhost`, in `directory`.
 fn certificates(directory: &Path) {
@@ -126,7 +121,8 @@ fn what_stays_on_the_disk_is_told() {
     let mut reader = database.connect();
     reader.query_drop("START TRANSACTION WITH CONSISTENT SNAPSHOT").unwrap();
     run(&database, &["INSERT INTO visitors SELECT seq, 1, '' FROM seq_1_to_100", "DELETE FROM visitors"]);
-    let settled = store::open_database(&database.kind("root")).settle().unwrap();
+    let settled =
+        store::open_database(&database.kind("root")).settle(&std::sync::atomic::AtomicBool::new(false)).unwrap();
     let Physical::Pending(text) = &settled else { panic!("{settled:?}") };
     let pages = if mariadb::is_mysql() { "OPTIMIZE TABLE" } else { "innodb_immediate_scrub_data_uncompressed" };
     for words in [pages, "old versions of", "oldest transaction has been open"] {
@@ -137,69 +133,6 @@ fn what_stays_on_the_disk_is_told() {
 fn with(kind: &DatabaseKind, parameters: &str) -> DatabaseKind {
     let DatabaseKind::Mysql { server } = kind else { panic!("{kind:?}") };
     DatabaseKind::Mysql { server: Server { url: format!("{}{parameters}", server.url), ..server.clone() } }
-}
-
-fn until(condition: impl Fn() -> bool) {
-    let started = Instant::now();
-    while !condition() {
-        assert!(started.elapsed() < Duration::from_secs(60));
-        std::thread::sleep(Duration::from_millis(50));
-    }
-}
-
-/// A primary that writes a binary log, and a replica of it.
-struct Pair {
-    primary: MariaDb,
-    replica: MariaDb,
-    /// Of the replica.
-    port: u16,
-}
-
-impl Pair {
-    fn start() -> Pair {
-        let (of_primary, port) = (free_port(), free_port());
-        let primary = MariaDb::start(&format!(
-            "--bind-address=127.0.0.1 --port={of_primary} --log-bin=binlog --server-id=1 --binlog-format=ROW \
-             --binlog-expire-logs-seconds=604800"
-        ));
-        let replica = MariaDb::start(&format!("--bind-address=127.0.0.1 --port={port} --server-id=2"));
-        let mut connection = primary.administrator();
-        connection.query_drop("CREATE USER replica@'127.0.0.1' IDENTIFIED BY 's3cret'").unwrap();
-        connection.query_drop("GRANT REPLICATION SLAVE ON *.* TO replica@'127.0.0.1'").unwrap();
-        let mut connection = replica.administrator();
-        let sql = format!(
-            "CHANGE MASTER TO MASTER_HOST = '127.0.0.1', MASTER_PORT = {of_primary}, MASTER_USER = 'replica', \
-             MASTER_PASSWORD = 's3cret', MASTER_LOG_FILE = 'binlog.000001', MASTER_LOG_POS = 4, \
-             MASTER_CONNECT_RETRY = 1"
-        );
-        // Without TLS the password goes to MySQL under the key of the server.
-        let key = if mariadb::is_mysql() { ", GET_SOURCE_PUBLIC_KEY = 1" } else { "" };
-        connection.query_drop(of_replication(&sql) + key).unwrap();
-        connection.query_drop(of_replication("START SLAVE")).unwrap();
-        until(|| seconds_behind(&mut replica.administrator()).is_some());
-        Pair { primary, replica, port }
-    }
-
-    fn on_replica(&self, statement: &str) {
-        self.replica.administrator().query_drop(of_replication(statement)).unwrap();
-    }
-
-    fn until_caught_up(&self) {
-        until(|| seconds_behind(&mut self.replica.administrator()) == Some(0));
-    }
-}
-
-fn seconds_behind(replica: &mut Conn) -> Option<u64> {
-    let status: Row = replica.query_first("SHOW REPLICA STATUS").unwrap().unwrap();
-    let name = if mariadb::is_mysql() { "Seconds_Behind_Source" } else { "Seconds_Behind_Master" };
-    status.get::<Option<u64>, _>(name).unwrap()
-}
-
-/// A statement about replication: MySQL 8.4 has dropped the older words, MariaDB does not know all of the newer ones.
-fn of_replication(statement: &str) -> String {
-    let older = [("CHANGE MASTER", "CHANGE REPLICATION SOURCE"), ("MASTER_", "SOURCE_"), ("SLAVE", "REPLICA")];
-    let newer = |text: String, (from, to): (&str, &str)| text.replace(from, to);
-    if mariadb::is_mysql() { older.into_iter().fold(statement.to_owned(), newer) } else { statement.to_owned() }
 }
 
 #[test]
@@ -253,7 +186,7 @@ fn a_replica_is_waited_for_and_ends_equal_to_the_primary() {
     let expected: Vec<_> = (1..=25).map(|of_four| (of_four * 4, 1_771_000_000, (of_four * 4).to_string())).collect();
     assert_eq!(left(database.connect()), expected);
     until(|| left(pair.replica.administrator()) == expected);
-    let settled = store.settle().unwrap();
+    let settled = store.settle(&std::sync::atomic::AtomicBool::new(false)).unwrap();
     assert!(
         matches!(&settled, Physical::Pending(text) if text.contains("binary log")
             && text.contains("at the earliest 7 days")

@@ -263,7 +263,7 @@ fn pending(shop: &Shop, after: After) -> String {
     let kind = DatabaseKind::Postgres { server: server_of(shop.url.clone()), after };
     let mut store = store::open_database(&kind);
     let _ = erase(&mut *store, &selection(&rule), 50);
-    match store.settle().unwrap() {
+    match store.settle(&std::sync::atomic::AtomicBool::new(false)).unwrap() {
         Physical::Pending(what) => what,
         Physical::Gone => panic!("the write-ahead log is not gone"),
     }

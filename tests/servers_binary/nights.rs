@@ -14,13 +14,13 @@ use super::{EXPIRED, RULE, SITE, fill, installation, mariadb, postgres_server, s
 const PATIENCE: Duration = Duration::from_secs(40);
 
 #[derive(Debug, Clone, Copy)]
-enum Kind {
+pub(super) enum Kind {
     Postgres,
     MariaDb,
 }
 
 impl Kind {
-    fn database(self) -> Box<dyn Database> {
+    pub(super) fn database(self) -> Box<dyn Database> {
         match self {
             Kind::Postgres => Box::new(OnPostgres::new(postgres_server::server())),
             Kind::MariaDb => Box::new(OnMariaDb::new(mariadb::shared())),
@@ -39,7 +39,7 @@ impl Kind {
     }
 }
 
-fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+pub(super) fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     let began = Instant::now();
     while !is_so() {
         assert!(began.elapsed() < PATIENCE, "waited in vain: {what}");
@@ -48,7 +48,7 @@ fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
 }
 
 /// The whole evidence, and everything else in the state directory that is text.
-fn log(installation: &Installation) -> String {
+pub(super) fn log(installation: &Installation) -> String {
     std::fs::read_to_string(installation.state().join("audit/log.jsonl")).unwrap_or_default()
 }
 
@@ -74,12 +74,12 @@ fn what_is_still_there_after_a_run_stands_in_the_log_and_in_status(
     assert!(!log.contains("canary"), "{log}");
 }
 
-fn start(installation: &Installation) -> Child {
+pub(super) fn start(installation: &Installation) -> Child {
     let log = std::fs::File::create(installation.path().join("daemon.log")).unwrap();
     installation.command(&["run"]).stdin(Stdio::null()).stderr(log).spawn().unwrap()
 }
 
-fn end(mut daemon: Child) {
+pub(super) fn end(mut daemon: Child) {
     kill_process(Pid::from_child(&daemon), Signal::TERM).unwrap();
     assert!(daemon.wait().unwrap().success());
 }

@@ -163,7 +163,12 @@ impl MariaDb {
 
     /// Stops the server where it is (`STOP`), so that it hangs, or lets it go on (`CONT`).
     pub(crate) fn signal(&self, signal: &str) {
-        let script = format!("kill -{signal} $(cat {}/data/*.pid)", self.directory.display());
+        // A signal stops one thread, which stops the others: on a busy machine one may still answer meanwhile.
+        let script = format!(
+            "server=$(cat {}/data/*.pid); kill -{signal} $server; test {signal} != STOP \
+             || until test -z \"$(grep -L '^State:.T' /proc/$server/task/*/status)\"; do sleep 0.01; done",
+            self.directory.display()
+        );
         assert!(Command::new("sh").args(["-c", &script]).status().unwrap().success());
     }
 

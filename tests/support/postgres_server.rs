@@ -84,7 +84,9 @@ impl Server {
     /// Stops the server where it is (`STOP`), with all its processes, so that it hangs, or lets it go on (`CONT`).
     pub(crate) fn signal(&self, signal: &str) {
         let script = format!(
-            "server=$(head -n 1 {}/data/postmaster.pid); kill -{signal} $server $(ps -o pid= --ppid $server)",
+            "server=$(head -n 1 {}/data/postmaster.pid); all=\"$server $(ps -o pid= --ppid $server)\"; kill -{signal} $all; \
+             test {signal} != STOP || for process in $all; do \
+             until grep -q '^State:.T' /proc/$process/status; do sleep 0.01; done; done",
             self.directory.display()
         );
         assert!(Command::new("sh").args(["-c", &script]).status().unwrap().success());

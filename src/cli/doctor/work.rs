@@ -1,6 +1,7 @@
 //! The work: the stores as the rules need them, what runs left behind, and when the next ones are.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::AtomicBool;
 
 use jiff::Timestamp;
 
@@ -44,7 +45,7 @@ pub(super) fn check(installation: &Installation, output: &Output, checks: &mut V
 fn stores(installation: &Installation, output: &Output, checks: &mut Vec<Finding>) {
     const ABOUT: &str = "stores";
     let mut found: BTreeMap<(&str, String), Vec<String>> = BTreeMap::new();
-    let looked = look_at_stores(&installation.rules, installation.clock.wall, output);
+    let looked = look_at_stores(&installation.rules, installation.register.as_ref(), installation.clock.wall, output);
     for StoreFinding { rule, severity, finding } in looked {
         found.entry((severity, finding)).or_default().push(rule);
     }
@@ -92,9 +93,11 @@ fn left_by(rule: &Rule, register: Option<&Register>) -> Result<Option<String>, R
         Definition::Log(_) => false,
     };
     // A store that does not answer is told by `stores`.
-    Ok(says.then(|| safety::open_store(rule).settle().ok()).flatten().and_then(|physical| match physical {
-        Physical::Gone => None,
-        Physical::Pending(what) => Some(what),
+    Ok(says.then(|| safety::open_store(rule).settle(&AtomicBool::new(false)).ok()).flatten().and_then(|physical| {
+        match physical {
+            Physical::Gone => None,
+            Physical::Pending(what) => Some(what),
+        }
     }))
 }
 

@@ -98,7 +98,7 @@ impl Store for Scripted {
         self.resolutions.pop_front().unwrap()
     }
 
-    fn settle(&mut self) -> Result<Physical, StoreError> {
+    fn settle(&mut self, _interrupt: &AtomicBool) -> Result<Physical, StoreError> {
         Ok(self.physical.take().map_or(Physical::Gone, Physical::Pending))
     }
 

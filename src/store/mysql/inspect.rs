@@ -54,12 +54,18 @@ fn look(
     let Some(facts) = real_table(database, &rule.target.table, findings)? else { return Ok(None) };
     let held = selection.holds.iter().map(|hold| hold.column.as_str());
     for column in rule.columns().chain(held) {
-        require_column(&facts, column, findings);
+        require_column(database, &facts, column, findings)?;
     }
     let children = children(database, rule, findings)?;
     if findings.has_refusal() {
         // What is missing has no further properties.
         return Ok(None);
+    }
+    for hold in &selection.holds {
+        let number = facts.column(&hold.column).filter(|column| column.class == Class::Integer);
+        if let Some((message, hint)) = number.and_then(|column| hold.objection(&facts.name, &column.declared)) {
+            findings.refuse(message, hint);
+        }
     }
     key(&rule.target, &facts, &children, findings);
     time(rule, &facts, findings);
@@ -197,12 +203,29 @@ pub(super) fn real_table(
     Ok(None)
 }
 
-fn require_column(facts: &TableFacts, column: &str, findings: &mut Findings) {
-    if facts.column(column).is_none() {
-        let names: Vec<&str> = facts.columns.iter().map(|column| column.name.as_str()).collect();
-        let message = format!("table {} has no column {column} that the user may see", facts.name);
-        findings.refuse(message, format!("it has {}", names.join(", ")));
+/// The server shows a column only to who has a grant on it.
+fn require_column(
+    database: &mut Database,
+    facts: &TableFacts,
+    column: &str,
+    findings: &mut Findings,
+) -> Result<(), StoreError> {
+    if facts.column(column).is_some() {
+        return Ok(());
     }
+    let names: Vec<&str> = facts.columns.iter().map(|column| column.name.as_str()).collect();
+    let mut hint = format!("it has {}", names.join(", "));
+    if !database.may_run(&select(database, &facts.name))? {
+        let grant = grants::grant(database, "SELECT", &facts.name)?;
+        hint.push_str(&format!("; whether it has more is seen after {grant}"));
+    }
+    findings.refuse(format!("table {} has no column {column} that the user may see", facts.name), hint);
+    Ok(())
+}
+
+/// A statement that only who may read all of a table may run.
+fn select(database: &Database, table: &str) -> String {
+    format!("SELECT * FROM {} WHERE FALSE", sql::table(&database.name, table))
 }
 
 /// The key is unique and not null, or a batch could erase a row that it did not mean.
@@ -284,7 +307,7 @@ fn children(database: &mut Database, rule: &TableRule, findings: &mut Findings) 
     let mut tables = Vec::new();
     for Child { table, column } in children {
         let Some(facts) = real_table(database, table, findings)? else { continue };
-        require_column(&facts, column, findings);
+        require_column(database, &facts, column, findings)?;
         if !facts.has_index_on(column) {
             findings.warn(
                 format!("no index begins with {table}.{column}: every batch reads the whole of {table}"),
@@ -340,8 +363,7 @@ fn privileges(
         }
     }
     for (table, probe, privileges) in needed {
-        let select = format!("SELECT * FROM {} WHERE FALSE", sql::table(&database.name, table));
-        if !database.may_run(&probe)? || !database.may_run(&select)? {
+        if !database.may_run(&probe)? || !database.may_run(&select(database, table))? {
             let grant = grants::grant(database, &privileges, table)?;
             findings.refuse(format!("the user may not do on {table} what the rule needs"), grant);
         }

@@ -29,11 +29,13 @@ impl MysqlLine {
         options: Opts,
         begin: fn(&mut Conn) -> mysql::Result<T>,
     ) -> mysql::Result<(MysqlLine, T)> {
+        let same = options.clone();
+        let another = move || drop(Conn::new(same.clone()));
         let connect = move || {
             let mut connection = Conn::new(options)?;
             begin(&mut connection).map(|told| (connection, told))
         };
-        let (line, told) = Line::open(connect, serve, LOGIN).map_err(as_error)??;
+        let (line, told) = Line::open(connect, serve, another, LOGIN).map_err(as_error)??;
         Ok((MysqlLine(line), told))
     }
 

@@ -9,13 +9,13 @@
 //! is noticed.
 
 use std::net::IpAddr;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use postgres::config::{Host, SslMode};
 use postgres::error::SqlState;
 use postgres::types::{ToSql, Type};
 use postgres::{Config, Row};
-use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::super::server::{self, ServerError};
 use super::super::{StoreError, Unknown};
@@ -105,14 +105,11 @@ impl Session {
         let place = server.url.clone();
         let unavailable = |reason: String| StoreError::Unavailable { place: place.clone(), reason };
         let config = config(server).map_err(unavailable)?;
-        let line = match config.get_ssl_mode() {
-            SslMode::Disable => PostgresLine::open(move || config.connect(postgres::NoTls)),
-            _ => {
-                let tls = server::tls(server).map_err(|error| unavailable(error.to_string()))?;
-                PostgresLine::open(move || config.connect(MakeRustlsConnect::new(tls)))
-            }
+        let tls = match config.get_ssl_mode() {
+            SslMode::Disable => None,
+            _ => Some(server::tls(server).map_err(|error| unavailable(error.to_string()))?),
         };
-        let line = line.map_err(|trouble| match trouble {
+        let line = PostgresLine::open(config, tls).map_err(|trouble| match trouble {
             Trouble::Told(error) => connect_error(&place, &error),
             Trouble::Silence(silence) => {
                 let reason = server::with_hint_of_network(silence.to_string());
@@ -164,6 +161,16 @@ impl Session {
     /// Statements without parameters and without results.
     pub(super) fn batch(&mut self, sql: &str) -> Result<(), StoreError> {
         self.ask(sql, Way::Batch, &[]).map(drop)
+    }
+
+    /// The same, but cancelled once `interrupt` is set, which is told as [`StoreError::Slow`].
+    pub(super) fn batch_unless(
+        &mut self,
+        sql: &str,
+        limit: Duration,
+        interrupt: &AtomicBool,
+    ) -> Result<(), StoreError> {
+        self.line.ask_unless(sql, limit, interrupt).map_err(|trouble| self.told(trouble))
     }
 
     /// Rows of a query.

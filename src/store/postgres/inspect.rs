@@ -62,6 +62,12 @@ fn look(
         // What is missing has no further properties.
         return Ok(None);
     }
+    for hold in &selection.holds {
+        let number = facts.column(&hold.column).filter(|column| column.kind == ColumnKind::Integer);
+        if let Some((message, hint)) = number.and_then(|column| hold.objection(&facts.label, &column.type_label)) {
+            findings.refuse(message, hint);
+        }
+    }
     key(rule, &facts, findings);
     time(&rule.target.time, &facts, findings);
     time_index(rule, &facts, findings);

@@ -1,19 +1,30 @@
 //! Statements and rows of PostgreSQL, over a [`Line`].
 
 use std::error::Error;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
 use bytes::BytesMut;
 use postgres::types::{IsNull, ToSql, Type, to_sql_checked};
-use postgres::{Client, Row};
+use postgres::{CancelToken, Client, Config, NoTls, Row};
+use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::connection::Parameter;
 use crate::store::line::{self, LOGIN, Line, Silence};
 
+/// How long a signal may go unnoticed while a statement runs that may be cancelled.
+const GLANCE: Duration = Duration::from_millis(100);
+
+/// What a connection, and each that goes beside it, is encrypted with; `None` within the machine.
+pub(super) type Tls = Option<rustls::ClientConfig>;
+
 /// A connection that is not waited for for ever.
 pub(super) struct PostgresLine {
     line: Line<Job, Answer>,
+    tls: Tls,
+    token: CancelToken,
     is_closed: bool,
 }
 
@@ -70,13 +81,23 @@ pub(super) enum Trouble {
 }
 
 impl PostgresLine {
-    /// Logs in by `connect`.
-    pub(super) fn open(
-        connect: impl FnOnce() -> Result<Client, postgres::Error> + Send + 'static,
-    ) -> Result<PostgresLine, Trouble> {
-        let connect = move || connect().map(|client| (client, ()));
-        let (line, ()) = Line::open(connect, serve, LOGIN).map_err(Trouble::Silence)?.map_err(Trouble::Told)?;
-        Ok(PostgresLine { line, is_closed: false })
+    /// Logs in.
+    pub(super) fn open(config: Config, tls: Tls) -> Result<PostgresLine, Trouble> {
+        let kept = tls.clone();
+        let login = Arc::new(move || match &tls {
+            None => config.connect(NoTls),
+            Some(tls) => config.connect(MakeRustlsConnect::new(tls.clone())),
+        });
+        let again = Arc::clone(&login);
+        let another = move || drop(again());
+        let connect = move || {
+            let client = login()?;
+            let token = client.cancel_token();
+            Ok((client, token))
+        };
+        let opened = Line::open(connect, serve, another, LOGIN);
+        let (line, token) = opened.map_err(Trouble::Silence)?.map_err(Trouble::Told)?;
+        Ok(PostgresLine { line, tls: kept, token, is_closed: false })
     }
 
     /// Runs a statement that may take `limit`.
@@ -95,9 +116,42 @@ impl PostgresLine {
         answer.given.map_err(Trouble::Told)
     }
 
+    /// Runs a statement without parameters and results that may take `limit`, and has it cancelled once `interrupt` is
+    /// set.
+    pub(super) fn ask_unless(&mut self, sql: &str, limit: Duration, interrupt: &AtomicBool) -> Result<(), Trouble> {
+        let job = Job { sql: sql.to_owned(), way: Way::Batch, values: Vec::new() };
+        self.line.ask(job).map_err(Trouble::Silence)?;
+        let (tls, token) = (self.tls.clone(), self.token.clone());
+        let mut is_cancelled = false;
+        let mut look = || {
+            if interrupt.load(Ordering::Relaxed) && !std::mem::replace(&mut is_cancelled, true) {
+                cancel(tls.clone(), token.clone());
+            }
+        };
+        let answer = self.line.hear_while(limit + line::GRACE, GLANCE, &mut look).map_err(Trouble::Silence)?;
+        self.is_closed = answer.is_closed;
+        answer.given.map(drop).map_err(Trouble::Told)
+    }
+
     /// Whether the connection is known to be gone.
     pub(super) fn is_closed(&self) -> bool {
         self.is_closed || self.line.is_given_up()
+    }
+}
+
+/// In a thread of its own: a server that hangs does not hear it.
+fn cancel(tls: Tls, token: CancelToken) {
+    let ask = move || {
+        let asked = match tls {
+            None => token.cancel_query(NoTls),
+            Some(tls) => token.cancel_query(MakeRustlsConnect::new(tls)),
+        };
+        if asked.is_err() {
+            tracing::warn!("the server could not be asked to cancel a statement: it ends at its limit");
+        }
+    };
+    if let Err(error) = std::thread::Builder::new().name("cancel".to_owned()).spawn(ask) {
+        tracing::warn!(%error, "a statement could not be cancelled: it ends at its limit");
     }
 }
 

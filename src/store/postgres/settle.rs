@@ -5,6 +5,7 @@
 //! store never claims that nothing is left.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use postgres::types::Type;
@@ -36,44 +37,76 @@ const LONGEST_VACUUM: Duration = Duration::from_secs(15 * 60);
 const COPIES: &str = "SELECT current_setting('archive_mode') <> 'off', \
      (SELECT count(*) FROM pg_stat_replication), (SELECT count(*) FROM pg_replication_slots WHERE NOT active)";
 
+/// What became of a VACUUM.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Vacuum {
+    /// It was not asked for, or somebody else had the table.
+    Not,
+    Done,
+    /// The process was told to end.
+    Cancelled,
+    /// It took too long.
+    GivenUp,
+}
+
 /// Does what `after` says to the tables of the run, of which so many rows were erased or changed, and says what is
-/// left.
+/// left. Once `interrupt` is set nobody waits for a VACUUM.
 pub(super) fn settle(
     session: &mut Session,
     tables: &BTreeMap<String, u64>,
     after: After,
+    interrupt: &AtomicBool,
 ) -> Result<Physical, StoreError> {
     if session.version >= REPORTS_SINCE {
         session.one(REPORT, &[])?;
     }
-    let mut dead = 0;
+    let (mut dead, mut ended) = (0, Vec::new());
     for (table, erased) in tables {
-        let vacuumed = after == After::Vacuum && vacuum(session, table)?;
+        let vacuumed = match after {
+            After::Vacuum => vacuum(session, table, interrupt)?,
+            After::Nothing => Vacuum::Not,
+        };
+        ended.push(vacuumed);
         session.batch("SELECT pg_stat_clear_snapshot()")?;
         let mut known = 0;
         for row in session.query(DEAD, &[(table, Type::TEXT)])? {
             known += session.count(&row, 1)?;
         }
         // Without a VACUUM there is no less than what the run itself left behind.
-        dead += if vacuumed { known } else { known.max(*erased) };
+        dead += if vacuumed == Vacuum::Done { known } else { known.max(*erased) };
     }
     let mut left = Vec::new();
     if dead > 0 {
         left.push(format!("about {dead} dead rows until VACUUM{}", oldest_snapshot(session)?));
+    }
+    if ended.contains(&Vacuum::Cancelled) {
+        left.push(
+            "VACUUM was cancelled, since forgetd was told to end: the next run's or the server's own does it".into(),
+        );
+    }
+    if ended.contains(&Vacuum::GivenUp) {
+        let minutes = LONGEST_VACUUM.as_secs() / 60;
+        left.push(format!(
+            "VACUUM was given up after {minutes} minutes, or somebody cancelled it: the server's own does it"
+        ));
     }
     left.push("bytes in the free space of the files until they are overwritten".to_owned());
     left.push(copies(session)?);
     Ok(Physical::Pending(left.join("; ")))
 }
 
-/// Makes nobody wait: a table that is locked is left alone, and the file is not cut, which would need a lock. False
-/// where it came to nothing.
-fn vacuum(session: &mut Session, table: &str) -> Result<bool, StoreError> {
+/// Makes nobody wait: a table that is locked is left alone, and the file is not cut, which would need a lock.
+fn vacuum(session: &mut Session, table: &str, interrupt: &AtomicBool) -> Result<Vacuum, StoreError> {
+    if interrupt.load(Ordering::Relaxed) {
+        return Ok(Vacuum::Cancelled);
+    }
     session.batch(&format!("SET statement_timeout = {}", LONGEST_VACUUM.as_millis()))?;
-    let vacuumed = session.batch(&format!("VACUUM (SKIP_LOCKED, TRUNCATE FALSE) {table}"));
-    match vacuumed {
-        Ok(()) => Ok(true),
-        Err(StoreError::Busy { .. } | StoreError::Slow { .. }) => Ok(false),
+    let sql = format!("VACUUM (SKIP_LOCKED, TRUNCATE FALSE) {table}");
+    match session.batch_unless(&sql, LONGEST_VACUUM, interrupt) {
+        Ok(()) => Ok(Vacuum::Done),
+        Err(StoreError::Busy { .. }) => Ok(Vacuum::Not),
+        Err(StoreError::Slow { .. }) if interrupt.load(Ordering::Relaxed) => Ok(Vacuum::Cancelled),
+        Err(StoreError::Slow { .. }) => Ok(Vacuum::GivenUp),
         Err(error) => Err(error),
     }
 }

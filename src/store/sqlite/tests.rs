@@ -386,7 +386,7 @@ fn erased_values_are_nowhere_in_the_files(
     let rule = fixture.rule(action);
     let mut store = fixture.open();
     assert_eq!(erase(store.as_mut(), &selection(&rule)), 1_500);
-    assert_eq!(store.settle().unwrap(), Physical::Gone);
+    assert_eq!(store.settle(&std::sync::atomic::AtomicBool::new(false)).unwrap(), Physical::Gone);
     let bytes = fixture.bytes();
     let occurrences = |text: &[u8]| bytes.windows(text.len()).filter(|window| *window == text).count();
     assert_eq!(occurrences(b"canary-gone-"), 0);
@@ -405,9 +405,9 @@ fn a_reader_of_the_write_ahead_log_leaves_the_erasure_pending_until_it_ends() {
     let rule = fixture.rule(rows());
     let mut store = fixture.open();
     assert_eq!(erase(store.as_mut(), &selection(&rule)), 1);
-    assert!(matches!(store.settle().unwrap(), Physical::Pending(_)));
+    assert!(matches!(store.settle(&std::sync::atomic::AtomicBool::new(false)).unwrap(), Physical::Pending(_)));
     reader.execute_batch("COMMIT").unwrap();
-    assert_eq!(store.settle().unwrap(), Physical::Gone);
+    assert_eq!(store.settle(&std::sync::atomic::AtomicBool::new(false)).unwrap(), Physical::Gone);
 }
 
 #[test]
