@@ -4,10 +4,11 @@
 //! rules that follow from it, [`Enforced`] what the register says was run and once covered, [`Observed`] what the
 //! stores hold now. `judge` lays them side by side, and every disagreement is a [`Finding`].
 //!
-//! An observation is a list of [`Task`]s, because it must not be in anybody's way: a command does one after the other,
+//! An observation is a list of [`Errand`]s, because it must not be in anybody's way: a command does one after the other,
 //! the daemon one at a time and only while it purges nothing. Each counts as `plan` does, over the same connections and
 //! within the same bounds; of values only a few are looked at, and none is kept.
 
+mod database;
 mod declared;
 mod enforced;
 mod finding;
@@ -17,10 +18,11 @@ pub mod likeness;
 mod observed;
 mod record;
 
+pub use database::SeenDatabase;
 pub use declared::Declared;
 pub use enforced::Enforced;
 pub use finding::{By, Drift, Finding, Kind, RuleDrift, StoreDrift};
-pub use former::{Former, Whereabouts};
+pub use former::{Former, Whereabouts, read as formerly};
 pub use judge::{GRACE, is_overdue, judge};
-pub use observed::{Moment, Observed, Presence, Seen, Stores, Task, look};
+pub use observed::{Errand, Moment, Observed, Presence, Seen, SeenRule, Stores, Task, look};
 pub use record::entry;

@@ -44,6 +44,10 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 /// A damaged file has thousands of faults; the first few say as much.
 const MOST_FAULTS: i64 = 5;
 
+/// Pages that a connection keeps, in KiB. The daemon has three connections for as long as it lives, and each would fill
+/// SQLite's own two megabytes as the register grows; the kernel has the pages anyway.
+const CACHE_KIB: i64 = 256;
+
 /// Between two attempts at what SQLite does not wait for.
 const PAUSE: Duration = Duration::from_millis(10);
 
@@ -120,6 +124,11 @@ fn remedy(error: &rusqlite::Error) -> &'static str {
     }
 }
 
+/// SQLite takes a negative number for KiB, and any other for pages.
+fn bound_cache(db: &Connection) -> rusqlite::Result<()> {
+    db.pragma_update(None, "cache_size", -CACHE_KIB)
+}
+
 impl Register {
     /// Opens the register for writing; creates or migrates it where needed.
     ///
@@ -144,6 +153,7 @@ impl Register {
         let db = Connection::open_with_flags(path, flags).map_err(open_error)?;
         db.busy_timeout(BUSY_TIMEOUT).map_err(open_error)?;
         db.pragma_update(None, "query_only", true).map_err(open_error)?;
+        bound_cache(&db).map_err(open_error)?;
         let register = Register { db, path: path.to_owned() };
         match register.version()? {
             0 => Ok(None),
@@ -190,6 +200,7 @@ impl Register {
 
     fn configure(&self) -> rusqlite::Result<()> {
         self.write_ahead()?;
+        bound_cache(&self.db)?;
         self.db.pragma_update(None, "synchronous", "FULL")?;
         self.db.pragma_update(None, "foreign_keys", true)
     }
@@ -245,5 +256,23 @@ impl Register {
 
     fn damaged(&self, what: &'static str) -> RegisterError {
         RegisterError::Damaged { path: self.path.clone(), what }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_connection_fills_two_megabytes_as_the_register_grows() {
+        let state = tempfile::tempdir().unwrap();
+        let path = state.path().join(FILE_NAME);
+        let writing = Register::open(&path).unwrap();
+        let reading = Register::open_existing(&path).unwrap().unwrap();
+        for register in [writing, reading] {
+            let size: i64 = register.db.pragma_query_value(None, "cache_size", |row| row.get(0)).unwrap();
+            // Negative: KiB, whatever the size of a page.
+            assert!((-512..0).contains(&size), "{size}");
+        }
     }
 }

@@ -8,7 +8,7 @@ use super::output::{Output, count, instant, number_of};
 use super::progress::Looks;
 use super::session::Reading;
 use super::{Ended, Exit, Failure};
-use crate::drift::{self, Declared, Drift, Enforced, Moment, Observed, RuleDrift, Stores, Task};
+use crate::drift::{self, Declared, Drift, Enforced, Errand, Moment, Observed, RuleDrift, Stores};
 use crate::visible::visible;
 
 pub(super) fn run(directory: &Path, site: Option<&str>, output: &Output) -> Ended {
@@ -17,9 +17,9 @@ pub(super) fn run(directory: &Path, site: Option<&str>, output: &Output) -> Ende
     let enforced = Enforced::read(reading.register.as_ref(), &declared)?;
     let moment = Moment { circumstances: reading.circumstances(), suspended: &reading.in_force.suspended };
     let (mut observed, mut stores) = (Observed::default(), Stores::default());
-    let tasks = Task::all(&declared, &enforced);
-    let looks = Looks::at(tasks.len(), output);
-    for task in tasks {
+    let errands = Errand::all(&declared, &enforced.former);
+    let looks = Looks::at(errands.len(), output);
+    for task in errands.iter().filter_map(|errand| errand.task(&declared)) {
         looks.next(&task.location());
         observed.take(drift::look(&task, &mut stores, &moment));
     }

@@ -46,6 +46,12 @@ impl Declared<'_> {
         self.rules.iter().filter(|rule| self.site.is_none_or(|site| site == rule.site))
     }
 
+    /// Where they stand among all.
+    pub(super) fn positions(&self) -> impl Iterator<Item = usize> {
+        let asked = |(_, rule): &(usize, &Rule)| self.site.is_none_or(|site| site == rule.site);
+        self.rules.iter().enumerate().filter(asked).map(|(position, _)| position)
+    }
+
     /// The stores that are asked about, with their names.
     pub(super) fn stores(&self) -> impl Iterator<Item = (String, &Store)> {
         let sites = self.config.sites.values().filter(|site| self.site.is_none_or(|asked| asked == site.domain));
@@ -55,8 +61,13 @@ impl Declared<'_> {
     /// The databases of the stores that are asked about. What is declared of them counts whichever site declares it.
     pub(super) fn databases(&self) -> Vec<DeclaredDatabase> {
         let asked: BTreeSet<String> = self.stores().map(|(_, store)| store.location()).collect();
-        let of_all = databases(self.config);
+        let of_all = databases(self.config, |_| true);
         of_all.into_iter().filter(|database| asked.contains(&database.kind.location())).collect()
+    }
+
+    /// The database at this location.
+    pub(super) fn database(&self, location: &str) -> Option<DeclaredDatabase> {
+        databases(self.config, |kind| kind.location() == location).pop()
     }
 
     /// Whether the operator has said of this place that nothing is wrong with it.
@@ -69,11 +80,14 @@ pub(super) fn place(site: &Site, store: &str) -> String {
     format!("{}/{store}", site.domain)
 }
 
-fn databases(config: &Config) -> Vec<DeclaredDatabase> {
+fn databases(config: &Config, wanted: impl Fn(&DatabaseKind) -> bool) -> Vec<DeclaredDatabase> {
     let mut databases: BTreeMap<String, DeclaredDatabase> = BTreeMap::new();
     for site in config.sites.values() {
         for (name, store) in &site.stores {
             let Store::Tables { database: kind, tables } = store else { continue };
+            if !wanted(kind) {
+                continue;
+            }
             let place = place(site, name);
             let database = databases.entry(kind.location()).or_insert_with(|| DeclaredDatabase {
                 place: place.clone(),

@@ -46,7 +46,10 @@ pub enum Whereabouts {
 }
 
 /// Reads what was covered, and leaves out what is.
-pub(super) fn read(register: &Register, declared: &Declared<'_>) -> Result<Vec<Former>, RegisterError> {
+///
+/// # Errors
+/// The register cannot be read.
+pub fn read(register: &Register, declared: &Declared<'_>) -> Result<Vec<Former>, RegisterError> {
     let now = Covered::by(declared.config);
     let mut versions = Versions { register, known: BTreeMap::new() };
     let mut found: Vec<Former> = Vec::new();

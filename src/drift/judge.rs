@@ -9,12 +9,12 @@ use jiff::Timestamp;
 use super::declared::Declared;
 use super::enforced::Enforced;
 use super::finding::{Drift, FORM, Finding, Kind, RuleDrift};
-use super::observed::{Observed, Presence};
+use super::observed::{Observed, Presence, SeenRule};
 use crate::config::site::Site;
 use crate::plan::{Rule, When};
 use crate::register::FinishedRun;
 pub use crate::safety::GRACE;
-use crate::safety::{Assessment, Expired, Reason};
+use crate::safety::{Assessment, Expired};
 use crate::store::Survey;
 
 /// Past the cutoff, and still there after the run that should have erased it.
@@ -24,8 +24,17 @@ pub fn is_overdue(
     next: impl Fn(Timestamp) -> Option<Timestamp>,
     now: Timestamp,
 ) -> bool {
-    let records = Expired { matches: assessment.matches(), since: assessment.overdue_since };
-    records.are_overdue(last_run.and_then(|run| run.outcome.as_deref()), next, now)
+    are_overdue(assessment.matches(), assessment.overdue_since, last_run, next, now)
+}
+
+fn are_overdue(
+    matches: u64,
+    since: Option<Timestamp>,
+    last_run: Option<&FinishedRun>,
+    next: impl Fn(Timestamp) -> Option<Timestamp>,
+    now: Timestamp,
+) -> bool {
+    Expired { matches, since }.are_overdue(last_run.and_then(|run| run.outcome.as_deref()), next, now)
 }
 
 /// Whether the first run after `since` is over.
@@ -40,8 +49,8 @@ pub fn judge(declared: &Declared<'_>, enforced: &Enforced, observed: &Observed, 
     let rules: Vec<RuleDrift> = declared
         .rules()
         .filter_map(|rule| {
-            let (assessment, presence) = observed.rules.get(rule.name.as_str())?;
-            Some(judged.rule(rule, assessment, *presence))
+            let seen = observed.rules.get(rule.name.as_str())?;
+            Some(judged.rule(rule, seen))
         })
         .collect();
     let stores = declared.stores().map(|(place, store)| judged.store(place, store, observed)).collect();
@@ -69,22 +78,22 @@ struct Judged<'a> {
 }
 
 impl Judged<'_> {
-    fn rule(&mut self, rule: &Rule, assessment: &Assessment, presence: Presence) -> RuleDrift {
+    fn rule(&mut self, rule: &Rule, seen: &SeenRule) -> RuleDrift {
         let before = self.findings.len();
-        let survey = assessment.survey.as_ref();
-        let is_unreadable = assessment.reasons.iter().any(|reason| matches!(reason, Reason::Store(_)));
+        let survey = seen.survey.as_ref();
+        let is_unreadable = seen.unreadable.is_some();
         let overdue = match survey {
-            Some(_) if let Some(hold) = hold_on(assessment) => {
+            Some(_) if let Some(hold) = seen.hold => {
                 self.notes.push(format!("{}: hold {hold} suspends it: nothing of it has to go", rule.name));
                 Some(0)
             }
-            Some(survey) => Some(self.records(rule, assessment, survey)),
+            Some(survey) => Some(self.records(rule, survey, seen.overdue_since)),
             None => None,
         };
-        if hold_on(assessment).is_none() && !is_unreadable {
-            self.runs(rule, assessment);
+        if seen.hold.is_none() && !is_unreadable {
+            self.runs(rule, seen.stopped.as_deref());
         }
-        let answer = match (is_unreadable, presence) {
+        let answer = match (is_unreadable, seen.presence) {
             (true, Presence::Gone) => Kind::Gone.key().to_owned(),
             (true, Presence::There) => Kind::Unreadable.key().to_owned(),
             (false, _) => self.answer(before),
@@ -112,7 +121,7 @@ impl Judged<'_> {
     }
 
     /// What the counts say; returns how many records are overdue.
-    fn records(&mut self, rule: &Rule, assessment: &Assessment, survey: &Survey) -> u64 {
+    fn records(&mut self, rule: &Rule, survey: &Survey, since: Option<Timestamp>) -> u64 {
         let matches = survey.matches;
         let mut overdue = 0;
         if *rule.definition.when() == When::NotStored {
@@ -120,7 +129,7 @@ impl Judged<'_> {
                 let text = format!("{} what must not be stored: {}", counted(matches, "holds", "hold"), rule.because);
                 self.of_records(Kind::NotStored, rule, matches, survey.oldest, text);
             }
-        } else if is_overdue(assessment, self.enforced.last(rule.name.as_str()), self.next(rule), self.now) {
+        } else if are_overdue(matches, since, self.enforced.last(rule.name.as_str()), self.next(rule), self.now) {
             overdue = matches;
             let text = format!("{} overdue{}", counted(matches, "is", "are"), of(survey.oldest));
             self.of_records(Kind::Overdue, rule, matches, survey.oldest, text);
@@ -154,10 +163,10 @@ impl Judged<'_> {
     }
 
     /// What the register and the guards say of its runs.
-    fn runs(&mut self, rule: &Rule, assessment: &Assessment) {
+    fn runs(&mut self, rule: &Rule, stopped: Option<&str>) {
         let name = rule.name.as_str();
-        if !assessment.reasons.is_empty() {
-            let text = format!("it does not run: {}", assessment.reason());
+        if let Some(why) = stopped {
+            let text = format!("it does not run: {why}");
             self.findings.push(Finding::new(Kind::NotEnforced, name, text));
         }
         match self.enforced.success(name) {
@@ -186,13 +195,6 @@ impl Judged<'_> {
             self.findings.push(finding);
         }
     }
-}
-
-fn hold_on(assessment: &Assessment) -> Option<u64> {
-    assessment.reasons.iter().find_map(|reason| match reason {
-        Reason::OnHold(hold) => Some(*hold),
-        _ => None,
-    })
 }
 
 /// `1 record is`, `2,000 records are`.

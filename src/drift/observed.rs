@@ -3,22 +3,22 @@
 //! A rule is observed by the guards themselves, so that what is said here is what a purge would find. A database is
 //! observed by its catalog, and by a glance at columns whose names say nothing: what they look like is kept, what
 //! stands in them is not.
+//!
+//! What was seen is kept until everything was looked at, which takes long where there are thousands of rules. So no more
+//! is kept of a look than what is compared, and of what is still to be looked at no more than its name.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::declared::{Declared, DeclaredDatabase, DeclaredTable};
-use super::enforced::Enforced;
+use jiff::Timestamp;
+
+use super::database::{SeenDatabase, look_around};
+use super::declared::{Declared, DeclaredDatabase};
 use super::former::{Former, Whereabouts};
-use super::likeness::{Certainty, Likeness, Tally, of_column, says_when};
 use crate::config::site::{DatabaseKind, Store as DeclaredStore};
 use crate::plan::{Definition, Rule};
-use crate::safety::{self, Assessment, Circumstances};
-use crate::store::catalog::{FoundColumn, FoundTable, Nature};
-use crate::store::{self, Catalog, Store, StoreError};
-
-/// Tables of one database at whose values is glanced. Whoever has more has other means.
-const MOST_GLANCES: usize = 200;
+use crate::safety::{self, Assessment, Circumstances, Reason};
+use crate::store::{self, Store, Survey};
 
 /// Files of a directory that are looked at for one of a name: if there is none among so many, nobody can say.
 const MOST_NAMES: usize = 100_000;
@@ -30,6 +30,38 @@ pub struct Moment<'a> {
     pub circumstances: Circumstances<'a>,
     /// Sites whose rules are suspended, and why.
     pub suspended: &'a BTreeMap<String, String>,
+}
+
+/// One thing that is to be looked at, by its place in a declaration that must not change until then.
+#[derive(Debug, Clone)]
+pub struct Errand(What);
+
+#[derive(Debug, Clone)]
+enum What {
+    /// The position of a rule among all.
+    Rule(usize),
+    /// The location of a database.
+    Database(String),
+    Former(Box<Former>),
+}
+
+impl Errand {
+    /// All there is to look at.
+    pub fn all(declared: &Declared<'_>, former: &[Former]) -> Vec<Errand> {
+        let rules = declared.positions().map(What::Rule);
+        let databases = declared.databases().into_iter().map(|database| What::Database(database.kind.location()));
+        let former = former.iter().map(|former| What::Former(Box::new(former.clone())));
+        rules.chain(databases).chain(former).map(Errand).collect()
+    }
+
+    /// With all that is needed for it; `None` where the declaration is another one by now.
+    pub fn task(&self, declared: &Declared<'_>) -> Option<Task> {
+        match &self.0 {
+            What::Rule(position) => declared.rules.get(*position).map(|rule| Task::Rule(Box::new(rule.clone()))),
+            What::Database(location) => declared.database(location).map(Task::Database),
+            What::Former(former) => Some(Task::Former((**former).clone(), covering(declared, former))),
+        }
+    }
 }
 
 /// One thing to look at, with all that is needed for it.
@@ -44,14 +76,6 @@ pub enum Task {
 }
 
 impl Task {
-    /// All there is to look at.
-    pub fn all(declared: &Declared<'_>, enforced: &Enforced) -> Vec<Task> {
-        let rules = declared.rules().map(|rule| Task::Rule(Box::new(rule.clone())));
-        let databases = declared.databases().into_iter().map(Task::Database);
-        let former = enforced.former.iter().map(|former| Task::Former(former.clone(), covering(declared, former)));
-        rules.chain(databases).chain(former).collect()
-    }
-
     /// Where it is looked, as rules name the location of their store.
     pub fn location(&self) -> String {
         match self {
@@ -103,12 +127,45 @@ impl Stores {
 /// What was seen by one task.
 #[derive(Debug)]
 pub enum Seen {
-    /// Of a rule, and whether the directory that it is about is there.
-    Rule(String, Box<Assessment>, Presence),
+    /// Of the rule of a name.
+    Rule(String, Box<SeenRule>),
     /// Of the database at a location, or why it could not be looked at.
     Database(String, Result<SeenDatabase, String>),
     /// Of something that was once covered.
     Former(Former, Still),
+}
+
+/// What of a rule's assessment is compared.
+#[derive(Debug)]
+pub struct SeenRule {
+    /// Counts; `None` where the store could not be read.
+    pub(super) survey: Option<Survey>,
+    /// Since when the oldest record that matches has been expired.
+    pub(super) overdue_since: Option<Timestamp>,
+    /// The hold that suspends it.
+    pub(super) hold: Option<u64>,
+    /// Why its store could not be read.
+    pub(super) unreadable: Option<String>,
+    /// Why it does not run.
+    pub(super) stopped: Option<String>,
+    pub(super) presence: Presence,
+}
+
+impl SeenRule {
+    fn of(assessment: Assessment, presence: Presence) -> SeenRule {
+        let reasons = &assessment.reasons;
+        let hold = reasons.iter().find_map(|reason| match reason {
+            Reason::OnHold(hold) => Some(*hold),
+            _ => None,
+        });
+        let unreadable = reasons.iter().find_map(|reason| match reason {
+            Reason::Store(error) => Some(error.to_string()),
+            _ => None,
+        });
+        let stopped = (!reasons.is_empty()).then(|| assessment.reason());
+        let (survey, overdue_since) = (assessment.survey, assessment.overdue_since);
+        SeenRule { survey, overdue_since, hold, unreadable, stopped, presence }
+    }
 }
 
 /// Whether the directory of a rule is there.
@@ -118,20 +175,6 @@ pub enum Presence {
     There,
     /// It certainly is not.
     Gone,
-}
-
-/// What is in a database.
-#[derive(Debug)]
-pub struct SeenDatabase {
-    /// The store that names it first.
-    pub(super) place: String,
-    pub(super) location: String,
-    pub(super) declared: Vec<DeclaredTable>,
-    pub(super) catalog: Catalog,
-    /// What columns look like by their values, by table and column.
-    pub(super) glances: BTreeMap<(String, String), Likeness>,
-    /// Tables at whose values was not glanced: there are too many, or they may not be read, or not so quickly.
-    pub(super) unread: usize,
 }
 
 /// Whether something is still there.
@@ -148,7 +191,7 @@ pub enum Still {
 /// Everything that was seen.
 #[derive(Debug, Default)]
 pub struct Observed {
-    pub(super) rules: BTreeMap<String, (Assessment, Presence)>,
+    pub(super) rules: BTreeMap<String, SeenRule>,
     pub(super) databases: BTreeMap<String, Result<SeenDatabase, String>>,
     pub(super) former: Vec<(Former, Still)>,
 }
@@ -157,7 +200,7 @@ impl Observed {
     /// Adds what one task saw.
     pub fn take(&mut self, seen: Seen) {
         match seen {
-            Seen::Rule(rule, assessment, presence) => drop(self.rules.insert(rule, (*assessment, presence))),
+            Seen::Rule(rule, seen) => drop(self.rules.insert(rule, *seen)),
             Seen::Database(location, seen) => drop(self.databases.insert(location, seen)),
             Seen::Former(former, still) => self.former.push((former, still)),
         }
@@ -177,7 +220,7 @@ pub fn look(task: &Task, stores: &mut Stores, moment: &Moment<'_>) -> Seen {
                     safety::assess(rule, &mut *safety::open_store(rule), &moment.circumstances, suspended)
                 }
             };
-            Seen::Rule(rule.name.to_string(), Box::new(assessment), presence(rule))
+            Seen::Rule(rule.name.to_string(), Box::new(SeenRule::of(assessment, presence(rule))))
         }
         Task::Database(declared) => {
             let seen = look_around(stores.database(&declared.kind), declared);
@@ -195,68 +238,6 @@ fn presence(rule: &Rule) -> Presence {
         Definition::Log(rule) => &rule.log.directory,
     };
     if is_gone(directory) { Presence::Gone } else { Presence::There }
-}
-
-fn look_around(store: &mut dyn Store, declared: &DeclaredDatabase) -> Result<SeenDatabase, StoreError> {
-    let (location, tables) = (declared.kind.location(), declared.tables.clone());
-    let catalog = store.catalog()?.unwrap_or_default();
-    let place = declared.place.clone();
-    let mut seen = SeenDatabase { place, location, declared: tables, catalog, glances: BTreeMap::new(), unread: 0 };
-    let mut glanced = 0;
-    for table in &seen.catalog.tables {
-        let columns = worth_a_glance(&seen, table);
-        if columns.is_empty() {
-            continue;
-        }
-        glanced += 1;
-        if glanced > MOST_GLANCES {
-            seen.unread += 1;
-            continue;
-        }
-        let mut tallies = vec![Tally::default(); columns.len()];
-        let looked = store.glance(&table.name, &columns, &mut |position, value| {
-            if let Some(tally) = tallies.get_mut(position) {
-                tally.add(value);
-            }
-        });
-        match looked {
-            Ok(()) => {}
-            Err(StoreError::Lost { place, reason }) => return Err(StoreError::Lost { place, reason }),
-            Err(_) => seen.unread += 1,
-        }
-        let found = columns.iter().zip(&tallies).filter_map(|(column, tally)| Some((*column, tally.likeness()?)));
-        let found: Vec<_> = found.map(|(column, what)| ((table.name.clone(), column.to_owned()), what)).collect();
-        seen.glances.extend(found);
-    }
-    Ok(seen)
-}
-
-/// Columns that may hold text, that nobody declared, and whose names say nothing. Of a table that nobody declared only
-/// if it could be a finding: it says when, and its names do not say enough already.
-fn worth_a_glance<'a>(seen: &SeenDatabase, table: &'a FoundTable) -> Vec<&'a str> {
-    let declared: Vec<&DeclaredTable> =
-        seen.declared.iter().filter(|declared| seen.catalog.is_called(table, &declared.name)).collect();
-    if declared.is_empty() {
-        let by_name = |column: &FoundColumn| of_column(&column.name, column.nature);
-        let is_told = table.columns.iter().filter_map(by_name).any(|(_, certainty)| certainty == Certainty::Alone);
-        if is_told || !table.columns.iter().any(|column| says_when(&column.name, column.nature)) {
-            return Vec::new();
-        }
-    }
-    let is_open = |column: &&FoundColumn| {
-        column.nature == Nature::Text
-            && !seen.is_declared(&declared, &column.name)
-            && of_column(&column.name, column.nature).is_none()
-    };
-    table.columns.iter().filter(is_open).map(|column| column.name.as_str()).collect()
-}
-
-impl SeenDatabase {
-    /// Whether one of the declarations of a table speaks of this column.
-    pub(super) fn is_declared(&self, declared: &[&DeclaredTable], column: &str) -> bool {
-        let is = |name: &String| self.catalog.column_names.is_same(name, column);
-        declared.iter().any(|table| table.columns.iter().any(is))
-    }
 }
 
 fn still(former: &Former, covering: &[String], stores: &mut Stores) -> Still {

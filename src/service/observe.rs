@@ -14,7 +14,7 @@ use tracing::{info, warn};
 
 use super::{Daemon, ServiceError, read_clock};
 use crate::audit::{Event, Sync, read};
-use crate::drift::{self, Declared, Drift, Enforced, Moment, Observed, Seen, Stores, Task};
+use crate::drift::{self, Declared, Drift, Enforced, Errand, Moment, Observed, Seen, Stores, Task};
 use crate::plan::Rule;
 use crate::purge::State;
 use crate::register::{Register, RegisterError};
@@ -29,8 +29,9 @@ const AFTER_START: SignedDuration = SignedDuration::from_secs(10);
 /// Entries among which the last look is searched at a start: a day of a large installation, and some.
 const SEARCHED: usize = 20_000;
 
-/// The rest after each look: as long as it took, within these.
-const REST: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+/// The rest after each look: as long as it took, within these. A thousand sites are four thousand looks: with a second
+/// after each, small stores would be looked at for more than an hour.
+const REST: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(60));
 
 /// When to look again at what another process purges, and how often until it is looked at nevertheless.
 const BUSY_RETRY: Duration = Duration::from_secs(30);
@@ -47,7 +48,7 @@ pub(super) struct Watchman {
 /// A look at everything, under way.
 #[derive(Debug)]
 struct Round {
-    tasks: VecDeque<Task>,
+    errands: VecDeque<Errand>,
     observed: Observed,
     rest_until: Instant,
     retries: u32,
@@ -118,10 +119,10 @@ impl Daemon {
             if read_clock()?.wall < self.watchman.due {
                 return Ok(());
             }
-            let enforced = Enforced::read(Some(&self.control.register), &self.declared())?;
-            let tasks = Task::all(&self.declared(), &enforced).into();
+            let former = drift::formerly(&self.control.register, &self.declared())?;
+            let errands = Errand::all(&self.declared(), &former).into();
             let rest_until = Instant::now();
-            self.watchman.round = Some(Round { tasks, observed: Observed::default(), rest_until, retries: 0 });
+            self.watchman.round = Some(Round { errands, observed: Observed::default(), rest_until, retries: 0 });
         }
         self.look_at_next()
     }
@@ -130,9 +131,11 @@ impl Daemon {
         let Some(round) = self.watchman.round.as_mut().filter(|round| round.rest_until <= Instant::now()) else {
             return Ok(());
         };
-        let Some(task) = round.tasks.pop_front() else { return self.conclude() };
+        let Some(errand) = round.errands.pop_front() else { return self.conclude() };
+        let declared = Declared { config: &self.in_force.config, rules: &self.rules, site: None };
+        let Some(task) = errand.task(&declared) else { return Ok(()) };
         if round.retries < MOST_RETRIES && is_being_purged(&task.location(), &self.rules, &self.control.register)? {
-            round.tasks.push_back(task);
+            round.errands.push_back(errand);
             round.retries += 1;
             round.rest_until = Instant::now() + BUSY_RETRY;
             return Ok(());

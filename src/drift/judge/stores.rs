@@ -4,13 +4,10 @@ use std::collections::BTreeSet;
 
 use super::Judged;
 use crate::config::site::Store;
-use crate::drift::declared::DeclaredTable;
-use crate::drift::finding::{By, Finding, Kind, PersonalColumn, StoreDrift, told};
+use crate::drift::database::{SeenDatabase, Suspect};
+use crate::drift::finding::{Finding, Kind, StoreDrift, told};
 use crate::drift::former::{Former, Whereabouts};
-use crate::drift::likeness::{Certainty, of_column, says_when, speak_of_people};
-use crate::drift::observed::{Observed, Presence, SeenDatabase, Still};
-use crate::safety::Reason;
-use crate::store::catalog::{FoundColumn, FoundTable, Nature};
+use crate::drift::observed::{Observed, Presence, Still};
 
 impl Judged<'_> {
     pub(super) fn store(&mut self, place: String, store: &Store, observed: &Observed) -> StoreDrift {
@@ -19,8 +16,8 @@ impl Judged<'_> {
         let location = store.location();
         match observed.databases.get(&location).filter(|_| self.told.insert(location.clone())) {
             Some(Ok(seen)) => {
-                tables = Some(u64::try_from(seen.catalog.tables.len()).unwrap_or(u64::MAX));
-                self.database(seen, &once_covered(observed, seen));
+                tables = Some(u64::try_from(seen.tables).unwrap_or(u64::MAX));
+                self.database(seen, &once_covered(observed, &location));
             }
             Some(Err(error)) => self.unreadable(&place, error),
             None => self.files(&place, store, observed),
@@ -41,39 +38,28 @@ impl Judged<'_> {
         }
         let of_store = self.declared.rules().filter(|rule| rule.name.is_within(place));
         let looked_at = of_store.filter_map(|rule| observed.rules.get(rule.name.as_str()));
-        let mut errors = looked_at.filter_map(|(assessment, presence)| {
-            let error = assessment.reasons.iter().find_map(|reason| match reason {
-                Reason::Store(error) => Some(error.to_string()),
-                _ => None,
-            })?;
-            Some((error, *presence))
-        });
+        let mut errors = looked_at.filter_map(|seen| Some((seen.unreadable.as_deref()?, seen.presence)));
         match errors.next() {
             None => {}
             Some((_, Presence::Gone)) => {
                 let text = format!("{} is not there: its directory is gone", store.location());
                 self.findings.push(Finding::new(Kind::Gone, place, text));
             }
-            Some((error, Presence::There)) => self.unreadable(place, &error),
+            Some((error, Presence::There)) => self.unreadable(place, error),
         }
     }
 
     fn database(&mut self, seen: &SeenDatabase, once_covered: &BTreeSet<&str>) {
-        for declared in &seen.declared {
-            if seen.catalog.table(&declared.name).is_none() {
-                let text =
-                    format!("there is no table {} in the database, or forgetd's user may not see it", declared.name);
-                self.findings.push(Finding::new(Kind::Gone, &declared.place, text));
-            }
+        for table in &seen.missing {
+            let text = format!("there is no table {} in the database, or forgetd's user may not see it", table.name);
+            self.findings.push(Finding::new(Kind::Gone, &table.place, text));
         }
-        for table in &seen.catalog.tables {
-            let declared: Vec<&DeclaredTable> =
-                seen.declared.iter().filter(|declared| seen.catalog.is_called(table, &declared.name)).collect();
-            match declared.first() {
-                Some(first) => self.undeclared_columns(&first.place, table, &declared, seen),
+        for table in &seen.suspects {
+            match &table.declared {
+                Some(place) => self.undeclared_columns(place, table),
                 // What was covered once is told as that, and not as something new.
-                None if once_covered.iter().any(|name| seen.catalog.is_called(table, name)) => {}
-                None => self.undeclared_table(&seen.place, table, seen),
+                None if once_covered.iter().any(|name| table.is_called(name)) => {}
+                None => self.undeclared_table(&seen.place, table),
             }
         }
         match seen.unread {
@@ -83,17 +69,8 @@ impl Judged<'_> {
         }
     }
 
-    fn undeclared_columns(
-        &mut self,
-        place: &str,
-        table: &FoundTable,
-        declared: &[&DeclaredTable],
-        seen: &SeenDatabase,
-    ) {
-        for (column, _) in personal(table, seen) {
-            if seen.is_declared(declared, &column.column) {
-                continue;
-            }
+    fn undeclared_columns(&mut self, place: &str, table: &Suspect) {
+        for column in &table.columns {
             let text = format!(
                 "column {} looks like {} (by its {}) and is not declared: tag it under `columns`",
                 told(&column.column),
@@ -101,25 +78,20 @@ impl Judged<'_> {
                 column.by.words()
             );
             let finding = Finding::new(Kind::UndeclaredColumn, format!("{place}/{}", column.column), text);
-            self.unless_accepted(Finding { columns: vec![column], ..finding });
+            self.unless_accepted(Finding { columns: vec![column.clone()], ..finding });
         }
     }
 
     /// In a database with declared tables another one that says when, and what looks personal.
-    fn undeclared_table(&mut self, store: &str, table: &FoundTable, seen: &SeenDatabase) {
-        let columns = personal(table, seen);
-        let looks: Vec<_> = columns.iter().map(|(column, certainty)| (column.looks_like, *certainty)).collect();
-        let says_when = table.columns.iter().any(|column| says_when(&column.name, column.nature));
-        if !says_when || !speak_of_people(&looks) {
-            return;
-        }
-        let list: Vec<String> = columns
+    fn undeclared_table(&mut self, store: &str, table: &Suspect) {
+        let list: Vec<String> = table
+            .columns
             .iter()
-            .map(|(column, _)| format!("{} ({})", told(&column.column), column.looks_like.words()))
+            .map(|column| format!("{} ({})", told(&column.column), column.looks_like.words()))
             .collect();
         let text = format!("table {} is not declared, and looks personal: {}", told(&table.name), list.join(", "));
         let finding = Finding::new(Kind::UndeclaredTable, format!("{store}/{}", table.name), text);
-        self.unless_accepted(Finding { columns: columns.into_iter().map(|(column, _)| column).collect(), ..finding });
+        self.unless_accepted(Finding { columns: table.columns.clone(), ..finding });
     }
 
     pub(super) fn former(&mut self, former: &Former, still: &Still) {
@@ -145,27 +117,13 @@ impl Judged<'_> {
     }
 }
 
-/// Tables of this database that are told as uncovered.
-fn once_covered<'a>(observed: &'a Observed, seen: &SeenDatabase) -> BTreeSet<&'a str> {
+/// Tables of the database at this location that are told as uncovered.
+fn once_covered<'a>(observed: &'a Observed, location: &str) -> BTreeSet<&'a str> {
     let of_this = |(former, still): &'a (Former, Still)| match &former.whereabouts {
-        Whereabouts::Table { database, table } if *still != Still::Gone && database.location() == seen.location => {
+        Whereabouts::Table { database, table } if *still != Still::Gone && database.location() == location => {
             Some(table.as_str())
         }
         _ => None,
     };
     observed.former.iter().filter_map(of_this).collect()
-}
-
-/// Columns of a table that look personal, with how much their names say. What values say is said for certain.
-fn personal(table: &FoundTable, seen: &SeenDatabase) -> Vec<(PersonalColumn, Certainty)> {
-    let column = |column: &FoundColumn| {
-        let by = if column.nature == Nature::Address { By::Type } else { By::Name };
-        let told = of_column(&column.name, column.nature).map(|(likeness, certainty)| (likeness, by, certainty));
-        let (looks_like, by, certainty) = told.or_else(|| {
-            let glance = seen.glances.get(&(table.name.clone(), column.name.clone()))?;
-            Some((*glance, By::Values, Certainty::Alone))
-        })?;
-        Some((PersonalColumn { column: column.name.clone(), looks_like, by }, certainty))
-    };
-    table.columns.iter().filter_map(column).collect()
 }
