@@ -181,3 +181,54 @@ impl Looked<'_> {
         table.columns.iter().filter_map(column).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::config::site::DatabaseKind;
+    use crate::store::open_database;
+
+    #[test]
+    fn of_a_long_catalog_only_what_may_become_a_finding_is_kept() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("shop.db");
+        let database = rusqlite::Connection::open(&path).unwrap();
+        for number in 0..300 {
+            let table = format!("CREATE TABLE stock{number} (id INTEGER PRIMARY KEY, weight INTEGER, height INTEGER)");
+            database.execute_batch(&table).unwrap();
+        }
+        database
+            .execute_batch(
+                "CREATE TABLE visitors (id INTEGER PRIMARY KEY, last_seen INTEGER, phone TEXT);
+                 CREATE TABLE letters (id INTEGER PRIMARY KEY, created_at TEXT, email TEXT);",
+            )
+            .unwrap();
+        let declared = |name: &str| DeclaredTable {
+            place: format!("shop.example/chat/{name}"),
+            name: name.to_owned(),
+            columns: BTreeSet::from(["id".to_owned(), "last_seen".to_owned()]),
+        };
+        let kind = DatabaseKind::Sqlite { path };
+        let mut store = open_database(&kind);
+        let tables = vec![declared("visitors"), declared("carts")];
+        let seen = look_around(&mut *store, &DeclaredDatabase { place: "shop.example/chat".to_owned(), kind, tables })
+            .unwrap();
+        assert_eq!(seen.tables, 302);
+        let missing: Vec<&str> = seen.missing.iter().map(|table| table.place.as_str()).collect();
+        assert_eq!(missing, ["shop.example/chat/carts"]);
+        let of = |suspect: &Suspect| {
+            let columns: Vec<String> = suspect.columns.iter().map(|column| column.column.clone()).collect();
+            (suspect.name.clone(), suspect.declared.clone(), columns)
+        };
+        let mut suspects: Vec<_> = seen.suspects.iter().map(of).collect();
+        suspects.sort();
+        let in_visitors = Some("shop.example/chat/visitors".to_owned());
+        let expected = [
+            ("letters".to_owned(), None, vec!["email".to_owned()]),
+            ("visitors".to_owned(), in_visitors, vec!["phone".to_owned()]),
+        ];
+        assert_eq!(suspects, expected);
+    }
+}

@@ -108,7 +108,7 @@ struct Textfile {
 #[derive(Debug)]
 struct Made {
     reader: Reader,
-    last: Option<(Instant, u64, String)>,
+    last: Option<(Instant, u64, Arc<String>)>,
 }
 
 /// Whoever panicked with a lock held has left nothing half done behind it.
@@ -160,15 +160,25 @@ impl Shared {
     }
 
     /// The page for who asks, at most a second old. Blocks.
-    fn page(&self) -> String {
+    fn page(&self) -> Arc<String> {
         let mut made = locked(&self.made);
         match &made.last {
-            Some((at, version, page)) if at.elapsed() < FRESH && *version == self.known().version => page.clone(),
+            Some((at, version, page)) if at.elapsed() < FRESH && *version == self.known().version => Arc::clone(page),
             _ => {
+                // Of a thousand sites it has megabytes: the former one goes first.
+                made.last = None;
                 let (version, page) = self.make(&mut made.reader);
-                made.last = Some((Instant::now(), version, page.clone()));
+                let page = Arc::new(page);
+                made.last = Some((Instant::now(), version, Arc::clone(&page)));
                 page
             }
+        }
+    }
+
+    /// Forgets a page that nobody would be given any more; not where one is being made just now.
+    fn forget_page(&self) {
+        if let Ok(mut made) = self.made.try_lock() {
+            made.last.take_if(|(at, ..)| at.elapsed() >= FRESH);
         }
     }
 
@@ -226,6 +236,7 @@ impl Exporter {
 
     /// Listens, unless it does already, and writes the file anew.
     pub(super) fn refresh(&mut self) {
+        self.shared.forget_page();
         if let Some(listen) = self.settings.listen.clone()
             && self.listening.is_none()
         {

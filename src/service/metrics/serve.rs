@@ -116,7 +116,10 @@ async fn converse(mut stream: impl AsyncRead + AsyncWrite + Unpin, shared: &Shar
             Request::Metrics => {
                 let shared = shared.clone();
                 let page = tokio::task::spawn_blocking(move || shared.page()).await.map_err(io::Error::other)?;
-                answer("200 OK", "", &page)
+                // Not copied behind its head: whoever asks at the same time shares it.
+                stream.write_all(head_of_answer("200 OK", "", page.len()).as_bytes()).await?;
+                stream.write_all(page.as_bytes()).await?;
+                return stream.shutdown().await;
             }
             Request::Elsewhere => answer("404 Not Found", "", "there is only /metrics\n"),
             Request::NoGet => answer("405 Method Not Allowed", "Allow: GET\r\n", "there is only GET\n"),
@@ -170,8 +173,11 @@ impl Request {
 }
 
 fn answer(status: &str, header: &str, body: &str) -> String {
+    head_of_answer(status, header, body.len()) + body
+}
+
+fn head_of_answer(status: &str, header: &str, length: usize) -> String {
     format!(
-        "HTTP/1.1 {status}\r\nContent-Type: {CONTENT_TYPE}\r\nContent-Length: {}\r\n{header}Connection: close\r\n\r\n{body}",
-        body.len()
+        "HTTP/1.1 {status}\r\nContent-Type: {CONTENT_TYPE}\r\nContent-Length: {length}\r\n{header}Connection: close\r\n\r\n"
     )
 }
