@@ -89,18 +89,25 @@ pub struct HeldValue {
 }
 
 impl HeldValue {
-    /// Why a column of numbers, of this table and type, cannot have the value; `None` where it can. A slip of the pen
-    /// would keep nothing.
+    /// Why a column of whole numbers, of this table and type, cannot have the value; `None` where it can. A slip of the
+    /// pen would keep nothing, and so would a number in a form that not every server reads (`1e3`).
     pub(crate) fn objection(&self, table: &str, of_type: &str) -> Option<(String, &'static str)> {
-        self.value.trim().parse::<f64>().is_err().then(|| {
+        (!is_whole(self.value.trim())).then(|| {
             let message = format!(
                 "a hold on column {} of table {table} keeps nothing: the column has type {of_type}, and what is held is \
-                 no number",
+                 no whole number",
                 self.column
             );
             (message, "find it with `forgetd hold list`, hold what is meant, and lift it")
         })
     }
+}
+
+/// `7`, `-7`, `7.00`.
+fn is_whole(number: &str) -> bool {
+    let Some((whole, fraction)) = number.split_once('.') else { return number.parse::<i128>().is_ok() };
+    let is_zeros = !fraction.is_empty() && fraction.bytes().all(|digit| digit == b'0');
+    is_zeros && !whole.starts_with('+') && whole.parse::<i128>().is_ok()
 }
 
 /// Exact counts of one selection.
@@ -446,5 +453,24 @@ pub fn open_database(kind: &DatabaseKind) -> Box<dyn Store> {
         DatabaseKind::Sqlite { path } => Box::new(sqlite::Sqlite::new(path)),
         DatabaseKind::Postgres { server, after } => Box::new(postgres::Postgres::new(server, *after)),
         DatabaseKind::Mysql { server } => Box::new(mysql::Mysql::new(server)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hold_on_whole_numbers_names_one_in_a_form_that_every_server_reads() {
+        let objection = |value: &str| {
+            let hold = HeldValue { column: "client".to_owned(), value: value.to_owned() };
+            hold.objection("visitors", "bigint").is_some()
+        };
+        for value in ["7", " -7 ", "+7", "007", "7.00", "18446744073709551615"] {
+            assert!(!objection(value), "{value}");
+        }
+        for value in ["", "seven", "1e3", "NaN", "inf", "7.5", "7.", ".0", "+7.0", "0x7", "1_000"] {
+            assert!(objection(value), "{value}");
+        }
     }
 }

@@ -29,8 +29,8 @@ const QUIET: Duration = Duration::from_secs(30);
 /// So often a server may let an attempt pass: one that has just come under load may miss the first.
 const ATTEMPTS: u32 = 2;
 
-/// Makes another connection to the same server, and drops it.
-type Another = Arc<dyn Fn() + Send + Sync>;
+/// Makes another connection to the same server, drops it, and tells whether the server said anything.
+type Another = Arc<dyn Fn() -> bool + Send + Sync>;
 
 /// A connection, and the thread that has it.
 pub(super) struct Line<Job, Answer> {
@@ -59,11 +59,11 @@ pub(super) enum Silence {
 
 impl<Job: Send + 'static, Answer: Send + 'static> Line<Job, Answer> {
     /// Lets `connect` make the connection in `patience`. From then on each job goes to `serve`. `another` comes back as
-    /// soon as the server says anything to a new connection.
+    /// soon as the server says anything to a new connection, or does not even take it.
     pub(super) fn open<Connection: 'static, Told: Send + 'static, Error: Send + 'static>(
         connect: impl FnOnce() -> Result<(Connection, Told), Error> + Send + 'static,
         serve: fn(&mut Connection, Job, &SyncSender<Answer>),
-        another: impl Fn() + Send + Sync + 'static,
+        another: impl Fn() -> bool + Send + Sync + 'static,
         patience: Duration,
     ) -> Result<Result<(Self, Told), Error>, Silence> {
         let (jobs, asked) = mpsc::channel();
@@ -134,15 +134,20 @@ impl<Job: Send + 'static, Answer: Send + 'static> Line<Job, Answer> {
             let (say, said) = mpsc::sync_channel(1);
             let another = Arc::clone(&self.another);
             let attempt = move || {
-                another();
                 // Perhaps nobody waits any more.
-                let _heard = say.send(());
+                let _heard = say.send(another());
             };
             // Without a thread nothing is known of the server.
             let Ok(_thread) = std::thread::Builder::new().name("server alive".to_owned()).spawn(attempt) else {
                 return true;
             };
-            said.recv_timeout(self.login).is_ok()
+            let began = Instant::now();
+            let answers = said.recv_timeout(self.login) == Ok(true);
+            if !answers {
+                // One that is only busy has taken in some of its queue by then.
+                std::thread::sleep(self.login.saturating_sub(began.elapsed()));
+            }
+            answers
         })
     }
 
@@ -163,6 +168,11 @@ impl<Job, Answer> Drop for Line<Job, Answer> {
     }
 }
 
+/// Whether a new connection that failed so was not taken: where a server hangs, the queue of those who wait for it fills.
+pub(super) fn is_not_taken(kind: io::ErrorKind) -> bool {
+    matches!(kind, io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock)
+}
+
 fn silence(error: RecvTimeoutError, patience: Duration) -> Silence {
     match error {
         RecvTimeoutError::Timeout => Silence::Waited(patience),
@@ -180,7 +190,7 @@ mod tests {
             std::thread::sleep(Duration::from_secs(job));
             let _heard = answer.send(job);
         };
-        Line::open(|| Ok::<_, ()>(((), ())), serve, || (), LOGIN).unwrap().unwrap().0
+        Line::open(|| Ok::<_, ()>(((), ())), serve, || true, LOGIN).unwrap().unwrap().0
     }
 
     #[test]
@@ -199,11 +209,24 @@ mod tests {
     #[test]
     fn a_server_that_lets_nobody_in_hangs_and_one_that_answers_at_once_does_not() {
         assert!(line().answers_another());
-        let hangs = || std::thread::sleep(LOGIN);
+        let hangs = || {
+            std::thread::sleep(LOGIN);
+            true
+        };
         let serve = |_: &mut (), (): (), _: &SyncSender<()>| ();
         let patience = Duration::from_millis(50);
         let line = Line::open(|| Ok::<_, ()>(((), ())), serve, hangs, patience).unwrap().unwrap().0;
         assert!(!line.answers_another());
+    }
+
+    #[test]
+    fn a_server_that_takes_no_further_connection_is_given_as_long_as_one_that_lets_nobody_in() {
+        let serve = |_: &mut (), (): (), _: &SyncSender<()>| ();
+        let patience = Duration::from_millis(50);
+        let line = Line::open(|| Ok::<_, ()>(((), ())), serve, || false, patience).unwrap().unwrap().0;
+        let began = Instant::now();
+        assert!(!line.answers_another());
+        assert!(began.elapsed() >= patience * ATTEMPTS);
     }
 
     #[test]
@@ -221,7 +244,7 @@ mod tests {
             std::thread::sleep(LOGIN);
             Ok::<_, ()>(((), ()))
         };
-        let opened = Line::<(), ()>::open(connect, |(), (), _| {}, || (), Duration::from_millis(10));
+        let opened = Line::<(), ()>::open(connect, |(), (), _| {}, || true, Duration::from_millis(10));
         assert!(matches!(opened, Err(Silence::Waited(_))));
     }
 }

@@ -5,7 +5,7 @@ use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
 use mysql::prelude::Queryable;
-use mysql::{Conn, Error, Opts, Row};
+use mysql::{Conn, DriverError, Error, Opts, Row};
 
 use crate::store::line::{self, LOGIN, Line, Silence};
 
@@ -30,7 +30,7 @@ impl MysqlLine {
         begin: fn(&mut Conn) -> mysql::Result<T>,
     ) -> mysql::Result<(MysqlLine, T)> {
         let same = options.clone();
-        let another = move || drop(Conn::new(same.clone()));
+        let another = move || Conn::new(same.clone()).map_or_else(|error| !is_not_taken(&error), |_connection| true);
         let connect = move || {
             let mut connection = Conn::new(options)?;
             begin(&mut connection).map(|told| (connection, told))
@@ -72,6 +72,16 @@ fn run(connection: &mut Conn, sql: &str, answer: &SyncSender<Answer>) -> mysql::
         give(rows)?;
     }
     Ok(connection.affected_rows())
+}
+
+/// Whether nobody took a connection, and nobody refused it.
+fn is_not_taken(error: &Error) -> bool {
+    match error {
+        Error::DriverError(DriverError::ConnectTimeout) => true,
+        Error::DriverError(DriverError::CouldNotConnect(Some((_, _, kind)))) => line::is_not_taken(*kind),
+        Error::IoError(error) => line::is_not_taken(error.kind()),
+        _ => false,
+    }
 }
 
 /// As the client tells a connection that broke.

@@ -3,7 +3,7 @@
 
 use postgres::error::{DbError, SqlState};
 
-use super::super::server;
+use super::super::{line, server};
 
 /// Classes 22 (data exception) and 23 (a domain's check), and a type that cannot be made of text.
 pub(super) fn is_of_the_value(code: &str) -> bool {
@@ -31,6 +31,11 @@ pub(super) fn describe(error: &postgres::Error) -> String {
 fn io_cause(error: &postgres::Error) -> Option<&std::io::Error> {
     let source = std::error::Error::source(error);
     std::iter::successors(source, |cause| cause.source()).find_map(|cause| cause.downcast_ref())
+}
+
+/// Whether nobody took the connection, and nobody refused it.
+pub(super) fn is_not_taken(error: &postgres::Error) -> bool {
+    io_cause(error).is_some_and(|io| line::is_not_taken(io.kind()))
 }
 
 /// What the client itself stumbles over while it connects, and what to do: waiting would not help.

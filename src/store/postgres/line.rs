@@ -12,6 +12,7 @@ use postgres::{CancelToken, Client, Config, NoTls, Row};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::connection::Parameter;
+use super::error::is_not_taken;
 use crate::store::line::{self, LOGIN, Line, Silence};
 
 /// How long a signal may go unnoticed while a statement runs that may be cancelled.
@@ -89,7 +90,7 @@ impl PostgresLine {
             Some(tls) => config.connect(MakeRustlsConnect::new(tls.clone())),
         });
         let again = Arc::clone(&login);
-        let another = move || drop(again());
+        let another = move || again().map_or_else(|error| !is_not_taken(&error), |_client| true);
         let connect = move || {
             let client = login()?;
             let token = client.cancel_token();
