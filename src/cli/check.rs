@@ -65,21 +65,21 @@ pub(super) fn run(directory: &Path, options: &CheckOptions, output: &Output) -> 
     };
     let now = session::clock()?.wall;
     let rules = plan::derive(&config);
-    let mut findings = plan::consent_findings(&config);
     let mut stores = Vec::new();
     if options.stores {
         // What holds name must be there too.
         let register = StatePaths::new(&config.daemon.state_dir).existing_register().unwrap_or_else(|error| {
-            findings.push(format!("what holds name was not looked for: {error}"));
+            let finding = format!("what holds name was not looked for: {error}");
+            stores.push(StoreFinding { rule: "all rules".to_owned(), severity: "warning", finding });
             None
         });
-        stores = look_at_stores(&rules, register.as_ref(), now, output);
+        stores.extend(look_at_stores(&rules, register.as_ref(), now, output));
     }
     let checked = Checked {
         valid: true,
         problems: &Problems(Vec::new()),
         sites: config.sites.values().map(|site| checked_site(site, &rules, now)).collect(),
-        findings,
+        findings: plan::consent_findings(&config),
         stores,
         drop_in: if options.stores { rights::drop_in(&config, &Accounts::read()) } else { None },
     };

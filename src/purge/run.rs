@@ -1,5 +1,6 @@
 //! One run under way: from `run.started`, through its batches, to `run.finished`.
 
+use std::mem::{self, Discriminant};
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
@@ -140,8 +141,8 @@ pub(super) struct Run<'a> {
     header: Header,
     in_flight: InFlight,
     pacer: Pacer,
-    /// Since when something is waited for.
-    waits: Option<Instant>,
+    /// Since when something is waited for, and the kind of what was told last.
+    waits: Option<(Instant, Discriminant<StoreError>)>,
     shape: Option<Shape>,
     counted: u64,
     ceiling: u64,
@@ -237,6 +238,7 @@ impl<'a> Run<'a> {
                     }
                 }
                 Walked::ToTheEnd(remainder) => {
+                    self.tell_end_of_wait();
                     walks += 1;
                     // The first may have erased nothing because everything was in use; after that, no progress is a fault.
                     let progress = walks == 1 || self.erased > before;
@@ -335,21 +337,22 @@ impl<'a> Run<'a> {
         Patience::Left
     }
 
-    /// Says once for each wait that the run waits, and for what. Locks are left out: they come and go.
+    /// Says once for each wait, and each kind of reason, that the run waits and for what. Locks are left out: they come and
+    /// go.
     fn tell_wait(&mut self, error: &StoreError, now: Instant) {
-        let is_long =
-            matches!(error, StoreError::Lagging { .. } | StoreError::Lost { .. } | StoreError::CommitUnknown { .. });
-        if !is_long || self.waits.is_some() {
+        let kind = mem::discriminant(error);
+        let is_long = matches!(error, StoreError::Lagging { .. } | StoreError::Lost { .. });
+        if !is_long || self.waits.is_some_and(|(_, told)| told == kind) {
             return;
         }
-        self.waits = Some(now);
+        self.waits = Some((self.waits.map_or(now, |(since, _)| since), kind));
         tracing::warn!(rule = self.rule.name.as_str(), reason = %error, "waiting");
         self.note_waiting(Some(&error.to_string()));
     }
 
     /// Says that it goes on, where it waited.
     fn tell_end_of_wait(&mut self) {
-        let Some(since) = self.waits.take() else { return };
+        let Some((since, _)) = self.waits.take() else { return };
         tracing::info!(rule = self.rule.name.as_str(), seconds = since.elapsed().as_secs(), "waiting is over");
         self.note_waiting(None);
     }
@@ -384,6 +387,7 @@ impl<'a> Run<'a> {
                 }
             }
         };
+        self.tell_end_of_wait();
         let (outcome, Committed { rows, children }) = recover::outcome_of(resolution, batch.prepared);
         let event = Event::BatchResolved { run: self.id.clone(), batch: self.header.batch, outcome, rows, children };
         self.state.log.append(self.watch.now(), &event, Sync::Now)?;

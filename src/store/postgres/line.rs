@@ -4,7 +4,7 @@ use std::error::Error;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::SyncSender;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use postgres::types::{IsNull, ToSql, Type, to_sql_checked};
@@ -17,6 +17,9 @@ use crate::store::line::{self, LOGIN, Line, Silence};
 
 /// How long a signal may go unnoticed while a statement runs that may be cancelled.
 const GLANCE: Duration = Duration::from_millis(100);
+
+/// A request to cancel that arrives between two statements has no effect: it is made again.
+const CANCEL_AGAIN: Duration = Duration::from_secs(5);
 
 /// What a connection, and each that goes beside it, is encrypted with; `None` within the machine.
 pub(super) type Tls = Option<rustls::ClientConfig>;
@@ -123,9 +126,11 @@ impl PostgresLine {
         let job = Job { sql: sql.to_owned(), way: Way::Batch, values: Vec::new() };
         self.line.ask(job).map_err(Trouble::Silence)?;
         let (tls, token) = (self.tls.clone(), self.token.clone());
-        let mut is_cancelled = false;
+        let mut asked: Option<Instant> = None;
         let mut look = || {
-            if interrupt.load(Ordering::Relaxed) && !std::mem::replace(&mut is_cancelled, true) {
+            let is_due = asked.is_none_or(|when| when.elapsed() >= CANCEL_AGAIN);
+            if interrupt.load(Ordering::Relaxed) && is_due {
+                asked = Some(Instant::now());
                 cancel(tls.clone(), token.clone());
             }
         };
