@@ -195,6 +195,26 @@ fn systemd_finds_nothing_wrong_with_the_units() {
     }
 }
 
+/// What systemd thinks a service could do to the system, in tenths.
+#[rstest]
+#[case::as_shipped(None, 12)]
+#[case::unix_sockets_only(Some("unix-sockets-only.conf"), 6)]
+fn the_unit_is_exposed_at_most_so_much(#[case] drop_in: Option<&str>, #[case] most: u32) {
+    let systemd = root().join("systemd");
+    let tree = tempfile::tempdir().unwrap();
+    let units = tree.path().join("etc/systemd/system");
+    let drop_ins = units.join("forgetd.service.d");
+    fs::create_dir_all(&drop_ins).unwrap();
+    fs::copy(systemd.join("forgetd.service"), units.join("forgetd.service")).unwrap();
+    if let Some(name) = drop_in {
+        fs::copy(systemd.join("drop-ins").join(name), drop_ins.join(name)).unwrap();
+    }
+    let (tree, threshold) = (format!("--root={}", tree.path().display()), format!("--threshold={most}"));
+    let arguments = ["security", "--offline=yes", &tree, &threshold];
+    let ran = checked_by("systemd-analyze", &arguments, Path::new("forgetd.service"));
+    assert!(ran.code == 0 && ran.stdout.contains("Overall exposure level for forgetd.service"), "{ran:?}");
+}
+
 #[test]
 fn prometheus_takes_the_alerts_and_each_is_raised_by_what_it_is_for() {
     let alerts = root().join("packaging/prometheus/forgetd.rules.yml");
